@@ -1,0 +1,181 @@
+"""What is said and by whom, and the one walk that turns it into token ids.
+
+    <|sys|>You are Niels.<|eot|><|usr|>Capital of Peru?<|eot|><|asst|>Lima.<|eot|>
+                                                                     ^^^^^^^^^^^ the loss mask
+
+`render` and `prompt` are the same walk, so a prompt is always a prefix of the rendering of the
+conversation that it asks to continue. Ids are assembled, never strings: text cannot become a
+special token.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+from nielsgpt.errors import DataError
+
+Role = Literal["system", "user", "assistant"]
+ROLES: tuple[str, ...] = get_args(Role)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text from a source; `name` says where it came from, for error messages."""
+
+    text: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn: a role and its text."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Messages in order: at most one system message, first; then user and assistant in turn.
+
+    Raises DataError naming `name` when the order is anything else.
+    """
+
+    messages: tuple[Message, ...]
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        turns = self.messages[1:] if self.system else self.messages
+        for index, message in enumerate(turns):
+            expected = ("user", "assistant")[index % 2]
+            if message.role != expected:
+                raise DataError(
+                    f"{self.name or 'conversation'}: message {index + 1} has role "
+                    f"{message.role!r} where {expected!r} was expected; turns must alternate, "
+                    "user first, after at most one system message"
+                )
+
+    @property
+    def system(self) -> Message | None:
+        """The system message, if the conversation opens with one."""
+        first = self.messages[0] if self.messages else None
+        return first if first is not None and first.role == "system" else None
+
+    def plus(self, role: Role, content: str) -> "Conversation":
+        """This conversation with one more message."""
+        return Conversation((*self.messages, Message(role, content)), self.name)
+
+
+@dataclass(frozen=True)
+class Specials:
+    """The ids of the four special tokens."""
+
+    system: int
+    user: int
+    assistant: int
+    end: int
+
+    def of(self, role: Role) -> int:
+        """The id that opens a turn of this role."""
+        return {"system": self.system, "user": self.user, "assistant": self.assistant}[role]
+
+
+class Codec(Protocol):
+    """What rendering needs of a tokenizer."""
+
+    @property
+    def specials(self) -> Specials: ...
+
+    def encode(self, text: str) -> list[int]: ...
+
+
+def conversation_from(record: Iterable[object], name: str = "") -> Conversation:
+    """A Conversation from decoded JSON: a list of {"role": ..., "content": ...} objects.
+
+    Raises DataError naming `name` and the message for an unknown role or a missing field.
+    """
+    messages = []
+    for number, item in enumerate(record, start=1):
+        if not isinstance(item, dict) or not isinstance(item.get("content"), str):
+            raise DataError(f'{name}: message {number} is not {{"role": ..., "content": "..."}}')
+        role = item.get("role")
+        if role not in ROLES:
+            raise DataError(
+                f"{name}: message {number} has the unknown role {role!r}; "
+                f"roles are {', '.join(ROLES)}"
+            )
+        messages.append(Message(role, item["content"]))
+    if not messages:
+        raise DataError(f"{name}: the conversation has no messages")
+    return Conversation(tuple(messages), name)
+
+
+def render(conversation: Conversation, codec: Codec) -> tuple[list[int], list[bool]]:
+    """Ids of the whole conversation, and a mask that is true exactly on what the assistant says:
+    the ids of its text and the end token that closes it."""
+    ids: list[int] = []
+    mask: list[bool] = []
+    for message in conversation.messages:
+        turn = codec.encode(message.content)
+        spoken = message.role == "assistant"
+        ids += [codec.specials.of(message.role), *turn, codec.specials.end]
+        mask += [False, *[spoken] * (len(turn) + 1)]
+    return ids, mask
+
+
+def prompt(conversation: Conversation, codec: Codec) -> list[int]:
+    """Ids that ask the assistant for its next reply: the rendering, then the opening of its turn."""
+    ids, _ = render(conversation, codec)
+    return [*ids, codec.specials.assistant]
+
+
+def pairs(conversation: Conversation) -> list[tuple[Message, ...]]:
+    """The turns after the system message, as (user, assistant) or a last (user,)."""
+    turns = conversation.messages[1:] if conversation.system else conversation.messages
+    return [tuple(turns[start : start + 2]) for start in range(0, len(turns), 2)]
+
+
+def fit(conversation: Conversation, codec: Codec, limit: int) -> Conversation:
+    """The conversation without its oldest turns, such that its prompt has at most `limit` ids.
+
+    Whole (user, assistant) pairs go, the system message and the newest turn stay.
+    Raises DataError when those two alone are longer than `limit`.
+    """
+    head = (conversation.system,) if conversation.system else ()
+    kept = pairs(conversation)
+    while True:
+        shorter = Conversation((*head, *(m for pair in kept for m in pair)), conversation.name)
+        length = len(prompt(shorter, codec))
+        if length <= limit:
+            return shorter
+        if len(kept) <= 1:
+            raise DataError(
+                f"the system prompt and the last message need {length} tokens and the context "
+                f"has room for {limit}; shorten one of them"
+            )
+        kept = kept[1:]
+
+
+def split(conversation: Conversation, codec: Codec, limit: int) -> list[Conversation]:
+    """The conversation cut between turns into pieces whose rendering has at most `limit` ids.
+
+    Each piece opens with the system message, so every reply is learnt once and in context. A pair
+    that does not fit by itself is left out; compare the number of replies to count the loss.
+    """
+    head = (conversation.system,) if conversation.system else ()
+
+    def length(turns: Sequence[tuple[Message, ...]]) -> int:
+        messages = (*head, *(message for pair in turns for message in pair))
+        return len(render(Conversation(messages), codec)[0])
+
+    pieces: list[list[tuple[Message, ...]]] = [[]]
+    for pair in (pair for pair in pairs(conversation) if len(pair) == 2):
+        if length([*pieces[-1], pair]) <= limit:
+            pieces[-1].append(pair)
+        elif length([pair]) <= limit:
+            pieces.append([pair])
+    return [
+        Conversation((*head, *(message for pair in piece for message in pair)), conversation.name)
+        for piece in pieces
+        if piece
+    ]

@@ -1,0 +1,41 @@
+"""The errors a person can meet: one line each, naming the thing, the value and the next command."""
+
+
+class NielsError(Exception):
+    """Something the user can put right. Leaves the command line with `exit_code` and no traceback."""
+
+    exit_code = 2
+
+
+class SettingsError(NielsError):
+    """A setting that is unknown, of the wrong type, or at odds with another."""
+
+
+class DataError(NielsError):
+    """A source, a document, a conversation or a cached shard that cannot be used."""
+
+
+class TokenizerError(NielsError):
+    """A tokenizer that is missing, broken, impossible to train, or not the one expected."""
+
+
+class CheckpointError(NielsError):
+    """A checkpoint that is missing, damaged, or does not fit the settings."""
+
+
+class BusyError(NielsError):
+    """Another process is already writing this artifact."""
+
+
+class RunError(NielsError):
+    """A run that failed for a reason outside the user's input: disk full, a non-finite loss."""
+
+    exit_code = 1
+
+
+class Stopped(NielsError):
+    """A run ended by a signal after saving: exit code 128 + the signal's number."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
