@@ -16,6 +16,7 @@ from nielsgpt.errors import DataError
 
 Role = Literal["system", "user", "assistant"]
 ROLES: tuple[str, ...] = get_args(Role)
+SPECIAL_TEXTS = ("<|sys|>", "<|usr|>", "<|asst|>", "<|eot|>")
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def render(conversation: Conversation, codec: Codec) -> tuple[list[int], list[bo
 
 
 def prompt(conversation: Conversation, codec: Codec) -> list[int]:
-    """Ids that ask the assistant for its next reply: the rendering, then the opening of its turn."""
+    """Ids that ask for the assistant's next reply: the rendering, then the opening of its turn."""
     ids, _ = render(conversation, codec)
     return [*ids, codec.specials.assistant]
 

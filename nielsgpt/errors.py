@@ -2,7 +2,7 @@
 
 
 class NielsError(Exception):
-    """Something the user can put right. Leaves the command line with `exit_code` and no traceback."""
+    """Something the user can put right: leaves the command line with `exit_code`, untraced."""
 
     exit_code = 2
 

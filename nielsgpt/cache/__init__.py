@@ -1,0 +1,1 @@
+"""Token ids on disk, and batches of them as pure functions of (seed, step)."""

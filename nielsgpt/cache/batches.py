@@ -1,0 +1,170 @@
+"""Batches as pure functions of (seed, step), so that resuming needs one integer.
+
+Every source has rows of T + 1 ids: windows of a stream, or whole examples packed into rows. Draw
+number j of a source reads row shuffled(j mod rows) of epoch j // rows, so that each epoch uses every
+row once; a step's draws follow from the shares alone.
+"""
+
+from abc import ABC, abstractmethod
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nielsgpt.cache.shards import Split
+from nielsgpt.cache.shuffle import mixed, shuffled
+from nielsgpt.errors import DataError
+
+IGNORED = -100
+Matrix = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`inputs` and `targets`, both (B, T); a target of -100 does not count."""
+
+    inputs: Matrix
+    targets: Matrix
+
+
+class Rows(ABC):
+    """The rows of one split."""
+
+    def __init__(self, split: Split, context_length: int, seed: int) -> None:
+        self.split, self.T, self.seed = split, context_length, seed
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """Rows in an epoch."""
+
+    @abstractmethod
+    def row(self, number: int, phase: int) -> tuple[Matrix, Matrix]:
+        """Inputs and targets, (T,) each, of one row; `phase` is 0 where order is kept."""
+
+    def draw(self, number: int) -> tuple[Matrix, Matrix]:
+        """Inputs and targets of the source's draw `number`, counted from the start of training."""
+        epoch, index = divmod(number, self.count)
+        key = mixed(self.seed, epoch)
+        place = shuffled(np.array([index]), self.count, key)
+        return self.row(int(place[0]), key)
+
+    def in_order(self, rows: int, at_once: int) -> Iterator[Batch]:
+        """At most `rows` rows, evenly spread over the split, always the same: for evaluation."""
+        chosen = np.linspace(0, self.count - 1, min(rows, self.count)).round().astype(np.int64)
+        for start in range(0, len(chosen), at_once):
+            yield stack([self.row(int(i), 0) for i in chosen[start : start + at_once]])
+
+
+class Windows(Rows):
+    """Windows of a stream, side by side; each epoch cuts from another starting point."""
+
+    def __init__(self, split: Split, context_length: int, seed: int) -> None:
+        super().__init__(split, context_length, seed)
+        if split.tokens < context_length + 1:
+            raise DataError(
+                f"source {split.name} holds {split.tokens} tokens, fewer than one window of "
+                f"{context_length + 1}; add text, raise data.val_fraction if it is the validation "
+                "split, or lower model.context_length"
+            )
+
+    @property
+    def count(self) -> int:
+        """Windows that fit wherever the cutting starts."""
+        return max(1, (self.split.tokens - self.T) // self.T)
+
+    def row(self, number: int, phase: int) -> tuple[Matrix, Matrix]:
+        """Ids `number` T + phase and the T that follow."""
+        slack = self.split.tokens - 1 - self.count * self.T
+        ids = self.split.read(number * self.T + phase % (slack + 1), self.T + 1)
+        return ids[:-1], ids[1:]
+
+
+class Packed(Rows):
+    """Whole examples, best fit into rows; padding only at a row's end."""
+
+    def __init__(self, split: Split, context_length: int, seed: int, end: int) -> None:
+        super().__init__(split, context_length, seed)
+        assert split.starts is not None and split.mask is not None
+        self.end = end
+        lengths = np.diff(np.append(split.starts, split.tokens))
+        if lengths.max(initial=0) > context_length + 1:
+            raise DataError(
+                f"source {split.name} holds an example of {lengths.max()} tokens and the context "
+                f"has {context_length}; run 'nielsgpt caches' for this context"
+            )
+        self.rows = pack(lengths, context_length + 1)
+        self.lengths, self.starts, self.mask = lengths, split.starts, split.mask
+
+    @property
+    def count(self) -> int:
+        """Packed rows."""
+        return len(self.rows)
+
+    @property
+    def fill(self) -> float:
+        """The share of all places that hold an id of an example."""
+        return float(self.split.tokens / (self.count * (self.T + 1)))
+
+    def row(self, number: int, phase: int) -> tuple[Matrix, Matrix]:
+        """The examples of one row, end to end, then padding."""
+        ids = np.full(self.T + 1, self.end, dtype=np.int64)
+        counts = np.zeros(self.T + 1, dtype=bool)
+        at = 0
+        for example in self.rows[number]:
+            start, length = int(self.starts[example]), int(self.lengths[example])
+            ids[at : at + length] = self.split.read(start, length)
+            counts[at : at + length] = self.mask[start : start + length]
+            at += length
+        return ids[:-1], np.where(counts[1:], ids[1:], IGNORED)
+
+
+def pack(lengths: NDArray[np.int64], capacity: int) -> list[list[int]]:
+    """Rows of example numbers, each row's lengths at most `capacity`: best fit, longest first."""
+    rows: list[list[int]] = []
+    space: list[tuple[int, int]] = []  # (free places, row), sorted
+    for example in np.argsort(-lengths, kind="stable"):
+        length = int(lengths[example])
+        at = bisect_left(space, (length, -1))
+        free, row = space.pop(at) if at < len(space) else (capacity, len(rows))
+        if row == len(rows):
+            rows.append([])
+        rows[row].append(int(example))
+        insort(space, (free - length, row))
+    return rows
+
+
+class Mixture:
+    """Rows of several sources in fixed shares: batch `step` is a pure function of (seed, step)."""
+
+    def __init__(
+        self, sources: Mapping[str, Rows], shares: Mapping[str, float], batch_size: int, seed: int
+    ) -> None:
+        self.sources = [(shares[name], sources[name]) for name in sorted(sources)]
+        self.batch_size, self.seed = batch_size, seed
+
+    def batch(self, step: int) -> Batch:
+        """The (B, T) batch of a step, counted from 0."""
+        before, after = (self._drawn(step * self.batch_size + n) for n in (0, self.batch_size))
+        rows = [
+            source.draw(number)
+            for (_, source), start, end in zip(self.sources, before, after, strict=True)
+            for number in range(start, end)
+        ]
+        order = shuffled(np.arange(len(rows)), len(rows), mixed(self.seed, step, 1))
+        return stack([rows[place] for place in order])
+
+    def _drawn(self, total: int) -> list[int]:
+        """How many of the first `total` rows came from each source: shares in whole rows."""
+        counts, left, mass = [], total, sum(share for share, _ in self.sources)
+        for share, _ in self.sources[:-1]:
+            counts.append(int(left * (share / mass)))
+            left, mass = left - counts[-1], mass - share
+        return [*counts, left]
+
+
+def stack(rows: list[tuple[Matrix, Matrix]]) -> Batch:
+    """Rows of (T,) to a batch of (B, T)."""
+    return Batch(np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows]))

@@ -1,0 +1,384 @@
+"""Every knob with its default, type and one line of meaning: one frozen tree, one model's life.
+
+Layers: the defaults here, the chain of `extends`, the file, then `--set section.name=value`.
+Dicts deep-merge; the two mixes replace. Unknown keys are errors that suggest the nearest name.
+"""
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nielsgpt import legacy
+from nielsgpt.errors import SettingsError
+
+Tree = dict[str, Any]
+Phase = Literal["pretrain", "sft"]
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Count = Annotated[int, Field(ge=1)]
+REPLACED = ("data.mix_pretrain", "data.mix_sft")
+
+
+class Section(BaseModel):
+    """A frozen group of knobs that refuses names it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class TokenizerSettings(Section):
+    """How text becomes ids."""
+
+    kind: Literal["byte", "sentencepiece"] = Field(
+        "sentencepiece", description="byte: one id per UTF-8 byte; sentencepiece: trained pieces"
+    )
+    vocab_size: Annotated[int, Field(ge=260, le=1_000_000)] = Field(
+        8192, description="number of ids, the four special tokens included (byte: always 260)"
+    )
+    algorithm: Literal["bpe", "unigram"] = Field(
+        "bpe", description="SentencePiece model; bpe exports whole, unigram does not"
+    )
+    training_characters: Count = Field(
+        20_000_000, description="how many characters of the mixes the tokenizer is trained on"
+    )
+
+
+class PrimerSettings(Section):
+    """How much nielsgpt invents from its own facts."""
+
+    characters: Count = Field(8_000_000, description="characters of stories and almanac prose")
+    dialogues: Count = Field(30_000, description="number of dialogues")
+
+
+class TextSettings(Section):
+    """Your own text for pretraining."""
+
+    path: str = Field("data/raw/text", description="a .txt or .md file, or a folder of them")
+    split_by: Literal["auto", "file", "chunk"] = Field(
+        "auto", description="what goes to validation whole: files (auto: from 20 files on), chunks"
+    )
+    chunk_characters: Count = Field(
+        4000, description="a chunk is whole paragraphs of about this many characters"
+    )
+
+
+class ChatSettings(Section):
+    """Your own conversations for SFT."""
+
+    path: str = Field("data/raw/chat.jsonl", description="a .jsonl file, or a folder of them")
+
+
+class DataSettings(Section):
+    """Which text, in which shares, cached where."""
+
+    mix_pretrain: dict[str, Share] = Field(
+        {"primer": 1.0}, description="share of each source in pretraining; the shares add up to 1"
+    )
+    mix_sft: dict[str, Share] = Field(
+        {"primer": 1.0}, description="share of each source in SFT; the shares add up to 1"
+    )
+    val_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = Field(
+        0.02, description="share of each source's documents held out, chosen by hash of the text"
+    )
+    shard_bytes: Annotated[int, Field(ge=4096)] = Field(
+        128 * 2**20, description="a cached stream is cut into files of at most this many bytes"
+    )
+    on_special_literal: Literal["fail", "escape"] = Field(
+        "fail", description="what to do with text that spells a special token, in pretraining"
+    )
+    on_special_literal_sft: Literal["fail", "escape", "drop"] = Field(
+        "fail", description="the same for conversations; drop leaves the conversation out"
+    )
+    cache_dir: str | None = Field(None, description="folder of the caches; none: data/cache/<name>")
+    primer: PrimerSettings = PrimerSettings()
+    text: TextSettings = TextSettings()
+    chat: ChatSettings = ChatSettings()
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> Self:
+        for name in ("mix_pretrain", "mix_sft"):
+            total = sum(getattr(self, name).values())
+            if abs(total - 1.0) > 1e-6:
+                raise ValueError(f"the shares of {name} add up to {total:g}, not to 1")
+        return self
+
+
+class ModelSettings(Section):
+    """The shape of the network."""
+
+    variant: Literal["gpt", "gpt_fast", "gpt_rope", "gpt_plus", "gpt_qk"] = Field(
+        "gpt_qk", description="a row of the table in docs/architecture.md"
+    )
+    n_layer: Count = Field(8, description="number of blocks")
+    n_head: Count = Field(6, description="attention heads per block")
+    n_embd: Count = Field(384, description="width")
+    context_length: Annotated[int, Field(ge=8)] = Field(512, description="tokens the model sees")
+    d_ff: Count | None = Field(
+        None, description="inner width of the MLP; none: 4 n_embd, for SwiGLU 8/3 n_embd up to 64"
+    )
+    dropout: Fraction = Field(0.0, description="on embeddings, attention and both branches")
+    rope_theta: Annotated[float, Field(gt=1.0)] = Field(10_000.0, description="base of rotary")
+    tied: bool = Field(True, description="the head shares the token embedding's weights")
+    attention: Literal["auto", "plain", "fused"] = Field(
+        "auto", description="plain operations or scaled_dot_product_attention; same meaning"
+    )
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.n_embd % self.n_head:
+            raise ValueError(f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
+        if (self.n_embd // self.n_head) % 2:
+            raise ValueError(
+                f"the head width {self.n_embd // self.n_head} is odd; rotary needs even"
+            )
+        return self
+
+
+class PhaseSettings(Section):
+    """One phase of training: how long, how fast, how often it is examined and saved."""
+
+    max_steps: Annotated[int, Field(ge=0)] = Field(17_000, description="optimizer steps in all")
+    batch_size: Count = Field(64, description="rows per step: mathematics")
+    micro_batch_size: Count = Field(16, description="rows at once: hardware; divides batch_size")
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="adamw, or muon for the blocks' matrices and adamw for the rest"
+    )
+    learning_rate: Annotated[float, Field(gt=0.0)] = Field(3e-4, description="AdamW's peak")
+    muon_learning_rate: Annotated[float, Field(gt=0.0)] = Field(0.02, description="Muon's peak")
+    min_learning_rate: Annotated[float, Field(ge=0.0)] = Field(
+        3e-5, description="where the decay ends; Muon's ends at the same share of its peak"
+    )
+    schedule: Literal["warmup_cosine", "trapezoid", "constant"] = Field(
+        "warmup_cosine", description="the learning rate's way; each warms up from 0"
+    )
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(340, description="linear rise to the peak")
+    cooldown_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.5, description="trapezoid: share of the steps that fall linearly to the minimum"
+    )
+    weight_decay: Annotated[float, Field(ge=0.0)] = Field(0.1, description="on matrices only")
+    beta1: Fraction = Field(0.9, description="AdamW")
+    beta2: Fraction = Field(0.95, description="AdamW")
+    eps: Annotated[float, Field(gt=0.0)] = Field(1e-8, description="AdamW")
+    grad_clip: Annotated[float, Field(ge=0.0)] = Field(1.0, description="global norm; 0 is off")
+    activation_checkpointing: bool = Field(False, description="recompute blocks: less memory")
+    eval_every: Count = Field(200, description="steps between evaluations")
+    eval_batches: Count = Field(50, description="at most this many micro-batches per source")
+    log_every: Count = Field(10, description="steps between rows of metrics.csv")
+    checkpoint_every: Count = Field(1000, description="steps between saved states")
+    keep_checkpoints: Annotated[int, Field(ge=2)] = Field(2, description="step files that stay")
+    best_metric: str = Field(
+        "mix", description="what best.pt minimises: mix (shares of the mix) or one source's name"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} is not a multiple of "
+                f"micro_batch_size {self.micro_batch_size}"
+            )
+        if self.min_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"min_learning_rate {self.min_learning_rate:g} is above "
+                f"learning_rate {self.learning_rate:g}"
+            )
+        return self
+
+
+SFT_DEFAULTS = PhaseSettings(
+    max_steps=6000, learning_rate=1e-4, min_learning_rate=1e-5, warmup_steps=120, weight_decay=0.05
+)
+
+
+class TrainingSettings(Section):
+    """The two phases; they differ in numbers alone."""
+
+    pretrain: PhaseSettings = PhaseSettings()
+    sft: PhaseSettings = SFT_DEFAULTS
+
+
+class GenerationSettings(Section):
+    """How the next token is drawn."""
+
+    max_new_tokens: Count = Field(256, description="longest reply")
+    temperature: Annotated[float, Field(ge=0.0)] = Field(0.7, description="0 is greedy")
+    top_k: Annotated[int, Field(ge=0)] = Field(50, description="keep the k likeliest; 0 is off")
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        1.0, description="keep the smallest set with this mass; 1 is off"
+    )
+    min_p: Fraction = Field(0.0, description="drop below this share of the likeliest; 0 is off")
+    repetition_penalty: Annotated[float, Field(gt=0.0)] = Field(
+        1.0, description="divides positive and multiplies negative logits of seen ids; 1 is off"
+    )
+    repetition_window: Annotated[int, Field(ge=0)] = Field(
+        0, description="how many last ids the penalty sees; 0 is all"
+    )
+    stop_strings: tuple[str, ...] = Field((), description="text that ends a reply, not shown")
+    seed: Annotated[int, Field(ge=0)] = Field(42, description="seeds the sampler, on the CPU")
+
+
+class ExamSettings(Section):
+    """The questions whose answers the project knows."""
+
+    items_per_section: Count = Field(100, description="questions drawn for each section")
+    replies: Count = Field(
+        200, description="replies checked for an end token, half of them sampled"
+    )
+
+
+class DeviceSettings(Section):
+    """Where and how precisely to compute."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = Field(
+        "auto", description="auto|cpu|mps|cuda[:n]; auto takes cuda, then mps, then cpu"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of the products; weights stay float32. auto: bf16 where it is native"
+    )
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto", description="torch.compile; auto: on where a C++ compiler is at hand"
+    )
+    threads: Annotated[int, Field(ge=0)] = Field(0, description="CPU threads; 0: one a core")
+
+
+class Settings(Section):
+    """One model's whole life."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = Field(
+        "overnight", description="names the folders of the tokenizer, caches and checkpoints"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(42, description="of everything random")
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    generation: GenerationSettings = GenerationSettings()
+    exam: ExamSettings = ExamSettings()
+    device: DeviceSettings = DeviceSettings()
+
+    def phase(self, phase: Phase) -> PhaseSettings:
+        """The training numbers of one phase."""
+        return self.training.pretrain if phase == "pretrain" else self.training.sft
+
+    def mix(self, phase: Phase) -> dict[str, float]:
+        """The shares of one phase's sources."""
+        return self.data.mix_pretrain if phase == "pretrain" else self.data.mix_sft
+
+
+def load(
+    path: Path | None = None,
+    assignments: Iterable[str] = (),
+    folders: Iterable[Path] = (Path(),),
+) -> tuple[Settings, list[str]]:
+    """Settings from a file and `section.name=value` assignments, and warnings about legacy names.
+
+    A bare file name is looked for in `folders` in turn. Raises SettingsError naming the file, the
+    key and the value.
+    """
+    folders = list(folders)
+    tree: Tree = {}
+    warnings: list[str] = []
+    for layer, where in _chain(path, folders) if path else ():
+        translated, notes = legacy.translate(layer)
+        warnings += [f"{where}: {note}" for note in notes]
+        tree = merge(tree, translated)
+    for assignment in assignments:
+        tree = merge(tree, _assignment(assignment))
+    return validate(tree, str(path) if path else "--set"), warnings
+
+
+def validate(tree: Mapping[str, Any], where: str) -> Settings:
+    """The tree over the defaults, checked. Raises SettingsError naming every unknown key."""
+    full = merge(Settings().model_dump(mode="json"), tree)
+    try:
+        return Settings.model_validate_json(json.dumps(full))
+    except ValidationError as error:
+        raise SettingsError(f"{where}: {_explain(error)}") from None
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any], prefix: str = "") -> Tree:
+    """`above` laid over `below`: dicts merge key by key, everything else and the mixes replace."""
+    merged = dict(below)
+    for key, value in above.items():
+        path = f"{prefix}{key}"
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict) and path not in REPLACED:
+            merged[key] = merge(old, value, f"{path}.")
+        else:
+            merged[key] = value
+    return merged
+
+
+def leaves(section: type[BaseModel] | None = None, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every knob as (dotted name, meaning), in the order of this file."""
+    for name, field in (section or Settings).model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from leaves(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field.description or ""
+
+
+def _chain(path: Path, folders: list[Path], seen: tuple[Path, ...] = ()) -> list[tuple[Tree, Path]]:
+    found = next((folder / path for folder in folders if (folder / path).is_file()), None)
+    if found is None:
+        raise SettingsError(f"config {path} is not a file; 'ls configs' lists the shipped ones")
+    if found.resolve() in seen:
+        raise SettingsError(f"config {path} extends itself through {' -> '.join(map(str, seen))}")
+    try:
+        tree = json.loads(found.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"config {found} cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise SettingsError(f"config {found} is not JSON: {error}") from None
+    if not isinstance(tree, dict):
+        raise SettingsError(
+            f"config {found} holds a {type(tree).__name__}, not an object of sections"
+        )
+    parent = tree.pop("extends", None)
+    if parent is None:
+        return [(tree, found)]
+    if not isinstance(parent, str):
+        raise SettingsError(f"config {found}: extends is {parent!r}, not a file name")
+    above = _chain(Path(parent), [found.parent, *folders], (*seen, found.resolve()))
+    return [*above, (tree, found)]
+
+
+def _assignment(text: str) -> Tree:
+    name, equals, raw = text.partition("=")
+    if not equals or not name:
+        raise SettingsError(f"--set {text!r} is not of the form section.name=value")
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        value = raw
+    for part in reversed(name.split(".")):
+        value = {part: value}
+    tree: Tree = value
+    return tree
+
+
+def _explain(error: ValidationError) -> str:
+    problems = []
+    for item in error.errors():
+        name = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            problems.append(f"unknown key {name}{_suggestion(name)}")
+        elif item["type"] == "value_error":
+            problems.append(f"{name + ': ' if name else ''}{item['ctx']['error']}")
+        else:
+            message = item["msg"][0].lower() + item["msg"][1:]
+            problems.append(f"{name} is {json.dumps(item['input'])}: {message}")
+    return "; ".join(problems)
+
+
+def _suggestion(name: str) -> str:
+    known = [path for path, _ in leaves()] + list(Settings.model_fields)
+    last = {path.rsplit(".", 1)[-1]: path for path in known}
+    near = difflib.get_close_matches(name, known, 1, 0.6) or [
+        last[match] for match in difflib.get_close_matches(name.rsplit(".", 1)[-1], last, 1, 0.6)
+    ]
+    return f" (did you mean {near[0]}?)" if near else " ('nielsgpt config' lists all)"

@@ -1,0 +1,170 @@
+"""Where each artifact lives on disk, the fingerprint that names it, and how it is written.
+
+data/tokenizers/<name>/        the tokenizer
+data/cache/<name>/streams|sft/ token ids
+checkpoints/<name>/pretrain|sft/{latest,best,step_0000500}.pt
+checkpoints/<name>/{latest,best}.pt
+runs/<run_id>/                 metrics.csv, run_meta.json, resolved_settings.json
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from nielsgpt.errors import BusyError, DataError, NielsError, RunError
+from nielsgpt.settings import Settings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of one model under one root."""
+
+    root: Path
+    settings: Settings
+
+    @property
+    def tokenizer(self) -> Path:
+        """The folder of the trained tokenizer."""
+        return self.root / "data" / "tokenizers" / self.settings.name
+
+    @property
+    def cache(self) -> Path:
+        """The folder of token streams and SFT rows."""
+        chosen = self.settings.data.cache_dir
+        return self.root / (chosen or f"data/cache/{self.settings.name}")
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of everything trained under this name."""
+        return self.root / "checkpoints" / self.settings.name
+
+    @property
+    def runs(self) -> Path:
+        """The folder of all runs' records."""
+        return self.root / "runs"
+
+
+def fingerprint(*parts: Any) -> str:
+    """Sixteen hex digits of the sha256 of the parts as canonical JSON."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears at `path` whole, or not at all.
+
+    Written beside its place, fsynced, renamed, and its folder fsynced. Raises RunError naming the
+    place when the disk is full or may not be written.
+    """
+    beside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with writing(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically: sorted keys, two spaces, one newline at the end."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file, or None where there is none. Raises DataError if it is broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} is damaged ({error}); delete it and run the command again"
+        ) from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in this folder survive a power loss."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process alone; the lock dies with its process.
+
+    Raises BusyError naming the process that holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            file.seek(0)
+            raise BusyError(
+                f"{folder} is in use by process {file.read().strip() or '?'}; wait for it to end, "
+                "or give this run another name with --set name=NAME"
+            ) from None
+        _sweep(folder)
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written; only the holder of the lock may."""
+    for leftover in folder.rglob(".*.tmp-*"):
+        leftover.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> NielsError:
+    """What to tell a person whose disk is full or whose folder may not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        free = os.statvfs(path.parent if path.parent.exists() else Path())
+        left = free.f_bavail * free.f_frsize // 2**20
+        return RunError(
+            f"no space left to write {path} ({left} MiB free); what was saved before is intact: "
+            "free some space and run the same command again"
+        )
+    return DataError(
+        f"{path} cannot be written ({error.strerror}); make its folder writable, "
+        "or work in another one by setting NIELSGPT_ROOT"
+    )
