@@ -382,3 +382,24 @@ def _suggestion(name: str) -> str:
         last[match] for match in difflib.get_close_matches(name.rsplit(".", 1)[-1], last, 1, 0.6)
     ]
     return f" (did you mean {near[0]}?)" if near else " ('nielsgpt config' lists all)"
+
+
+def reference() -> str:
+    """docs/settings.md: every knob with its default and its meaning."""
+    lines = [
+        "# Settings",
+        "",
+        "Made by `nielsgpt config --docs`. A config is a JSON file of overrides; it may `extends`",
+        "another. Over it, `--set section.name=value`. `nielsgpt config` prints the settled tree.",
+        "",
+        "| setting | default | meaning |",
+        "|---|---|---|",
+    ]
+    defaults = Settings().model_dump(mode="json")
+    for name, meaning in leaves():
+        value: Any = defaults
+        for part in name.split("."):
+            value = value[part]
+        shown = json.dumps(value).replace("|", "\\|")
+        lines.append(f"| `{name}` | `{shown}` | {meaning.replace('|', chr(92) + '|')} |")
+    return "\n".join(lines) + "\n"

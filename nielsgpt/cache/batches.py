@@ -1,8 +1,8 @@
 """Batches as pure functions of (seed, step), so that resuming needs one integer.
 
 Every source has rows of T + 1 ids: windows of a stream, or whole examples packed into rows. Draw
-number j of a source reads row shuffled(j mod rows) of epoch j // rows, so that each epoch uses every
-row once; a step's draws follow from the shares alone.
+number j of a source reads row shuffled(j mod rows) of epoch j // rows, so that each epoch uses
+every row once; a step's draws follow from the shares alone.
 """
 
 from abc import ABC, abstractmethod

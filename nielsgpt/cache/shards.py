@@ -18,7 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nielsgpt.errors import DataError
-from nielsgpt.workspace import file_sha256, read_json, sync_folder, unwritable, write_json
+from nielsgpt.workspace import (
+    file_sha256,
+    fingerprint,
+    read_json,
+    sync_folder,
+    unwritable,
+    write_json,
+)
 
 FORMAT_VERSION = 1
 Ids = NDArray[np.unsignedinteger[Any]]
@@ -183,12 +190,6 @@ class Split:
         """The number of ids."""
         return int(self.meta["tokens"])
 
-    @property
-    def identity(self) -> str:
-        """A name for the content: equal for equal ids, whoever built them."""
-        digests = [entry["sha256"] for entry in _entries(self.meta)]
-        return "+".join(digest[:16] for digest in digests)
-
     def read(self, start: int, count: int) -> NDArray[np.int64]:
         """(count,) ids from `start` on, across files."""
         pieces = []
@@ -199,6 +200,11 @@ class Split:
             pieces.append(piece)
             start, count, shard = start + len(piece), count - len(piece), shard + 1
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def identity(meta: dict[str, Any]) -> str:
+    """A name for a split's content: equal for equal files, whoever built them."""
+    return fingerprint([entry["sha256"] for entry in _entries(meta)])
 
 
 def _entries(meta: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """A shuffle without a list: the place of any index in a random order of `count` things.
 
-A Feistel network permutes the next power of four; indices that land outside are sent through again
-until they land inside (cycle walking, Black and Rogaway 2002). Four rounds, splitmix64 as the mixer.
+A Feistel network permutes the next power of four; indices that land outside are sent through
+again until they land inside (cycle walking, Black and Rogaway 2002). Four rounds, mixed by
+splitmix64.
 """
 
 import numpy as np

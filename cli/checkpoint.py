@@ -1,0 +1,32 @@
+"""nielsgpt checkpoint: look at one."""
+
+import json
+from pathlib import Path
+
+import click
+
+PATH = click.Path(path_type=Path)
+
+
+@click.group("checkpoint")
+def command() -> None:
+    """Look at a checkpoint."""
+
+
+@command.command("hash")
+@click.argument("paths", nargs=-1, required=True, type=PATH)
+def print_hash(paths: tuple[Path, ...]) -> None:
+    """Print the sha256 of the weights: equal for equal numbers, whenever they were saved."""
+    from nielsgpt import checkpoint
+
+    for path in paths:
+        click.echo(f"{checkpoint.weights_sha256(checkpoint.load(path)['weights'])}  {path}")
+
+
+@command.command("show")
+@click.argument("path", type=PATH)
+def show(path: Path) -> None:
+    """Print what a checkpoint says of itself, after reading it whole."""
+    from nielsgpt import checkpoint
+
+    click.echo(json.dumps(checkpoint.load(path)["facts"], indent=2, sort_keys=True))

@@ -1,0 +1,29 @@
+"""nielsgpt config."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import dotted, with_workspace
+
+if TYPE_CHECKING:
+    from nielsgpt.workspace import Workspace
+
+
+@click.command("config")
+@with_workspace
+@click.option("--meanings", is_flag=True, help="Print each setting with its meaning.")
+@click.option("--docs", is_flag=True, help="Print docs/settings.md.")
+def command(work: "Workspace", meanings: bool, docs: bool) -> None:
+    """Print the settled settings as JSON."""
+    from nielsgpt.settings import leaves, reference
+
+    if docs:
+        click.echo(reference(), nl=False)
+    elif meanings:
+        values = dotted(work.settings)
+        for name, meaning in leaves():
+            click.echo(f"{name} = {json.dumps(values[name])}  # {meaning}")
+    else:
+        click.echo(work.settings.model_dump_json(indent=2))

@@ -1,0 +1,102 @@
+"""The command `nielsgpt`: one group, one file a command, and the only place that knows exit codes."""
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+COMMANDS = {
+    "pipeline": "From nothing to an examined chat model, in one command.",
+    "tokenizer": "Train the tokenizer on the configured text.",
+    "caches": "Tokenize the configured sources.",
+    "pretrain": "Train the model on text.",
+    "sft": "Teach the pretrained model to chat.",
+    "exam": "Ask the model what nielsgpt knows the answers to.",
+    "chat": "Talk with the model.",
+    "sample": "Let the model continue a text.",
+    "config": "Print the settled settings.",
+    "primer": "Write dialogues invented from the facts.",
+    "checkpoint": "Look at a checkpoint.",
+}
+HANDLED = (1, 2)
+
+
+class Lazy(click.Group):
+    """Imports a command's file only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order in which one uses them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands without importing one of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="nielsgpt")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def nielsgpt(debug: bool) -> None:
+    """Train your own chat model from scratch, overnight, on the machine you have."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[_Stderr()])
+    logging.getLogger("nielsgpt").setLevel(logging.INFO)
+
+
+class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to whatever stderr is now, so that lines appear above a progress bar."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self):  # type: ignore[no-untyped-def]
+        return sys.stderr
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code: 0 done, 2 something to put right, 1 a
+    failed run, 130 or 143 stopped by a signal."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        nielsgpt.main(words, standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _say("stopped; the same command goes on from what was finished")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        _leave(error, "--debug" in words)
+
+
+def _leave(error: Exception, debug: bool) -> None:
+    from nielsgpt.errors import NielsError, Stopped
+
+    if debug:
+        raise error
+    if isinstance(error, NielsError):
+        _say(str(error) if isinstance(error, Stopped) else f"error: {error}")
+        sys.exit(error.exit_code)
+    what = (str(error).strip() or type(error).__name__).splitlines()[0]
+    _say(f"error: {type(error).__name__}: {what}; 'nielsgpt --debug ...' shows where")
+    sys.exit(1)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

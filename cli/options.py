@@ -1,0 +1,78 @@
+"""The options that commands share, and what they settle: one Workspace."""
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from nielsgpt.settings import Settings
+    from nielsgpt.workspace import Workspace
+
+DEFAULT_CONFIG = "quickstart.json"
+Command = Callable[..., Any]
+
+
+def with_workspace(command: Command) -> Command:
+    """Give the command its settled Workspace as the first argument, from --config, --set, --device.
+
+    Without --config the settings are configs/quickstart.json.
+    """
+
+    @click.option("--config", "-c", help="A JSON file of settings, or a name in configs/.")
+    @click.option("--set", "assignments", multiple=True, help="section.name=value, over the file.")
+    @click.option("--device", help="auto, cpu, mps or cuda[:n].")
+    @functools.wraps(command)
+    def settled(
+        config: str | None, assignments: tuple[str, ...], device: str | None, **rest: Any
+    ) -> Any:
+        return command(settle(config, assignments, device), **rest)
+
+    return settled
+
+
+def settle(
+    config: str | None, assignments: tuple[str, ...] = (), device: str | None = None
+) -> "Workspace":
+    """The workspace under the current folder (or NIELSGPT_ROOT) with these settings."""
+    from nielsgpt.settings import load
+    from nielsgpt.workspace import REPOSITORY, Workspace
+
+    over = (*assignments, *((f"device.device={device}",) if device else ()))
+    folders = [Path(), REPOSITORY, REPOSITORY / "configs"]
+    settings, warnings = load(Path(config or DEFAULT_CONFIG), over, folders)
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return Workspace(Path(os.environ.get("NIELSGPT_ROOT", ".")), settings)
+
+
+def resume_options(command: Command) -> Command:
+    """--resume PATH and --no-resume, as one Resume."""
+
+    @click.option("--resume", type=click.Path(path_type=Path), help="Go on from this checkpoint.")
+    @click.option("--no-resume", is_flag=True, help="Start anew; the old files are set aside.")
+    @functools.wraps(command)
+    def chosen(*args: Any, resume: Path | None, no_resume: bool, **rest: Any) -> Any:
+        from nielsgpt.phases import Resume
+
+        if resume is not None and no_resume:
+            raise click.UsageError("--resume and --no-resume contradict each other")
+        return command(*args, resume=Resume(resume, no_resume), **rest)
+
+    return chosen
+
+
+def dotted(settings: "Settings") -> dict[str, Any]:
+    """The settled tree as dotted names and values."""
+
+    def walk(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
+        flat: dict[str, Any] = {}
+        for key, value in tree.items():
+            inner = isinstance(value, dict) and not key.startswith("mix_")
+            flat |= walk(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+        return flat
+
+    return walk(settings.model_dump(mode="json"), "")

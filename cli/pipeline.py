@@ -1,0 +1,23 @@
+"""nielsgpt pipeline."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import with_workspace
+
+if TYPE_CHECKING:
+    from nielsgpt.workspace import Workspace
+
+
+@click.command("pipeline")
+@with_workspace
+def command(work: "Workspace") -> None:
+    """From nothing to an examined chat model: tokenizer, caches, pretraining, SFT, exam.
+
+    Every stage that is up to date is skipped; a stopped run goes on where it was.
+    """
+    from nielsgpt import examination, pipeline
+
+    report = pipeline.run(work)
+    click.echo(f"\n{examination.table(report)}\n\n{pipeline.farewell(work)}")

@@ -1,0 +1,176 @@
+"""One file that can resume a run and chat by itself, and a small one beside it that vouches for it.
+
+`step_0000500.pt` holds tensors and plain values; `step_0000500.json` its step, metrics, size and
+sha256. The .json is written first and also remembers the file that it replaces, so that whatever
+moment a process is killed at, the .pt on disk is one that its .json knows.
+"""
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nielsgpt.errors import CheckpointError
+from nielsgpt.model.gpt import GPT
+from nielsgpt.settings import ModelSettings
+from nielsgpt.tokenizers import registry
+from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.workspace import file_sha256, read_json, sync_folder, unwritable, write_json
+
+log = logging.getLogger("nielsgpt")
+FORMAT_VERSION = 1
+State = dict[str, Any]
+Facts = dict[str, Any]
+
+
+def step_name(step: int) -> str:
+    """The file of one step's state."""
+    return f"step_{step:07d}.pt"
+
+
+def save(path: Path, state: State, facts: Facts) -> Facts:
+    """Write the state atomically; returns the facts with its size and sha256, as written beside."""
+    with _beside(path) as beside:
+        with beside.open("wb") as file:
+            torch.save({"format": FORMAT_VERSION, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        entry = {**facts, "bytes": beside.stat().st_size, "sha256": file_sha256(beside)}
+        _place(beside, path, entry)
+    return entry
+
+
+def share(path: Path, target: Path, entry: Facts) -> None:
+    """Let `target` name the same state as `path`, without a second copy where links exist."""
+    with _beside(target) as beside:
+        try:
+            os.link(path, beside)
+        except OSError:
+            shutil.copyfile(path, beside)
+        _place(beside, target, entry)
+
+
+def read_facts(path: Path) -> Facts:
+    """What is known of a checkpoint without opening it; nothing when its sha256 is not known."""
+    entry = read_json(path.with_suffix(".json"))
+    if not isinstance(entry, dict) or not path.is_file():
+        return {}
+    digest = file_sha256(path)
+    return next((e for e in (entry, entry.get("replaces", {})) if e.get("sha256") == digest), {})
+
+
+def load(path: Path) -> State:
+    """The state of a checkpoint, tensors on the CPU.
+
+    Raises CheckpointError when it is missing, truncated, changed since it was written, or no
+    checkpoint of nielsgpt.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint {path}; train one with 'make pipeline'")
+    if path.with_suffix(".json").exists() and not read_facts(path):
+        raise CheckpointError(f"{path} is damaged: its sha256 is not the one in its .json")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a foreign file fails in as many ways as there are files
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
+        raise CheckpointError(f"{path} is not a checkpoint that can be read ({reason})") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT_VERSION:
+        raise CheckpointError(f"{path} is not a nielsgpt checkpoint of format {FORMAT_VERSION}")
+    return state
+
+
+def newest_first(folder: Path) -> list[Path]:
+    """The states of a phase that a run may go on from, newest first."""
+    return sorted(folder.glob("step_*.pt"), reverse=True)
+
+
+def load_newest(folder: Path) -> tuple[State, Path] | None:
+    """The newest state that verifies, and its file; a line is logged for each that does not."""
+    for path in newest_first(folder):
+        if not path.with_suffix(".json").exists():
+            continue
+        try:
+            return load(path), path
+        except CheckpointError as error:
+            log.warning("%s; going on from the one before", error)
+    return None
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Remove all but the newest `keep` step files; latest and best stay."""
+    for path in newest_first(folder)[keep:]:
+        path.unlink()
+        path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def weights_sha256(weights: dict[str, Tensor]) -> str:
+    """A name for the weights alone: equal for equal numbers, whenever they were saved."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        shape = json.dumps([name, str(tensor.dtype), list(tensor.shape)])
+        digest.update(shape.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """Field by field, what two flat dicts disagree about."""
+    for key in sorted({*before, *now}):
+        if before.get(key) != now.get(key):
+            yield f"{key}: checkpoint {before.get(key)}, settings {now.get(key)}"
+
+
+def pack_tokenizer(tokenizer: Tokenizer) -> State:
+    """A tokenizer as tensors and plain values."""
+    files = {
+        name: torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        for name, content in tokenizer.files().items()
+    }
+    return {"kind": tokenizer.kind, "files": files}
+
+
+def restore(state: State) -> tuple[GPT, Tokenizer]:
+    """The model, with its weights, and the tokenizer that a state holds."""
+    kept = state["tokenizer"]
+    files = {name: tensor.numpy().tobytes() for name, tensor in kept["files"].items()}
+    tokenizer = registry.restore(kept["kind"], files)
+    shape = ModelSettings.model_validate(state["settings"]["model"])
+    model = GPT(shape, tokenizer.vocab_size)
+    model.load_state_dict(state["weights"])
+    return model.eval(), tokenizer
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A file to write beside `path`, gone at the end if it was not renamed."""
+    beside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+    except OSError as error:
+        raise unwritable(path, error) from error
+    except RuntimeError as error:
+        if "unexpected pos" not in str(error):
+            raise
+        # How torch reports that the disk was full.
+        raise unwritable(path, OSError(errno.ENOSPC, "disk full")) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _place(beside: Path, path: Path, entry: Facts) -> None:
+    """Rename a written file to its place, its .json first."""
+    before = read_facts(path)
+    before.pop("replaces", None)
+    write_json(path.with_suffix(".json"), {**entry, "replaces": before} if before else entry)
+    beside.replace(path)
+    sync_folder(path.parent)

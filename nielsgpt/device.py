@@ -1,0 +1,142 @@
+"""Where to compute and how: the device, the precision of products, threads, compilation, seeds."""
+
+import ctypes
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, ParamSpec, TypeVar
+
+import torch
+
+from nielsgpt.errors import SettingsError
+from nielsgpt.settings import DeviceSettings
+
+log = logging.getLogger("nielsgpt")
+_LINUX = sys.platform == "linux"
+P = ParamSpec("P")
+R = TypeVar("R")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Everything that decides the bits of a step beside the mathematics."""
+
+    device: str
+    precision: Literal["fp32", "bf16"]
+    attention: Literal["plain", "fused"]
+    compiled: bool
+    threads: int
+    torch_version: str = torch.__version__
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of what flows through the model."""
+        return DTYPES[self.precision]
+
+    def __str__(self) -> str:
+        compiled = "compiled" if self.compiled else "not compiled"
+        return (
+            f"{self.device}, {self.precision}, {self.attention} attention, {compiled}, "
+            f"{self.threads} threads"
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self)
+
+
+def choose(settings: DeviceSettings, attention: str) -> Engine:
+    """The engine that the settings ask for on this machine; sets torch's threads and allocator.
+
+    Raises SettingsError when the device asked for is not there.
+    """
+    device = choose_device(settings.device)
+    torch.set_num_threads(settings.threads or core_count())
+    _keep_pages()
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bf16" if has_native_bf16(device) else "fp32"
+    if attention == "auto":
+        # The backward pass of scaled_dot_product_attention is slow on CPUs with bf16 units.
+        attention = "plain" if device == "cpu" and precision == "bf16" else "fused"
+    compiled = settings.compile == "on" or (settings.compile == "auto" and can_compile(device))
+    return Engine(device, precision, attention, compiled, torch.get_num_threads())  # type: ignore[arg-type]
+
+
+def core_count() -> int:
+    """The CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if _LINUX else os.cpu_count() or 1
+
+
+def choose_device(wanted: str) -> str:
+    """The device's name: auto takes cuda, then mps, then cpu."""
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if wanted == "auto":
+        return next(name for name, here in present.items() if here)
+    kind, _, number = wanted.partition(":")
+    if not present[kind] or (number and int(number) >= torch.cuda.device_count()):
+        here = ", ".join(name for name, there in present.items() if there)
+        raise SettingsError(f"device {wanted} is not on this machine; it has {here}")
+    return wanted
+
+
+def has_native_bf16(device: str) -> bool:
+    """Whether bfloat16 products run on the device's own units, not emulated."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device == "mps":
+        return False
+    abilities = torch.cpu.get_capabilities()
+    return bool(abilities.get("amx_bf16") or abilities.get("avx512_bf16"))
+
+
+def can_compile(device: str) -> bool:
+    """Whether torch.compile finds a compiler here; tried on one small function."""
+    if device == "mps" or (device == "cpu" and not any(map(shutil.which, ("g++", "clang++")))):
+        return False
+    try:
+        torch.compile(_probe)(torch.ones(64, device=device))
+    except Exception as error:  # any failure of the tool chain means: do without it
+        log.info("torch.compile does not work here (%s); going on without it", _brief(error))
+        return False
+    return True
+
+
+def _probe(x: torch.Tensor) -> torch.Tensor:
+    return (x * 2 + 1).sin()
+
+
+def compiled(function: Callable[P, R], engine: Engine) -> Callable[P, R]:
+    """The function, compiled for fixed shapes where the engine compiles."""
+    return torch.compile(function, dynamic=False) if engine.compiled else function
+
+
+def synchronise(device: str) -> None:
+    """Wait until the device has done what it was asked."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    elif device == "mps":
+        torch.mps.synchronize()
+
+
+def _brief(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+
+
+def _keep_pages() -> None:
+    """Ask glibc to keep freed pages: returning the large temporaries of every step to the system
+    and faulting them in again costs up to a fifth of a step on a CPU."""
+    if _LINUX:
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            trim_threshold, mmap_max = -1, -4
+            libc.mallopt(mmap_max, 0)
+            libc.mallopt(trim_threshold, 2**31 - 1)

@@ -1,0 +1,125 @@
+"""The exam as a stage: ask the model what the project knows the answers to, and keep the marks."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from nielsgpt import checkpoint
+from nielsgpt.conversation import Conversation, prompt
+from nielsgpt.inference.generate import Completion, complete_all
+from nielsgpt.model.gpt import GPT
+from nielsgpt.primer import exam, facts
+from nielsgpt.settings import GenerationSettings
+from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.workspace import Workspace, fingerprint, read_json, write_json
+
+log = logging.getLogger("nielsgpt")
+LONGEST_REPLY = 128
+EXAM_FILE = "exam.json"
+Report = dict[str, Any]
+
+
+def examine(work: Workspace) -> Report:
+    """The marks of the model's best weights, from checkpoints/<name>/exam.json when they are fresh.
+
+    A reply has ended when the model itself closed it within 128 tokens.
+    """
+    path = work.checkpoints / "best.pt"
+    settings = work.settings
+    weights = checkpoint.read_facts(path).get("weights_sha256")
+    inputs = fingerprint(weights, settings.exam.model_dump(), settings.generation.model_dump())
+    before: Report | None = read_json(work.checkpoints / EXAM_FILE)
+    if before is not None and before.get("inputs") == inputs:
+        log.info("exam: up to date")
+        return before
+    state = checkpoint.load(path)
+    model, codec = checkpoint.restore(state)
+    report = {
+        "inputs": inputs,
+        "weights_sha256": weights,
+        "checkpoint": str(path),
+        "step": state["step"],
+        **_marks(model, codec, work),
+    }
+    write_json(work.checkpoints / EXAM_FILE, report)
+    return report
+
+
+def _marks(model: GPT, codec: Tokenizer, work: Workspace) -> Report:
+    settings = work.settings
+    known = facts.load_facts(facts.FACTS_PATH)
+    items = exam.items(known, settings.seed, settings.exam.items_per_section)
+    log.info("exam: %d questions", len(items))
+    greedy = settings.generation.model_copy(
+        update={"temperature": 0.0, "max_new_tokens": LONGEST_REPLY}
+    )
+    conversations = [item.conversation for item in items]
+    replies = [codec.decode(c.ids) for c in ask(model, codec, conversations, greedy)]
+    wrong = [
+        {
+            "section": item.section,
+            "question": item.conversation.messages[-1].content,
+            "reply": reply,
+        }
+        for item, reply in zip(items, replies, strict=True)
+        if not exam.correct(item, reply)
+    ]
+    sections = [
+        {
+            "section": score.section,
+            "right": score.right,
+            "total": score.total,
+            "interval": [score.low, score.high],
+            "chance": score.chance,
+        }
+        for score in exam.grade(items, replies)
+    ]
+    spread = conversations[:: max(1, 2 * len(conversations) // settings.exam.replies)]
+    half = spread[: settings.exam.replies // 2]
+    sampled = settings.generation.model_copy(update={"max_new_tokens": LONGEST_REPLY})
+    ended = [
+        completion.finish_reason == "stop"
+        for how in (greedy, sampled)
+        for completion in ask(model, codec, half, how)
+    ]
+    return {"sections": sections, "ended": sum(ended), "replies": len(ended), "wrong": wrong}
+
+
+def ask(
+    model: GPT, codec: Tokenizer, asked: list[Conversation], generation: GenerationSettings
+) -> list[Completion]:
+    """The model's reply to each conversation, as a chat would give it."""
+    specials = codec.specials
+    return complete_all(
+        model,
+        [prompt(conversation, codec) for conversation in asked],
+        generation,
+        stop_ids=[specials.end],
+        banned_ids=[specials.system, specials.user, specials.assistant],
+    )
+
+
+def table(report: Report) -> str:
+    """The marks as lines of text."""
+    lines = [f"{'':18}  {'right':>9}  {'score':>6}  {'95 % interval':>15}  {'chance':>6}"]
+    for row in report["sections"]:
+        low, high = row["interval"]
+        count = f"{row['right']}/{row['total']}"
+        score = row["right"] / row["total"]
+        interval = f"{low:.1%} - {high:.1%}"
+        lines.append(
+            f"{row['section']:18}  {count:>9}  {score:>6.1%}  {interval:>15}  {row['chance']:>6.1%}"
+        )
+    lines.append(f"replies that the model ended itself: {report['ended']} of {report['replies']}")
+    return "\n".join(lines)
+
+
+def wrong_answers(report: Report, most: int) -> str:
+    """The first wrong answers, to look at."""
+    rows = report["wrong"][:most]
+    return "\n".join(f"{r['section']}: {r['question']} -> {r['reply']}" for r in rows)
+
+
+def exam_path(work: Workspace) -> Path:
+    """Where the marks lie."""
+    return work.checkpoints / EXAM_FILE

@@ -1,0 +1,75 @@
+"""How far a long stage is: a bar on a terminal, elsewhere a line every ten seconds."""
+
+import logging
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+log = logging.getLogger("nielsgpt")
+LINE_EVERY_S = 10.0
+
+
+class Progress:
+    """Shows `done` of `total` and a text; time left is from the pace of this session's own work.
+
+    The first unit is left out of the pace: it holds warm-up and compilation.
+    """
+
+    def __init__(self, label: str, total: int, done: int = 0) -> None:
+        self.label, self.total, self.first = label, total, done + 1
+        self._began: float | None = None
+        self._said = time.monotonic()
+        self._bar = self._task = None
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn
+
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[t]}"),
+            )
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task(label, total=total, completed=done, t="starting")
+
+    def show(self, done: int, text: str) -> None:
+        """Say that `done` units are finished."""
+        now = time.monotonic()
+        if done <= self.first or self._began is None:
+            self._began = now
+        left = self.seconds_left(done, now)
+        line = f"{done:,}/{self.total:,}  {text}" + (f"  {clock(left)} left" if left else "")
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, t=line)
+        elif now - self._said >= LINE_EVERY_S:
+            self._said = now
+            log.info("%s %s", self.label, line)
+
+    def seconds_left(self, done: int, now: float) -> float:
+        """Seconds to the end at the pace so far; 0 while there is none."""
+        if self._began is None or done <= self.first:
+            return 0.0
+        return (now - self._began) / (done - self.first) * (self.total - done)
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 1h02m, 3m20s or 45s."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60}h{minutes % 60:02d}m"
+    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

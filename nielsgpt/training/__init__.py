@@ -1,0 +1,1 @@
+"""One trainer for every phase; a phase is data and numbers."""

@@ -1,0 +1,52 @@
+"""A phase's folder of checkpoints: steps, latest and best, and the same two names one level up."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nielsgpt import checkpoint
+from nielsgpt.training.trainer import Trainer
+
+
+class PhaseStore:
+    """Saves a trainer's states with what belongs to them.
+
+    `facts` go into the small .json beside each file, `belongings` into the file itself.
+    """
+
+    def __init__(
+        self, folder: Path, facts: Mapping[str, Any], belongings: Mapping[str, Any], keep: int
+    ) -> None:
+        self.folder, self.facts, self.belongings, self.keep = folder, facts, belongings, keep
+
+    def save(self, trainer: Trainer, improved: bool) -> None:
+        """Write the step's state once; latest, and best if it improved, name the same file."""
+        state = trainer.state()
+        figures = {
+            name: {"loss": e.loss, "bits_per_byte": e.bits_per_byte}
+            for name, e in trainer.evaluations.items()
+        }
+        facts = {
+            **self.facts,
+            "step": trainer.step,
+            "best": trainer.best,
+            "evaluations": figures,
+            "weights_sha256": checkpoint.weights_sha256(state["weights"]),
+        }
+        path = self.folder / checkpoint.step_name(trainer.step)
+        entry = checkpoint.save(path, {**state, **self.belongings, "facts": facts}, facts)
+        for name in ("latest.pt", *(["best.pt"] if improved else [])):
+            for place in (self.folder, self.folder.parent):
+                checkpoint.share(path, place / name, entry)
+        checkpoint.prune(self.folder, self.keep)
+
+
+def set_aside(folder: Path) -> Path:
+    """Move a phase's folder out of the way; nothing that was trained is ever deleted."""
+    target = folder.with_name(f"{folder.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    number = 1
+    while target.exists():
+        number += 1
+        target = folder.with_name(f"{folder.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{number}")
+    return folder.rename(target)
