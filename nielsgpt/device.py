@@ -30,7 +30,7 @@ class Engine:
     attention: Literal["plain", "fused"]
     compiled: bool
     threads: int
-    torch_version: str = torch.__version__
+    torch_version: str = str(torch.__version__)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -129,6 +129,12 @@ def _lines(texts: Iterable[str]) -> Iterator[str]:
 
 def _too_large(vocab_size: int, reason: str) -> str:
     limit = re.search(r"<= ?(\d+)", reason)
+    least = re.search(r"required_chars\. \d+ vs (\d+)", reason)
+    if least:
+        return (
+            f"tokenizer.vocab_size {vocab_size} is too small for the characters of this corpus; "
+            f"use --set tokenizer.vocab_size={least[1]} or more"
+        )
     if limit:
         return (
             f"tokenizer.vocab_size {vocab_size} is too large for this corpus, which holds enough "

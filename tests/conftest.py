@@ -1,0 +1,100 @@
+"""What many tests share: tiny settings, a tiny model, a workspace that nothing else uses."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nielsgpt import settings as settings_module
+from nielsgpt.model.gpt import GPT
+from nielsgpt.settings import ModelSettings, Settings
+from nielsgpt.tokenizers import pieces
+from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.tokenizers.units import ByteTokenizer
+
+TINY = {
+    "name": "tiny",
+    "tokenizer": {"kind": "byte"},
+    "data": {"primer": {"characters": 60_000, "dialogues": 300}, "val_fraction": 0.1},
+    "model": {"n_layer": 2, "n_head": 2, "n_embd": 32, "context_length": 128},
+    "training": {
+        phase: {
+            "max_steps": 6,
+            "batch_size": 4,
+            "micro_batch_size": 2,
+            "warmup_steps": 2,
+            "eval_every": 3,
+            "eval_batches": 1,
+            "checkpoint_every": 2,
+            "log_every": 1,
+            "learning_rate": 0.003,
+        }
+        for phase in ("pretrain", "sft")
+    },
+    "exam": {"items_per_section": 2, "replies": 4},
+    "device": {"device": "cpu", "precision": "fp32", "compile": "off", "threads": 1},
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def tiny() -> Callable[..., Settings]:
+    """Settings of a model that trains in a second, with overrides as a tree."""
+
+    def build(**over: Any) -> Settings:
+        return settings_module.validate(settings_module.merge(TINY, over), "test")
+
+    return build
+
+
+@pytest.fixture
+def lively() -> Callable[..., GPT]:
+    """A model whose every weight matters: not the zero-initialised echo of a fresh one."""
+
+    def build(variant: str, **shape: Any) -> GPT:
+        size = {"n_layer": 2, "n_head": 2, "n_embd": 32, "context_length": 16, **shape}
+        torch.manual_seed(7)
+        model = GPT(ModelSettings(variant=variant, **size), 300)  # type: ignore[arg-type]
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+        return model.eval()
+
+    return build
+
+
+CORPUS = [
+    "the keeper lights the lamp",
+    "a boat, a rope and 12 coins",
+    "\u00e9t\u00e9 na\u00efve \u2581 caf\u00e9",
+] * 20
+
+
+@pytest.fixture(scope="session")
+def pieced() -> Tokenizer:
+    """A small SentencePiece tokenizer."""
+    return pieces.train(CORPUS, 300, "bpe")
+
+
+@pytest.fixture(params=["byte", "bpe", "unigram"])
+def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
+    """Each kind of tokenizer in turn."""
+    if request.param == "byte":
+        return ByteTokenizer()
+    return pieces.train(CORPUS, 280, request.param)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder as the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

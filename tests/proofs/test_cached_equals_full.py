@@ -1,0 +1,90 @@
+"""A reply computed position by position equals one computed from whole windows without a cache."""
+
+import pytest
+import torch
+
+from nielsgpt.inference.generate import decode, generate, prefill
+from nielsgpt.inference.kvcache import KVCache
+from nielsgpt.inference.sampling import choose, generator_for
+from nielsgpt.model.gpt import GPT
+from nielsgpt.model.variants import VARIANTS
+from nielsgpt.settings import GenerationSettings, ModelSettings
+
+CONTEXT, VOCABULARY = 16, 97
+PROMPT = [3, 14, 15, 92, 65]
+
+
+def model_that_says_something(variant: str, attention: str = "auto") -> GPT:
+    """Random weights large enough that every block and every earlier token matters."""
+    shape = ModelSettings(
+        variant=variant,
+        n_layer=3,
+        n_head=2,
+        n_embd=32,
+        context_length=CONTEXT,
+        attention=attention,
+        tied=False,
+    )
+    model = GPT(shape, VOCABULARY).eval()
+    generator = torch.Generator().manual_seed(28)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            is_norm = "norm" in name and name.endswith("weight")
+            parameter.normal_(1.0 if is_norm else 0.0, 0.5, generator=generator)
+    return model
+
+
+def assert_not_an_echo(prompt: list[int], new: list[int]) -> None:
+    """The ids vary and are seldom their predecessor, so an error of one position would show."""
+    assert len(set(new)) >= 8
+    assert sum(a == b for a, b in zip(prompt[-1:] + new, new, strict=False)) <= len(new) // 2
+
+
+@torch.inference_mode()
+def uncached(model: GPT, prompt: list[int], sampling: GenerationSettings) -> list[int]:
+    """The window rule without a cache: at 17 ids of 16 the newest 8 stay."""
+    window, new, own = prompt[-CONTEXT:], list[int](), generator_for(sampling.seed)
+    nothing = torch.empty(1, 0, dtype=torch.int64)
+    for _ in range(sampling.max_new_tokens):
+        if len(window) > CONTEXT:
+            window = window[-(CONTEXT // 2) :]
+        logits = model(torch.tensor([window]))[:, -1]
+        new.append(int(choose(logits, nothing, sampling, [own])))
+        window = [*window, new[-1]]
+    return new
+
+
+@pytest.mark.parametrize("attention", ["plain", "fused"])
+@pytest.mark.parametrize("variant", VARIANTS)
+@torch.inference_mode()
+def test_cached_logits_equal_full_logits_at_every_step(variant: str, attention: str) -> None:
+    model, cache = model_that_says_something(variant, attention), KVCache(CONTEXT)
+    ids = [3, 14, 15, 92, 65, 35, 89, 79, 32, 38, 46, 26, 43, 38, 32, 79]
+    cached = [prefill(model, [ids[:5]], cache)]
+    cached += [decode(model, [token], cache) for token in ids[5:]]
+    full = [model(torch.tensor([ids[:length]]))[:, -1] for length in range(5, CONTEXT + 1)]
+    torch.testing.assert_close(cached, full, rtol=1e-4, atol=1e-4)
+    assert cache.length == CONTEXT
+
+
+@pytest.mark.parametrize("prompt", [PROMPT, PROMPT[:1], PROMPT * 10], ids=["5", "1", "50"])
+@pytest.mark.parametrize("temperature", [0.0, 2.0], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_cached_replies_equal_uncached_ones_across_several_slides(
+    variant: str, temperature: float, prompt: list[int]
+) -> None:
+    model = model_that_says_something(variant)
+    sampling = GenerationSettings(max_new_tokens=3 * CONTEXT, temperature=temperature, top_k=0)
+    cached = list(generate(model, prompt, sampling, stop_ids=()))
+    assert cached == uncached(model, prompt, sampling)
+    assert len(cached) == 3 * CONTEXT
+    assert_not_an_echo(prompt, cached)
+
+
+def test_a_slide_reads_half_a_context_and_other_tokens_one_position() -> None:
+    model = model_that_says_something("gpt_qk")
+    read: list[int] = []
+    model.embedding.register_forward_hook(lambda _, inputs, __: read.append(inputs[0].size(1)))
+    sampling = GenerationSettings(max_new_tokens=25, temperature=0.0)
+    list(generate(model, PROMPT, sampling, stop_ids=()))
+    assert read == [5, *[1] * 11, 8, *[1] * 8, 8, *[1] * 3]

@@ -1,0 +1,232 @@
+"""Truths of training: hardware does not change mathematics, and a stop does not change a run."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nielsgpt import checkpoint, device, phases, pipeline
+from nielsgpt.cache.batches import Batch, Mixture, Packed
+from nielsgpt.cache.shards import Split, SplitWriter
+from nielsgpt.conversation import Conversation, Message, prompt, render
+from nielsgpt.errors import CheckpointError, RunError, Stopped
+from nielsgpt.inference.generate import complete_all
+from nielsgpt.model.gpt import GPT
+from nielsgpt.settings import DeviceSettings, GenerationSettings, PhaseSettings, Settings
+from nielsgpt.tokenizers.units import ByteTokenizer
+from nielsgpt.training.trainer import Trainer
+from nielsgpt.workspace import Workspace
+
+Tiny = Callable[..., Settings]
+CODEC = ByteTokenizer()
+
+
+def one_conversation(folder: Path) -> Packed:
+    talk = Conversation(
+        (Message("user", "Who are you?"), Message("assistant", "Niels. I keep it."))
+    )
+    ids, mask = render(talk, CODEC)
+    with SplitWriter(folder, "c", CODEC.vocab_size, 2**20, masked=True) as writer:
+        for _ in range(8):
+            writer.add(ids, mask, len(ids))
+        writer.finish({"tokenizer": CODEC.fingerprint})
+    return Packed(Split(folder, "c", CODEC.fingerprint), 48, 0, CODEC.specials.end)
+
+
+def trainer(settings: Settings, rows: Packed, **over: Any) -> Trainer:
+    numbers = settings.training.sft.model_dump() | over
+    phase = PhaseSettings.model_validate(numbers)
+    engine = device.choose(settings.device, "plain")
+    torch.manual_seed(settings.seed)
+    model = GPT(settings.model, CODEC.vocab_size)
+    return Trainer(
+        model,
+        phase,
+        engine,
+        Mixture({"c": rows}, {"c": 1.0}, phase.batch_size, settings.seed),
+        {"c": rows},
+        {"c": 1.0},
+        torch.from_numpy(CODEC.byte_lengths),
+        settings.seed,
+    )
+
+
+def weights(made: Trainer) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in made.model.parameters()])
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_the_micro_batch_size_does_not_change_a_step(
+    recompute: bool, tiny: Tiny, tmp_path: Path
+) -> None:
+    rows = one_conversation(tmp_path)
+    results = []
+    for size in (8, 4, 1):
+        made = trainer(
+            tiny(), rows, batch_size=8, micro_batch_size=size, warmup_steps=0, max_steps=9,
+            activation_checkpointing=recompute,
+        )  # fmt: skip
+        losses = [made.train_step()["train_loss"] for _ in range(3)]
+        results.append((losses, weights(made)))
+    for losses, numbers in results[1:]:
+        assert losses == pytest.approx(results[0][0], abs=1e-6)
+        torch.testing.assert_close(numbers, results[0][1], atol=1e-6, rtol=0)
+
+
+def test_rows_with_few_replies_weigh_as_much_as_their_tokens(tiny: Tiny, tmp_path: Path) -> None:
+    """The step's loss is the sum over its supervised tokens over their number, not a mean of means."""
+    made = trainer(tiny(), one_conversation(tmp_path), batch_size=2, micro_batch_size=1)
+    batch = made.batches.batch(0)
+    targets = batch.targets.copy()
+    targets[0, np.flatnonzero(targets[0] != -100)[1:]] = -100
+    made.batches.batch = lambda step: Batch(batch.inputs, targets)  # type: ignore[method-assign]
+    made.model.eval()
+    logits = made.model(torch.from_numpy(batch.inputs)).view(-1, CODEC.vocab_size)
+    expected = torch.nn.functional.cross_entropy(logits, torch.from_numpy(targets).view(-1))
+    assert made.train_step()["train_loss"] == pytest.approx(expected.item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_tiny_model_overfits_one_conversation_and_says_it(
+    optimizer: str, tiny: Tiny, tmp_path: Path
+) -> None:
+    made = trainer(
+        tiny(), one_conversation(tmp_path), optimizer=optimizer, max_steps=80, warmup_steps=5,
+        learning_rate=0.01, batch_size=4, micro_batch_size=4,
+    )  # fmt: skip
+    for _ in range(80):
+        row = made.train_step()
+    assert row["train_loss"] < 0.05
+    asked = prompt(Conversation((Message("user", "Who are you?"),)), CODEC)
+    greedy = GenerationSettings(temperature=0.0, max_new_tokens=40)
+    reply = complete_all(made.model, [asked], greedy, stop_ids=[CODEC.specials.end])[0]
+    assert CODEC.decode(reply.ids) == "Niels. I keep it."
+    assert reply.finish_reason == "stop"
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update(tiny: Tiny, tmp_path: Path) -> None:
+    made = trainer(tiny(), one_conversation(tmp_path))
+    with torch.no_grad():
+        made.model.embedding.weight[300 % CODEC.vocab_size] = float("inf")
+    before = weights(made)
+    with pytest.raises(RunError, match="step 1: loss .* not finite"):
+        for _ in range(3):
+            made.train_step()
+    assert torch.equal(before, weights(made)) or not before.isfinite().all()
+
+
+def hashes(work: Workspace) -> dict[str, str]:
+    found = {}
+    for phase in ("pretrain", "sft"):
+        for name in ("latest", "best"):
+            state = checkpoint.load(work.checkpoints / phase / f"{name}.pt")
+            found[f"{phase}/{name}"] = checkpoint.weights_sha256(state["weights"])
+    return found
+
+
+def test_a_stopped_run_equals_one_never_stopped(
+    tiny: Tiny, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped by a signal after every single step, in both phases, with dropout and a mixture."""
+    settings = tiny(model={"dropout": 0.1})
+    straight, broken = Workspace(root / "a", settings), Workspace(root / "b", settings)
+    for work in (straight, broken):
+        pipeline.caches(work)
+    for phase in ("pretrain", "sft"):
+        phases.train(straight, phase)
+    plain_step = Trainer.train_step
+
+    def interrupted(self: Trainer) -> dict[str, Any]:
+        signal.raise_signal(signal.SIGTERM)
+        return plain_step(self)
+
+    monkeypatch.setattr(Trainer, "train_step", interrupted)
+    stops = 0
+    for phase in ("pretrain", "sft"):
+        while True:
+            try:
+                phases.train(broken, phase)
+                break
+            except Stopped as stop:
+                assert stop.exit_code == 143
+                stops += 1
+    assert stops == 10
+    assert hashes(straight) == hashes(broken)
+
+
+def test_resume_takes_the_newest_state_that_verifies_and_says_so(
+    tiny: Tiny, root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    work = Workspace(root, tiny())
+    pipeline.caches(work)
+    phases.train(work, "pretrain")
+    expected = checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")
+    newest = checkpoint.newest_first(work.checkpoints / "pretrain")[0]
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.unlink()
+    newest.write_bytes(content)
+    phases.train(work, "pretrain")
+    assert "is damaged" in caplog.text
+    again = checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")
+    assert checkpoint.weights_sha256(again["weights"]) == checkpoint.weights_sha256(
+        expected["weights"]
+    )
+
+
+def test_another_shape_is_refused_field_by_field_and_nothing_is_lost(
+    tiny: Tiny, root: Path
+) -> None:
+    work = Workspace(root, tiny())
+    pipeline.caches(work)
+    phases.train(work, "pretrain")
+    before = checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")
+    other = Workspace(root, tiny(model={"n_layer": 3, "rope_theta": 500.0}))
+    message = "n_layer: checkpoint 2, settings 3; rope_theta: checkpoint 10000.0, settings 500.0"
+    with pytest.raises(CheckpointError, match=message):
+        phases.train(other, "pretrain")
+    phases.train(other, "pretrain", phases.Resume(fresh=True))
+    kept = [p for p in work.checkpoints.iterdir() if p.is_dir() and p.name.startswith("pretrain-")]
+    assert len(kept) == 1
+    old = checkpoint.load(kept[0] / "latest.pt")
+    assert checkpoint.weights_sha256(old["weights"]) == checkpoint.weights_sha256(before["weights"])
+
+
+def test_a_trained_phase_is_up_to_date_and_more_steps_go_on(
+    tiny: Tiny, root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    work = Workspace(root, tiny())
+    pipeline.caches(work)
+    phases.train(work, "pretrain")
+    stamp = (work.checkpoints / "pretrain" / "latest.pt").stat().st_mtime_ns
+    phases.train(work, "pretrain")
+    assert "pretrain: up to date at step 6" in caplog.text
+    assert (work.checkpoints / "pretrain" / "latest.pt").stat().st_mtime_ns == stamp
+    longer = Workspace(root, tiny(training={"pretrain": {"max_steps": 8}}))
+    phases.train(longer, "pretrain")
+    assert checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")["step"] == 8
+
+
+def test_new_pretrained_weights_make_sft_start_anew(
+    tiny: Tiny, root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    work = Workspace(root, tiny())
+    pipeline.caches(work)
+    phases.train(work, "pretrain")
+    phases.train(work, "sft")
+    phases.train(Workspace(root, tiny(training={"pretrain": {"max_steps": 9}})), "pretrain")
+    phases.train(work, "sft")
+    assert "sft: starting anew" in caplog.text
+
+
+def test_the_auto_engine_is_one_of_those_that_can_be_asked_for() -> None:
+    engine = device.choose(DeviceSettings(device="cpu", compile="off"), "auto")
+    assert engine.precision == ("bf16" if device.has_native_bf16("cpu") else "fp32")
+    assert engine.device == "cpu"
+    assert not engine.compiled
