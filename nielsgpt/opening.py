@@ -1,4 +1,4 @@
-"""A trained model, opened to talk: its weights, its tokenizer, and one line that says which it is."""
+"""A trained model, opened to talk: weights, tokenizer, and one line that names it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A conversation is rendered in one place: the mask is what the assistant says, prompts are prefixes."""
+"""One walk renders: the mask is what the assistant says, and a prompt is a prefix."""
 
 import pytest
 from hypothesis import given, settings

@@ -78,7 +78,7 @@ def test_the_micro_batch_size_does_not_change_a_step(
 
 
 def test_rows_with_few_replies_weigh_as_much_as_their_tokens(tiny: Tiny, tmp_path: Path) -> None:
-    """The step's loss is the sum over its supervised tokens over their number, not a mean of means."""
+    """The loss is the sum over supervised tokens over their number, not a mean of means."""
     made = trainer(tiny(), one_conversation(tmp_path), batch_size=2, micro_batch_size=1)
     batch = made.batches.batch(0)
     targets = batch.targets.copy()
@@ -113,7 +113,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(tiny: Tiny, tmp_path:
     with torch.no_grad():
         made.model.embedding.weight[300 % CODEC.vocab_size] = float("inf")
     before = weights(made)
-    with pytest.raises(RunError, match="step 1: loss .* not finite"):
+    with pytest.raises(RunError, match=r"step 1: loss .* not finite"):
         for _ in range(3):
             made.train_step()
     assert torch.equal(before, weights(made)) or not before.isfinite().all()

@@ -1,0 +1,52 @@
+"""The options of chat and sample that say how tokens are drawn, laid over the settings."""
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from nielsgpt.settings import GenerationSettings
+    from nielsgpt.workspace import Workspace
+
+Command = Callable[..., Any]
+FLAGS = ("temperature", "top_k", "top_p", "max_new_tokens", "seed")
+
+
+def with_generation(command: Command) -> Command:
+    """Give the command `generation`: the workspace's settings and, over them, its flags.
+
+    Stands below `with_workspace`, whose Workspace is the first argument.
+    """
+
+    @click.option("--temperature", type=float, help="0 is greedy.")
+    @click.option("--top-k", type=int, help="Draw from the k likeliest tokens; 0 is off.")
+    @click.option("--top-p", type=float, help="Draw from the smallest set of this mass; 1 is off.")
+    @click.option("--max-new-tokens", type=int, help="The longest reply.")
+    @click.option("--seed", type=int, help="Of the draws.")
+    @functools.wraps(command)
+    def settled(work: "Workspace", **rest: Any) -> Any:
+        flags = {name: rest.pop(name) for name in FLAGS}
+        return command(work, generation=_settle(work, flags), **rest)
+
+    return settled
+
+
+def told(generation: "GenerationSettings") -> str:
+    """The settings that matter, in one line."""
+    if generation.temperature == 0.0:
+        return f"greedy, at most {generation.max_new_tokens} tokens"
+    return (
+        f"temperature {generation.temperature:g}, top-k {generation.top_k}, "
+        f"top-p {generation.top_p:g}, at most {generation.max_new_tokens} tokens, "
+        f"seed {generation.seed}"
+    )
+
+
+def _settle(work: "Workspace", flags: dict[str, Any]) -> "GenerationSettings":
+    from nielsgpt.settings import merge, validate
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    tree = merge(work.settings.model_dump(mode="json"), {"generation": given})
+    return validate(tree, "the options").generation

@@ -1,0 +1,43 @@
+"""nielsgpt sample."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.generation import told, with_generation
+from cli.options import with_workspace
+
+if TYPE_CHECKING:
+    from nielsgpt.settings import GenerationSettings
+    from nielsgpt.workspace import Workspace
+
+
+@click.command("sample")
+@with_workspace
+@with_generation
+@click.option("--prompt", default="", help="The text to continue; without it, a new document.")
+@click.option("--num-samples", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--ckpt", type=click.Path(path_type=Path), help="Sample from this checkpoint.")
+def command(
+    work: "Workspace",
+    generation: "GenerationSettings",
+    prompt: str,
+    num_samples: int,
+    ckpt: Path | None,
+) -> None:
+    """Let the model continue a text, with its pretrained weights."""
+    from nielsgpt.inference.reply import continued
+    from nielsgpt.opening import open_model
+
+    model, tokenizer, which = open_model(work, ckpt, "pretrain")
+    click.echo(f"{which}; {told(generation)}", err=True)
+    for index in range(num_samples):
+        if num_samples > 1:
+            click.echo(f"--- {index + 1}")
+        sys.stdout.write(prompt)
+        for piece in continued(model, tokenizer, prompt, generation, index):
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        sys.stdout.write("\n")

@@ -1,0 +1,66 @@
+"""A reply: text pieces from a prompt, up to an end token, a stop string or the longest length."""
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+
+import torch
+
+from nielsgpt.inference.generate import FinishReason, generate
+from nielsgpt.inference.sampling import generator_for
+from nielsgpt.inference.textstream import TextStream
+from nielsgpt.model.gpt import GPT
+from nielsgpt.settings import GenerationSettings
+from nielsgpt.tokenizers.base import Tokenizer
+
+
+def speak(
+    model: GPT,
+    prompt_ids: Sequence[int],
+    sampling: GenerationSettings,
+    generator: torch.Generator,
+    text: TextStream,
+) -> Generator[str, None, FinishReason]:
+    """Yields the model's text after the prompt up to an end token or a stop string, never a role;
+    returns the finish reason."""
+    specials = text.tokenizer.specials
+    ids = generate(
+        model,
+        prompt_ids,
+        sampling,
+        stop_ids=(specials.end,),
+        banned_ids=(specials.system, specials.user, specials.assistant),
+        generator=generator,
+    )
+    return (yield from spoken(ids, text))
+
+
+def continued(
+    model: GPT, tokenizer: Tokenizer, prompt: str, sampling: GenerationSettings, index: int = 0
+) -> Generator[str, None, FinishReason]:
+    """Yields the index-th continuation of a text that begins a document; returns the reason.
+
+    The end token separates documents, so it stands before the prompt.
+    """
+    prompt_ids = [tokenizer.specials.end, *tokenizer.encode(prompt)]
+    text = TextStream(tokenizer, sampling.stop_strings)
+    generator = generator_for(sampling.seed, index)
+    return (yield from speak(model, prompt_ids, sampling, generator, text))
+
+
+def spoken(
+    ids: Generator[int, None, FinishReason], text: TextStream
+) -> Generator[str, None, FinishReason]:
+    """Yields the text of the ids in pieces, none empty; returns the finish reason."""
+    reason: FinishReason = "stop"
+    with closing(ids):
+        while not text.stopped:
+            try:
+                token = next(ids)
+            except StopIteration as end:
+                reason = end.value
+                break
+            if piece := text.push(token):
+                yield piece
+        if piece := text.flush():
+            yield piece
+    return reason

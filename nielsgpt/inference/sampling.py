@@ -1,0 +1,121 @@
+"""How the next id is drawn from logits: small pure functions, composed in `choose`.
+
+    ban -> penalise -> temper -> keep_top_k -> keep_top_p -> keep_min_p -> draw
+
+Each takes float32 logits on the CPU, (V,) or (B, V), and returns new ones; what must not be drawn
+becomes -inf. Temperature 0 takes the likeliest id after `penalise`.
+"""
+
+import hashlib
+import math
+from collections.abc import Collection, Sequence
+
+import torch
+from torch import Tensor
+
+from nielsgpt.settings import GenerationSettings
+
+# Beyond these, float32 would round the quotient to 0/0; the distribution no longer changes anyway.
+COLDEST, HOTTEST = 1e-30, 1e30
+
+
+def choose(
+    logits: Tensor,
+    seen: Tensor,
+    sampling: GenerationSettings,
+    generators: Sequence[torch.Generator],
+    *,
+    banned: Sequence[int] = (),
+    unpenalised: Collection[int] = (),
+) -> Tensor:
+    """One id for each row of logits (B, V), as (B,).
+
+    The repetition penalty falls on the ids `seen` (B, N), except `unpenalised` ones: a penalty on
+    the end token would keep replies from ending. Row b draws one number from `generators[b]`, a
+    greedy one none, so a row's ids do not depend on its neighbours.
+    """
+    logits = ban(logits, banned)
+    logits = penalise(logits, seen, sampling.repetition_penalty, unpenalised)
+    if sampling.temperature == 0.0:
+        return logits.argmax(-1)
+    logits = temper(logits, sampling.temperature)
+    logits = keep_top_k(logits, sampling.top_k)
+    logits = keep_top_p(logits, sampling.top_p)
+    logits = keep_min_p(logits, sampling.min_p)
+    uniforms = [torch.rand((), generator=g, dtype=torch.float64) for g in generators]
+    return draw(logits, torch.stack(uniforms))
+
+
+def ban(logits: Tensor, ids: Sequence[int]) -> Tensor:
+    """These ids are never drawn."""
+    if not ids:
+        return logits
+    return logits.index_fill(-1, torch.tensor(ids), -torch.inf)
+
+
+def penalise(logits: Tensor, seen: Tensor, penalty: float, but: Collection[int] = ()) -> Tensor:
+    """Seen ids become less likely: positive logits are divided, negative ones multiplied.
+
+    `seen` is (N,) for (V,) and (B, N) for (B, V); an id is penalised once however often it was
+    seen, and never when it is one of `but` (Keskar et al. 2019, CTRL).
+    """
+    if penalty == 1.0:
+        return logits
+    found = logits.gather(-1, seen)
+    spared = torch.isin(seen, torch.tensor(list(but), dtype=seen.dtype))
+    weaker = torch.where(found > 0, found / penalty, found * penalty)
+    return logits.scatter(-1, seen, torch.where(spared, found, weaker))
+
+
+def temper(logits: Tensor, temperature: float) -> Tensor:
+    """Logits divided by the temperature; the likeliest is moved to 0, so nothing overflows."""
+    within = min(max(temperature, COLDEST), HOTTEST)
+    return (logits - logits.amax(-1, keepdim=True)) / within
+
+
+def keep_top_k(logits: Tensor, k: int) -> Tensor:
+    """Exactly the k likeliest ids stay, also among equals; 0 and k >= V keep all."""
+    if not 0 < k < logits.shape[-1]:
+        return logits
+    top = logits.topk(k, dim=-1)
+    return torch.full_like(logits, -torch.inf).scatter(-1, top.indices, top.values)
+
+
+def keep_top_p(logits: Tensor, p: float) -> Tensor:
+    """The smallest set of likeliest ids whose mass is at least p stays; never fewer than one.
+
+    With probabilities 0.5, 0.3, 0.2 and p = 0.6 the first two stay: an id stays when the mass
+    before it is below p (Holtzman et al. 2019).
+    """
+    if p >= 1.0:
+        return logits
+    ranked, order = logits.sort(dim=-1, descending=True, stable=True)
+    mass = ranked.softmax(-1, dtype=torch.float64)
+    before = mass.cumsum(-1) - mass
+    beyond = before >= p
+    return logits.masked_fill(beyond.scatter(-1, order, beyond), -torch.inf)
+
+
+def keep_min_p(logits: Tensor, share: float) -> Tensor:
+    """Ids less likely than `share` of the likeliest go."""
+    if share <= 0.0:
+        return logits
+    floor = logits.amax(-1, keepdim=True) + math.log(share)
+    return logits.masked_fill(logits < floor, -torch.inf)
+
+
+def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """The id at which the cumulated probability passes a uniform number in [0, 1), row by row.
+
+    Divided by their own end, the sums reach exactly 1 at the last id that is possible at all, so
+    an impossible id is never drawn.
+    """
+    sums = logits.softmax(-1).cumsum(-1, dtype=torch.float64)
+    sums = sums / sums[..., -1:]
+    return torch.searchsorted(sums, uniforms[..., None], right=True).squeeze(-1)
+
+
+def generator_for(seed: int, index: int = 0) -> torch.Generator:
+    """A CPU generator for the index-th row under this seed; neighbouring pairs share nothing."""
+    digest = hashlib.blake2b(f"{seed}/{index}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "big"))

@@ -1,0 +1,165 @@
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+import torch
+
+from nielsgpt.errors import RunError
+from nielsgpt.inference.generate import Completion, complete_all, generate
+from nielsgpt.inference.sampling import generator_for
+from nielsgpt.model.gpt import GPT
+from nielsgpt.settings import GenerationSettings
+
+MakeModel = Callable[..., GPT]
+GREEDY = GenerationSettings(temperature=0.0, max_new_tokens=40)
+SAMPLED = GenerationSettings(temperature=1.5, top_k=200, max_new_tokens=40)
+
+
+def drain(ids: Generator[int, None, Any]) -> Completion:
+    new = []
+    while True:
+        try:
+            new.append(next(ids))
+        except StopIteration as end:
+            return Completion(new, end.value)
+
+
+def test_as_many_ids_come_as_were_asked_for(make_model: MakeModel) -> None:
+    completion = drain(generate(make_model(), [1, 2, 3], SAMPLED, stop_ids=()))
+    assert len(completion.ids) == 40
+    assert completion.finish_reason == "length"
+
+
+def test_an_end_id_ends_the_reply_and_is_not_part_of_it(make_model: MakeModel) -> None:
+    free = drain(generate(make_model(), [1, 2, 3], SAMPLED, stop_ids=()))
+    end = free.ids[20]
+    stopped = drain(generate(make_model(), [1, 2, 3], SAMPLED, stop_ids=(end,)))
+    assert stopped == Completion(free.ids[: free.ids.index(end)], "stop")
+
+
+def test_a_banned_id_never_comes(make_model: MakeModel) -> None:
+    free = drain(generate(make_model(), [5], GREEDY, stop_ids=()))
+    banned = sorted(set(free.ids))
+    assert not set(banned) & set(
+        drain(generate(make_model(), [5], GREEDY, stop_ids=(), banned_ids=banned)).ids
+    )
+
+
+def test_the_seed_decides_the_ids(make_model: MakeModel) -> None:
+    def ids(seed: int) -> list[int]:
+        changed = SAMPLED.model_copy(update={"seed": seed})
+        return list(generate(make_model(), [9, 8], changed, stop_ids=()))
+
+    assert ids(1) == ids(1)
+    assert ids(1) != ids(2)
+
+
+def test_a_penalty_makes_a_reply_repeat_itself_less(make_model: MakeModel) -> None:
+    def distinct(**values: float) -> int:
+        changed = GREEDY.model_copy(update=values)
+        return len(set(generate(make_model(seed=3), [7, 7, 7], changed, stop_ids=())))
+
+    assert distinct(repetition_penalty=50.0) == 40
+    assert distinct() < 40
+    windowed = distinct(repetition_penalty=50.0, repetition_window=2)
+    assert 3 <= windowed < 40
+
+
+def test_a_penalty_on_all_ids_spares_the_end_id(make_model: MakeModel) -> None:
+    every_id = list(range(260))
+    penalised = GREEDY.model_copy(update={"repetition_penalty": 10.0})
+    likeliest = next(generate(make_model(), every_id, GREEDY, stop_ids=()))
+    end = next(generate(make_model(), every_id, GREEDY, stop_ids=(), banned_ids=[likeliest]))
+    assert drain(generate(make_model(), every_id, penalised, stop_ids=[end])).ids == []
+    assert next(generate(make_model(), every_id, penalised, stop_ids=[])) == likeliest
+
+
+def test_a_prompt_longer_than_the_context_keeps_its_newest_ids(make_model: MakeModel) -> None:
+    long = [index * 37 % 256 for index in range(150)]
+    model = make_model(context_length=64)
+    one = GREEDY.model_copy(update={"max_new_tokens": 30})
+    assert list(generate(model, long, one, stop_ids=())) == list(
+        generate(model, long[-64:], one, stop_ids=())
+    )
+
+
+def test_the_model_is_left_in_the_mode_it_had(make_model: MakeModel) -> None:
+    model = make_model().train()
+    ids = generate(model, [1], GREEDY, stop_ids=())
+    next(ids)
+    assert not model.training
+    ids.close()
+    assert model.training
+    complete_all(model.eval(), [[1]], GREEDY, stop_ids=())
+    assert not model.training
+
+
+def test_training_goes_on_after_generating(make_model: MakeModel) -> None:
+    model = make_model()
+    complete_all(model, [[1, 2]], GREEDY, stop_ids=())
+    model(torch.tensor([[1, 2, 3]])).sum().backward()
+    assert model.embedding.weight.grad is not None
+
+
+def test_damaged_weights_are_an_error_and_not_a_text(make_model: MakeModel) -> None:
+    model = make_model()
+    with torch.no_grad():
+        model.norm.weight[0] = torch.nan
+    with pytest.raises(RunError, match="not finite"):
+        next(generate(model, [1], GREEDY, stop_ids=()))
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("rows_at_once", [1, 3, 64])
+def test_a_batch_says_what_its_prompts_say_one_by_one(
+    make_model: MakeModel, sampling: GenerationSettings, rows_at_once: int
+) -> None:
+    model = make_model(context_length=32, seed=5)
+    prompts = [[(7 * i + j * j) % 256 for j in range(2 + i % 3)] for i in range(17)]
+    stop_ids = tuple(range(0, 250, 25))
+    penalised = sampling.model_copy(update={"repetition_penalty": 1.3, "repetition_window": 9})
+    alone = [
+        drain(
+            generate(
+                model,
+                prompt,
+                penalised,
+                stop_ids=stop_ids,
+                banned_ids=(256, 257),
+                generator=generator_for(penalised.seed, index),
+            )
+        )
+        for index, prompt in enumerate(prompts)
+    ]
+    together = complete_all(
+        model,
+        prompts,
+        penalised,
+        stop_ids=stop_ids,
+        banned_ids=(256, 257),
+        rows_at_once=rows_at_once,
+    )
+    assert together == alone
+    lengths = {len(completion.ids) for completion in alone}
+    assert len(lengths) > 3, "rows end at different times"
+    assert {completion.finish_reason for completion in alone} == {"stop", "length"}
+
+
+def test_rows_that_have_ended_are_soon_no_longer_computed(make_model: MakeModel) -> None:
+    model, rows = make_model(seed=5), list[int]()
+    model.embedding.register_forward_hook(lambda _, inputs, __: rows.append(inputs[0].size(0)))
+    prompts = [[7 * i, i] for i in range(16)]
+    done = complete_all(model, prompts, SAMPLED, stop_ids=range(0, 250, 10))
+    speaking = [sum(len(c.ids) >= step for c in done) for step in range(len(rows))]
+    assert rows[0] == 16
+    assert rows[-1] < 16
+    assert all(now <= computed < 2 * now for now, computed in zip(speaking, rows, strict=True))
+
+
+def test_equal_prompts_in_a_batch_draw_different_ids(make_model: MakeModel) -> None:
+    first, second = complete_all(make_model(), [[1, 2], [1, 2]], SAMPLED, stop_ids=())
+    assert first.ids != second.ids
+
+
+def test_no_prompts_give_no_completions(make_model: MakeModel) -> None:
+    assert complete_all(make_model(), [], GREEDY, stop_ids=()) == []
