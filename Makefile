@@ -1,0 +1,176 @@
+# nielsgpt's commands: `make NAME` runs `nielsgpt NAME`, in the pinned image or in a local .venv.
+# Written for GNU make 3.81 and BSD tools too, which is what macOS ships.
+
+# -- what you may set on the command line --------------------------------------------------------
+RUN ?= auto
+CONFIG ?=
+DEVICE ?=
+ARGS ?=
+PYTHON ?=
+TORCH_INDEX ?=
+DOCKER_ARGS ?=
+JOBS ?= 2
+
+# -- what follows from the checkout --------------------------------------------------------------
+STAGES := pipeline caches tokenizer pretrain sft exam chat sample primer config
+TOOLS := setup build test lint format proofs lock clean help
+TORCH_VERSION := $(shell sed -n 's/.*"torch==\([0-9.]*\)".*/\1/p' pyproject.toml)
+UV_VERSION := 0.13.8
+PIP := .venv/bin/python -m pip --disable-pip-version-check install
+PYTHONS = $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python)
+PROBE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+FLAGS = $(if $(CONFIG),--config "$(CONFIG)") $(if $(DEVICE),--device "$(DEVICE)") $(ARGS)
+
+# Files made in a container belong to you, and never to root.
+HOST_UID ?= $(patsubst 0,1000,$(shell id -u))
+HOST_GID ?= $(patsubst 0,1000,$(shell id -g))
+HOST_UID := $(HOST_UID)
+HOST_GID := $(HOST_GID)
+NIELSGPT_IMAGE ?= nielsgpt
+export HOST_UID HOST_GID NIELSGPT_IMAGE TORCH_INDEX
+
+.DEFAULT_GOAL := help
+.PHONY: $(STAGES) $(TOOLS) ready image moved
+
+# -- docker or native? Asked only where the answer matters ---------------------------------------
+ifneq ($(filter $(STAGES) setup build test proofs clean,$(MAKECMDGOALS)),)
+ifeq ($(filter auto docker native,$(RUN)),)
+$(error RUN=$(RUN) is unknown; use RUN=docker, RUN=native or leave it out)
+endif
+SYSTEM := $(shell uname -s)
+ifneq ($(filter build,$(MAKECMDGOALS)),)
+override RUN := docker
+endif
+ifeq ($(RUN),native)
+WHY := RUN=native
+else ifeq ($(RUN)-$(SYSTEM),auto-Darwin)
+WHY := macOS, where a container has no access to the GPU
+else
+# Two words where all is well: the version of the engine, the version of Compose.
+ENGINE := $(shell docker version --format '{{.Server.Version}}' 2>/dev/null \
+  && docker compose version --short 2>/dev/null)
+ifeq ($(words $(ENGINE)),2)
+WHY := engine $(word 1,$(ENGINE)), compose $(word 2,$(ENGINE))
+IN_DOCKER := yes
+else
+WHY := $(if $(ENGINE),Docker answers but has no Compose plugin,no Docker engine answers)
+endif
+endif
+ifeq ($(RUN)$(IN_DOCKER),docker)
+$(error this needs Docker, but $(subst Docker answers but,its engine,$(WHY)); start or install it, or use RUN=native)
+endif
+PLACE := $(if $(IN_DOCKER),in the Docker image,in .venv)
+$(shell echo "nielsgpt: running $(PLACE) ($(WHY))" >&2)
+endif
+
+# -- how a command is run there ------------------------------------------------------------------
+ifeq ($(IN_DOCKER),yes)
+GPU := $(or $(filter cuda%,$(DEVICE)),$(if $(DEVICE),,$(findstring nvidia,$(shell \
+  docker info --format '{{json .Runtimes}}' 2>/dev/null))))
+TTY := $(shell test -t 0 || echo -T)
+COMPOSE := docker compose run --rm $(TTY) $(DOCKER_ARGS)
+NIELSGPT = $(COMPOSE) $(if $(GPU),nielsgpt-gpu,nielsgpt)
+PYTEST = $(COMPOSE) test
+BUILT = docker image inspect "$(NIELSGPT_IMAGE)" >/dev/null 2>&1
+FORGET = ! $(BUILT) || docker compose run --rm -T --entrypoint rm nielsgpt
+ready: image
+else
+NIELSGPT = .venv/bin/nielsgpt
+PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest
+FORGET = cd "$${NIELSGPT_ROOT:-.}" && rm
+ready: .venv/.installed
+endif
+
+##@ Your model
+pipeline:  ## everything, from nothing to an examined chat model
+caches:    ## turn the texts into token shards
+tokenizer: ## train the tokenizer
+pretrain:  ## train on prose
+sft:       ## train on conversations
+exam:      ## examine the model and print its score
+chat:      ## talk to the model
+sample:    ## continue a text: ARGS='--prompt "Once"'
+primer:    ## write the invented conversations to a file
+config:    ## print the settled settings
+$(STAGES): ready
+	@exec $(NIELSGPT) $@ $(FLAGS)
+
+##@ The project
+setup: ready ## install, in the image or in .venv
+
+build: image ## build the Docker image
+
+test: ready ## the fast tests, without network
+	@exec env $(PYTEST) -n $(JOBS) $(ARGS)
+
+proofs: ready ## the slow tests: kills, resumes, whole runs
+	@exec env $(PYTEST) -n $(JOBS) -m slow $(ARGS)
+
+lint: .venv/.installed ## ruff, mypy, shellcheck, hadolint
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/python -m mypy
+	@PATH="$(CURDIR)/.venv/bin:$$PATH"; \
+	if command -v shellcheck >/dev/null; then shellcheck .ci/run scripts/*; \
+	else echo "shellcheck is not installed: scripts not checked" >&2; fi
+	@PATH="$(CURDIR)/.venv/bin:$$PATH"; \
+	if command -v hadolint >/dev/null; then hadolint Dockerfile; \
+	else echo "hadolint is not installed: Dockerfile not checked" >&2; fi
+
+format: .venv/.installed ## put the code into its one form
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+lock: .venv/.installed ## settle all packages anew in requirements.lock (needs the network)
+	@[ -x .venv/bin/uv ] || $(PIP) --quiet uv==$(UV_VERSION)
+	@.venv/bin/uv pip compile pyproject.toml --quiet --extra dev --upgrade --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  -o .venv/all.lock >/dev/null
+	@awk '/^[a-z]/ {left_out = /^(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+)==/} !left_out' \
+	  .venv/all.lock > .venv/lean.lock
+	@mv .venv/lean.lock requirements.lock
+
+clean: ## remove caches and tokenizers; checkpoints and runs stay
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@$(FORGET) -rf data/cache data/tokenizers
+
+help: ## this list
+	@awk -F '## ' ' \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z]+:.*## / { split($$1, name, ":"); printf "  make %-10s %s\n", name[1], $$2 }' Makefile
+	@printf '\n%s\n' 'Settings'
+	@printf '  %-15s %s\n' \
+	  'RUN=' 'docker or native; else decided for you' \
+	  'CONFIG=' 'a file of settings, as in CONFIG=configs/overnight.json' \
+	  'DEVICE=' 'cpu, mps, cuda or cuda:1; else the best there is' \
+	  'ARGS=' 'anything more for the command, as in ARGS="--help"' \
+	  'PYTHON=' 'the interpreter that .venv is made from' \
+	  'TORCH_INDEX=' 'another index for torch: CPU only, or another CUDA' \
+	  'DOCKER_ARGS=' 'anything more for docker compose run, as in -v'
+
+# -- setting up ----------------------------------------------------------------------------------
+# The stamp holds the folder it was made in, so a checkout that was moved is installed anew.
+ifneq ($(shell cat .venv/.installed 2>/dev/null),$(CURDIR))
+.venv/.installed: moved
+endif
+
+.venv/.installed: requirements.lock pyproject.toml
+	@if ! .venv/bin/python -c 'import pip' 2>/dev/null; then \
+	  for python in $(PYTHONS); do "$$python" -c '$(PROBE)' 2>/dev/null && break; python=; done; \
+	  if [ -z "$$python" ]; then \
+	    echo "nielsgpt: no Python 3.11 or later with venv and pip among: $(PYTHONS);" \
+	      "install one (Debian: python3-venv) or name it with PYTHON=" >&2; exit 1; fi; \
+	  echo "nielsgpt: making .venv with $$python" >&2; \
+	  "$$python" -m venv --clear .venv || exit 1; fi
+	@echo "nielsgpt: installing torch $(TORCH_VERSION)" >&2
+	@quiet=; [ -t 2 ] || quiet=--quiet; \
+	$(PIP) $$quiet $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") torch==$(TORCH_VERSION)
+	@echo "nielsgpt: installing the packages of requirements.lock" >&2
+	@$(PIP) --quiet --no-deps --require-hashes -r requirements.lock
+	@$(PIP) --quiet --no-deps --no-build-isolation -e .
+	@printf '%s\n' "$(CURDIR)" > $@
+
+image:
+	@quiet=--quiet; $(BUILT) || { \
+	  quiet=; echo "nielsgpt: building the image, once; this takes minutes" >&2; }; \
+	docker compose build $$quiet nielsgpt >&2

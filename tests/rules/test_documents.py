@@ -1,0 +1,111 @@
+"""The documents say what is so: every command in them parses, generated pages are current."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from cli.main import COMMANDS, nielsgpt
+from nielsgpt.settings import reference
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+SPAN = re.compile(r"`([^`\n]+)`")
+BLOCK = re.compile(r"^(?:    |\$ )?((?:nielsgpt|make) [^#\n]*)", re.M)
+
+
+def commands(program: str) -> list[tuple[str, str]]:
+    """Every command line of the program in a code span or block, with its document's name."""
+    found = []
+    for document in DOCUMENTS:
+        text = document.read_text("utf-8")
+        lines = [*SPAN.findall(text), *BLOCK.findall(text)]
+        found += [(document.name, line) for line in lines if line.split()[0] == program]
+    return found
+
+
+def parse(words: list[str]) -> None:
+    """Parse a nielsgpt command line without running it. Raises a click error if it does not."""
+    group: click.Command = nielsgpt
+    context = click.Context(nielsgpt, info_name="nielsgpt", resilient_parsing=False)
+    while isinstance(group, click.Group) and words and not words[0].startswith("-"):
+        name, group, words = group.resolve_command(context, words)
+        assert group is not None, name
+    group.make_context("nielsgpt", words, resilient_parsing="--help" in words)
+
+
+def test_the_settings_page_is_current() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    assert page == reference(), "make it with: nielsgpt config --docs > docs/settings.md"
+
+
+def test_every_nielsgpt_command_in_the_documents_parses() -> None:
+    found = commands("nielsgpt")
+    assert len(found) > 8
+    for document, line in found:
+        words = shlex.split(line.replace("...", ""), comments=True)[1:]
+        try:
+            parse([word for word in words if word not in ("|", "<", ">")])
+        except click.ClickException as error:
+            pytest.fail(f"{document}: {line}: {error.format_message()}")
+
+
+def test_every_make_target_in_the_documents_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    found = commands("make")
+    assert len(found) > 5
+    named = set(re.findall(r"^(?:STAGES|TOOLS) := (.*)$", makefile, re.M)[0].split())
+    for stages in re.findall(r"^(?:STAGES|TOOLS) := (.*)$", makefile, re.M):
+        named |= set(stages.split())
+    for document, line in found:
+        for word in line.split()[1:]:
+            if "=" in word or not re.fullmatch(r"[a-z-]+", word):
+                break
+            assert word in named, f"{document}: {line}"
+
+
+def test_every_command_is_in_the_makefile_and_the_readme() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for name in COMMANDS:
+        assert f"nielsgpt {name}" in readme or f"make {name}" in readme, name
+    stages = re.findall(r"^STAGES := (.*)$", makefile, re.M)[0].split()
+    assert set(stages) <= set(COMMANDS)
+
+
+def test_every_linked_file_exists() -> None:
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text("utf-8")):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_every_shipped_config_settles() -> None:
+    for path in sorted((ROOT / "configs").glob("*.json")):
+        ran = subprocess.run(
+            [sys.executable, "-c", "from cli.main import main; main()", "config", "-c", str(path)],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+        assert ran.returncode == 0, ran.stderr
+
+
+def test_the_shipped_system_prompt_is_the_one_the_model_learns() -> None:
+    from nielsgpt.primer.dialogues import SYSTEM_LINE
+
+    shipped = (ROOT / "configs" / "system_surly.txt").read_text("utf-8")
+    assert shipped.strip() == SYSTEM_LINE
+
+
+def test_text_that_ships_names_no_machine_of_ours() -> None:
+    pattern = re.compile(r"(?<![\w.-])/(?:work|farm|home/[a-z]+|Users)/(?!me/)")
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.split("\n")
+    for name in filter(None, tracked):
+        if not name.endswith("test_documents.py"):
+            assert not pattern.search((ROOT / name).read_text("utf-8", "replace")), name
