@@ -1,4 +1,4 @@
-"""The command `nielsgpt`: one group, one file a command, and the only place that knows exit codes."""
+"""The command `nielsgpt`: a group, one file a command, the only place that knows exit codes."""
 
 import importlib
 import logging

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,8 @@ def _beside(path: Path) -> Iterator[Path]:
         # How torch reports that the disk was full.
         raise unwritable(path, OSError(errno.ENOSPC, "disk full")) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
 
 
 def _place(beside: Path, path: Path, entry: Facts) -> None:

@@ -119,14 +119,16 @@ def farewell(work: Workspace) -> str:
         "tokenizer": work.tokenizer,
         "caches": work.cache,
         "exam": work.checkpoints / "exam.json",
-        "notes of the runs": work.runs,
+        "runs": work.runs,
     }
-    lines = [f"{what + ':':20}{where}" for what, where in places.items()]
-    name = work.settings.name
-    again = "" if name == "quickstart" else " CONFIG=..."
+    lines = [f"{what:10} {where}" for what, where in places.items()]
     return "\n".join(
         [
             *lines,
-            f"next: make chat{again}    nielsgpt sample --prompt 'The keeper'    nielsgpt exam --wrong 20",
+            "",
+            "next, with the same CONFIG or --config as now:",
+            "  make chat",
+            "  nielsgpt sample --prompt 'The keeper'",
+            "  nielsgpt exam --wrong 20",
         ]
     )

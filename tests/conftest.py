@@ -90,7 +90,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     """Each kind of tokenizer in turn."""
     if request.param == "byte":
         return ByteTokenizer()
-    return pieces.train(CORPUS, 280, request.param)
+    return pieces.train(CORPUS, 286, request.param)
 
 
 @pytest.fixture

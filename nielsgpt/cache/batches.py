@@ -48,8 +48,7 @@ class Rows(ABC):
         """Inputs and targets of the source's draw `number`, counted from the start of training."""
         epoch, index = divmod(number, self.count)
         key = mixed(self.seed, epoch)
-        place = shuffled(np.array([index]), self.count, key)
-        return self.row(int(place[0]), key)
+        return self.row(shuffled(index, self.count, key), key)
 
     def in_order(self, rows: int, at_once: int) -> Iterator[Batch]:
         """At most `rows` rows, evenly spread over the split, always the same: for evaluation."""
@@ -96,7 +95,7 @@ class Packed(Rows):
                 f"has {context_length}; run 'nielsgpt caches' for this context"
             )
         self.rows = pack(lengths, context_length + 1)
-        self.lengths, self.starts, self.mask = lengths, split.starts, split.mask
+        self.lengths, self.starts, self.mask = lengths, split.starts, np.asarray(split.mask)
 
     @property
     def count(self) -> int:
@@ -110,14 +109,12 @@ class Packed(Rows):
 
     def row(self, number: int, phase: int) -> tuple[Matrix, Matrix]:
         """The examples of one row, end to end, then padding."""
+        spans = [(int(self.starts[e]), int(self.lengths[e])) for e in self.rows[number]]
         ids = np.full(self.T + 1, self.end, dtype=np.int64)
         counts = np.zeros(self.T + 1, dtype=bool)
-        at = 0
-        for example in self.rows[number]:
-            start, length = int(self.starts[example]), int(self.lengths[example])
-            ids[at : at + length] = self.split.read(start, length)
-            counts[at : at + length] = self.mask[start : start + length]
-            at += length
+        used = sum(length for _, length in spans)
+        ids[:used] = np.concatenate([self.split.read(*span) for span in spans])
+        counts[:used] = np.concatenate([self.mask[start : start + n] for start, n in spans])
         return ids[:-1], np.where(counts[1:], ids[1:], IGNORED)
 
 
@@ -153,8 +150,8 @@ class Mixture:
             for (_, source), start, end in zip(self.sources, before, after, strict=True)
             for number in range(start, end)
         ]
-        order = shuffled(np.arange(len(rows)), len(rows), mixed(self.seed, step, 1))
-        return stack([rows[place] for place in order])
+        key = mixed(self.seed, step, 1)
+        return stack([rows[shuffled(place, len(rows), key)] for place in range(len(rows))])
 
     def _drawn(self, total: int) -> list[int]:
         """How many of the first `total` rows came from each source: shares in whole rows."""

@@ -212,4 +212,5 @@ def _entries(meta: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _map(path: Path, dtype: "np.dtype[Any]") -> NDArray[Any]:
-    return np.memmap(path, dtype=dtype, mode="r")
+    # A plain array over the mapping: slices of np.memmap itself cost ten times as much.
+    return np.asarray(np.memmap(path, dtype=dtype, mode="r"))

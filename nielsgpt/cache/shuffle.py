@@ -1,45 +1,41 @@
 """A shuffle without a list: the place of any index in a random order of `count` things.
 
-A Feistel network permutes the next power of four; indices that land outside are sent through
-again until they land inside (cycle walking, Black and Rogaway 2002). Four rounds, mixed by
-splitmix64.
+A Feistel network permutes the next power of four; an index that lands outside is sent through
+again until it lands inside (cycle walking, Black and Rogaway 2002). Four rounds, mixed by the
+finaliser of splitmix64 (Steele et al. 2014).
 """
 
-import numpy as np
-from numpy.typing import NDArray
-
 ROUNDS = 4
-Words = NDArray[np.uint64]
+WORD = 2**64 - 1
 
 
-def shuffled(index: NDArray[np.int64], count: int, key: int) -> NDArray[np.int64]:
-    """(N,) indices below `count` -> their places, a permutation of range(count) for each key."""
-    half = max(1, (max(count - 1, 1).bit_length() + 1) // 2)
-    place = _network(index.astype(np.uint64), half, key)
-    while (outside := place >= np.uint64(count)).any():
-        place[outside] = _network(place[outside], half, key)
-    return place.astype(np.int64)
+def shuffled(index: int, count: int, key: int) -> int:
+    """The place of an index below `count`: a permutation of range(count) for each key."""
+    half = max(1, ((count - 1).bit_length() + 1) // 2)
+    place = _network(index, half, key)
+    while place >= count:
+        place = _network(place, half, key)
+    return place
 
 
 def mixed(*numbers: int) -> int:
     """64 bits that depend on every bit of the numbers and on their order."""
     state = 0
     for number in numbers:
-        word = np.array([(state + number) & 0xFFFF_FFFF_FFFF_FFFF], dtype=np.uint64)
-        state = int(_mix(word)[0])
+        state = _mix(state + number)
     return state
 
 
-def _network(value: Words, half: int, key: int) -> Words:
-    mask, shift = np.uint64(2**half - 1), np.uint64(half)
-    left, right = value >> shift, value & mask
+def _network(value: int, half: int, key: int) -> int:
+    mask = (1 << half) - 1
+    left, right = value >> half, value & mask
     for number in range(ROUNDS):
-        left, right = right, left ^ (_mix(right + np.uint64(mixed(key, number))) & mask)
-    return (left << shift) | right
+        left, right = right, left ^ (_mix(right + _mix(key + number)) & mask)
+    return left << half | right
 
 
-def _mix(word: Words) -> Words:
-    word = word + np.uint64(0x9E3779B97F4A7C15)
-    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return word ^ (word >> np.uint64(31))
+def _mix(word: int) -> int:
+    word = (word + 0x9E3779B97F4A7C15) & WORD
+    word = ((word ^ word >> 30) * 0xBF58476D1CE4E5B9) & WORD
+    word = ((word ^ word >> 27) * 0x94D049BB133111EB) & WORD
+    return word ^ word >> 31

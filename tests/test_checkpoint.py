@@ -1,0 +1,151 @@
+"""Checkpoints are whole, vouched for, and safe to open."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from nielsgpt import checkpoint
+from nielsgpt.errors import CheckpointError
+from nielsgpt.settings import Settings
+from nielsgpt.tokenizers.base import Tokenizer
+
+STATE = {"step": 3, "weights": {"a": torch.arange(50.0)}}
+
+
+def write(folder: Path, value: float = 0.0, name: str = "x.pt") -> Path:
+    state = {"step": 3, "weights": {"a": torch.arange(50.0) + value}}
+    checkpoint.save(folder / name, state, {"step": 3, "value": value})
+    return folder / name
+
+
+def test_what_is_saved_comes_back(tmp_path: Path) -> None:
+    state = checkpoint.load(write(tmp_path, 2.0))
+    assert state["step"] == 3
+    assert torch.equal(state["weights"]["a"], torch.arange(50.0) + 2)
+    assert checkpoint.read_facts(tmp_path / "x.pt")["value"] == 2.0
+
+
+def test_the_same_state_gives_the_same_bytes(tmp_path: Path) -> None:
+    assert write(tmp_path, name="a.pt").read_bytes() == write(tmp_path, name="b.pt").read_bytes()
+
+
+@pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
+def test_one_flipped_bit_is_found(at: float, tmp_path: Path) -> None:
+    path = write(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[int(at * len(content))] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        checkpoint.load(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"GGUF\x03\x00\x00\x00", b"<html>not found</html>", b"version https://git-lfs"]
+)
+def test_a_foreign_file_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"x\.pt is not a checkpoint that can be read"):
+        checkpoint.load(path)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("exploded",)
+
+
+def test_a_pickle_bomb_does_not_go_off(root: Path) -> None:
+    torch.save({"format": 1, "weights": Bomb()}, root / "x.pt")
+    with pytest.raises(CheckpointError, match="is not a checkpoint"):
+        checkpoint.load(root / "x.pt")
+    assert not (root / "exploded").exists()
+
+
+def test_another_projects_checkpoint_is_refused(tmp_path: Path) -> None:
+    torch.save({"model": {}}, tmp_path / "x.pt")
+    with pytest.raises(CheckpointError, match="not a nielsgpt checkpoint"):
+        checkpoint.load(tmp_path / "x.pt")
+
+
+def test_killed_between_the_two_renames_the_old_state_still_verifies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, 1.0)
+
+    def killed(self: Path, target: Path) -> Path:
+        if target == path:
+            raise KeyboardInterrupt
+        return plain(self, target)
+
+    plain = Path.replace
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, 2.0)
+    monkeypatch.undo()
+    assert torch.equal(checkpoint.load(path)["weights"]["a"], torch.arange(50.0) + 1)
+    assert checkpoint.read_facts(path)["value"] == 1.0
+    write(tmp_path, 3.0)
+    assert checkpoint.read_facts(path)["value"] == 3.0
+
+
+def test_two_names_of_one_state_take_its_room_once(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    checkpoint.share(path, tmp_path / "up" / "best.pt", checkpoint.read_facts(path))
+    assert os.path.samefile(path, tmp_path / "up" / "best.pt")
+    assert checkpoint.load(tmp_path / "up" / "best.pt")["step"] == 3
+
+
+def test_pruning_keeps_the_newest(tmp_path: Path) -> None:
+    for step in (1, 20, 300):
+        write(tmp_path, name=checkpoint.step_name(step))
+    checkpoint.prune(tmp_path, 2)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [
+        f"step_0000{step}.{kind}" for step in ("020", "300") for kind in ("json", "pt")
+    ]
+
+
+def test_the_newest_state_that_verifies_is_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for step in (1, 2):
+        write(tmp_path, float(step), checkpoint.step_name(step))
+    (tmp_path / checkpoint.step_name(2)).write_bytes(b"torn")
+    found = checkpoint.load_newest(tmp_path)
+    assert found is not None
+    assert found[1].name == checkpoint.step_name(1)
+    assert "step_0000002.pt is damaged" in caplog.text
+
+
+def test_equal_weights_have_equal_hashes_and_others_not() -> None:
+    weights = {"a": torch.ones(3), "b": torch.zeros(2)}
+    same = {"b": torch.zeros(2), "a": torch.ones(3)}
+    assert checkpoint.weights_sha256(weights) == checkpoint.weights_sha256(same)
+    for other in (
+        {"a": torch.ones(3), "c": torch.zeros(2)},
+        {"a": torch.ones(3), "b": torch.zeros(1, 2)},
+        {"a": torch.ones(3), "b": torch.zeros(2, dtype=torch.float16)},
+    ):
+        assert checkpoint.weights_sha256(weights) != checkpoint.weights_sha256(other)
+
+
+def test_a_checkpoint_holds_its_model_and_its_tokenizer(
+    tiny: Callable[..., Settings], tokenizer: Tokenizer
+) -> None:
+    from nielsgpt.model.gpt import GPT
+
+    settings = tiny(model={"attention": "plain"})
+    torch.manual_seed(1)
+    model = GPT(settings.model, tokenizer.vocab_size)
+    state = {
+        "weights": model.state_dict(),
+        "settings": settings.model_dump(mode="json"),
+        "tokenizer": checkpoint.pack_tokenizer(tokenizer),
+    }
+    again, codec = checkpoint.restore(state)
+    assert codec.fingerprint == tokenizer.fingerprint
+    ids = torch.tensor([tokenizer.encode("the lamp")])
+    assert torch.equal(again(ids), model.eval()(ids))
