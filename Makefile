@@ -141,7 +141,7 @@ help: ## this list
 	@printf '\n%s\n' 'Settings'
 	@printf '  %-15s %s\n' \
 	  'RUN=' 'docker or native; else decided for you' \
-	  'CONFIG=' 'a file of settings, as in CONFIG=configs/overnight.json' \
+	  'CONFIG=' 'a file of settings, as in CONFIG=configs/mine.json' \
 	  'DEVICE=' 'cpu, mps, cuda or cuda:1; else the best there is' \
 	  'ARGS=' 'anything more for the command, as in ARGS="--help"' \
 	  'PYTHON=' 'the interpreter that .venv is made from' \

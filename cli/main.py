@@ -21,7 +21,6 @@ COMMANDS = {
     "primer": "Write dialogues invented from the facts.",
     "checkpoint": "Look at a checkpoint.",
 }
-HANDLED = (1, 2)
 
 
 class Lazy(click.Group):
@@ -67,20 +66,30 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 2 something to put right, 1 a
     failed run, 130 or 143 stopped by a signal."""
+    # Threads that spin at barriers lose nearly everything as soon as another program wants a core:
+    # 400 against 7,400 tokens/s beside one busy process (docs/lab-log.md). Read when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        nielsgpt.main(words, standalone_mode=False)
+        # Not `nielsgpt.main`: it would end with 1 when a reader such as `head` has left.
+        with nielsgpt.make_context("nielsgpt", words) as context:
+            nielsgpt.invoke(context)
+        sys.stdout.flush()
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _say("stopped; the same command goes on from what was finished")
-        sys.exit(130)
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+        _say(f"error: {error.format_message().rstrip('.')}; see '{where or 'nielsgpt'} --help'")
+        sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except (KeyboardInterrupt, click.Abort):
+        _say("stopped; the same command goes on from what was finished")
+        sys.exit(130)
     except Exception as error:
         _leave(error, "--debug" in words)
 

@@ -20,4 +20,5 @@ def command(work: "Workspace") -> None:
     from nielsgpt import examination, pipeline
 
     report = pipeline.run(work)
-    click.echo(f"\n{examination.table(report)}\n\n{pipeline.farewell(work)}")
+    marks = f"\n{examination.table(report)}\n" if report else ""
+    click.echo(f"{marks}\n{pipeline.farewell(work)}")

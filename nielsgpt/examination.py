@@ -27,7 +27,8 @@ def examine(work: Workspace) -> Report:
     path = work.checkpoints / "best.pt"
     settings = work.settings
     weights = checkpoint.read_facts(path).get("weights_sha256")
-    inputs = fingerprint(weights, settings.exam.model_dump(), settings.generation.model_dump())
+    drawn = settings.exam.model_dump(), settings.generation.model_dump(), settings.seed
+    inputs = fingerprint(weights, *drawn)
     before: Report | None = read_json(work.checkpoints / EXAM_FILE)
     if before is not None and before.get("inputs") == inputs:
         log.info("exam: up to date")

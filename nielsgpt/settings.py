@@ -216,7 +216,9 @@ class GenerationSettings(Section):
     repetition_window: Annotated[int, Field(ge=0)] = Field(
         0, description="how many last ids the penalty sees; 0 is all"
     )
-    stop_strings: tuple[str, ...] = Field((), description="text that ends a reply, not shown")
+    stop_strings: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="text that ends a reply, not shown"
+    )
     seed: Annotated[int, Field(ge=0)] = Field(42, description="seeds the sampler, on the CPU")
 
 

@@ -45,7 +45,7 @@ def generate(
 ) -> Generator[int, None, FinishReason]:
     """Yields new ids as they are drawn, end ids excluded; returns the finish reason.
 
-    Needs at least one prompt id. Stop strings are matters of text: see `textstream`. Without a
+    Needs at least one prompt id. Stop strings are matters of text: see `reply`. Without a
     generator, draws as row 0 of `complete_all`.
     """
     own = generator or generator_for(sampling.seed)

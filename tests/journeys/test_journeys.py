@@ -120,8 +120,8 @@ def test_a_signal_saves_and_says_how_to_go_on(home: Path) -> None:
         if "step 3/" in line:
             break
     process.send_signal(signal.SIGTERM)
-    rest = process.stderr.read()
-    assert process.wait() == 143
+    _, rest = process.communicate()
+    assert process.returncode == 143
     said = re.search(r"stopped at step (\d+) of 100000, which is saved; the same command", rest)
     assert said is not None
     assert (home / f"checkpoints/tiny/pretrain/step_{int(said[1]):07d}.pt").exists()
@@ -188,3 +188,17 @@ def test_primer_writes_the_documented_format(home: Path, nielsgpt: Command) -> N
     blocks = (home / "p.txt").read_text().rstrip("\n").split("\n\n<dialogue>\n\n")
     assert len(blocks) == 14
     assert all(re.match(r"system: .+\nuser: .+\nassistant: .+", block) for block in blocks)
+
+
+def test_a_reader_that_leaves_is_no_failure(home: Path) -> None:
+    code = "from cli.main import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "config"], cwd=home, env=ENVIRONMENT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.close()
+    with process:
+        assert process.wait() == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""

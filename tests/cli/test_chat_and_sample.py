@@ -1,0 +1,117 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from cli.main import nielsgpt
+from nielsgpt import checkpoint
+from nielsgpt.errors import CheckpointError, DataError, NielsError, SettingsError
+from nielsgpt.model.gpt import GPT
+from nielsgpt.settings import Settings
+from nielsgpt.tokenizers.units import ByteTokenizer
+
+
+@pytest.fixture
+def run(
+    root: Path, tiny: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Runs a command where an untrained tiny model lies as the trained and the pretrained one."""
+    settings = tiny(generation={"max_new_tokens": 8, "temperature": 1.0})
+    monkeypatch.setenv("NIELSGPT_ROOT", str(root))
+    (root / "tiny.json").write_text(json.dumps(settings.model_dump(mode="json")), encoding="utf-8")
+    for phase, path in (("sft", "best.pt"), ("pretrain", "pretrain/best.pt")):
+        torch.manual_seed(len(phase))
+        state = {
+            "weights": GPT(settings.model, ByteTokenizer.vocab_size).state_dict(),
+            "tokenizer": checkpoint.pack_tokenizer(ByteTokenizer()),
+            "settings": settings.model_dump(mode="json"),
+            "facts": {"name": "tiny", "phase": phase},
+            "step": 6,
+        }
+        checkpoint.save(root / "checkpoints" / "tiny" / path, state, state["facts"])
+
+    def call(command: str, *options: str, text: str = "") -> Result:
+        words = [command, "--config", "tiny.json", *options]
+        return CliRunner().invoke(nielsgpt, words, input=text, standalone_mode=False)
+
+    return call
+
+
+def failure(result: Result) -> NielsError:
+    assert isinstance(result.exception, NielsError)
+    return result.exception
+
+
+def test_in_a_pipe_each_line_is_answered_and_nothing_else_is_printed(
+    run: Callable[..., Result],
+) -> None:
+    result = run("chat", "--system", "Be brief.", text="Hello\n\n/system\nAnd you?\n")
+    assert result.exception is None
+    first, rest = result.stdout.split("\nBe brief.\n")
+    assert first
+    assert rest.endswith("\n")
+    assert ">" not in result.stderr
+
+
+def test_the_first_line_on_stderr_says_which_model_talks_and_how(
+    run: Callable[..., Result], root: Path
+) -> None:
+    place = root / "checkpoints" / "tiny"
+    assert run("chat", "--temperature", "0").stderr == (
+        f"tiny, sft step 6 ({place / 'best.pt'}); greedy, at most 8 tokens\n"
+    )
+    assert run("sample", "--top-k", "3", "--seed", "5").stderr == (
+        f"tiny, pretrain step 6 ({place / 'pretrain' / 'best.pt'}); "
+        "temperature 1, top-k 3, top-p 1, at most 8 tokens, seed 5\n"
+    )
+
+
+def test_once_takes_all_lines_as_one_message(run: Callable[..., Result]) -> None:
+    result = run("chat", "--once", text="Hello\nthere\n")
+    assert result.exception is None
+    assert result.stdout == run("chat", "--once", text="  Hello\nthere").stdout
+    assert "empty" in str(run("chat", "--once", text=" \n").exception)
+
+
+def test_the_seed_decides_and_the_options_win_over_the_file(run: Callable[..., Result]) -> None:
+    def said(*options: str) -> str:
+        return run("chat", *options, text="Hello\n").stdout
+
+    assert said("--seed", "1") == said("--seed", "1") == said("--set", "generation.seed=1")
+    assert said("--seed", "1") != said("--seed", "2")
+    assert said("--seed", "1") == said("--set", "generation.seed=2", "--seed", "1")
+
+
+def test_a_sample_continues_its_prompt_with_the_pretrained_weights(
+    run: Callable[..., Result], root: Path
+) -> None:
+    result = run("sample", "--prompt", "The keeper")
+    assert result.stdout.startswith("The keeper")
+    assert len(result.stdout) > len("The keeper\n")
+    chatting = str(root / "checkpoints" / "tiny" / "best.pt")
+    assert run("sample", "--prompt", "The keeper", "--ckpt", chatting).stdout != result.stdout
+
+
+def test_several_samples_differ_and_the_first_is_the_only_one_of_one(
+    run: Callable[..., Result],
+) -> None:
+    one = run("sample").stdout
+    several = run("sample", "--num-samples", "3").stdout
+    texts = [part.partition("\n")[2] for part in several.split("--- ")[1:]]
+    assert texts[0] == one
+    assert len(set(texts)) == 3
+
+
+def test_mistakes_are_errors_with_a_way_out(run: Callable[..., Result], root: Path) -> None:
+    wrong = failure(run("chat", "--temperature", "-1"))
+    assert isinstance(wrong, SettingsError)
+    assert "generation.temperature is -1.0" in str(wrong)
+    missing = failure(run("chat", "--ckpt", "nowhere.pt"))
+    assert isinstance(missing, CheckpointError)
+    assert "nowhere.pt" in str(missing)
+    assert isinstance(failure(run("chat", text="x" * 400)), DataError)
+    (root / "checkpoints" / "tiny" / "pretrain" / "best.pt").unlink()
+    assert "run 'nielsgpt pretrain' first" in str(failure(run("sample")))
