@@ -11,7 +11,6 @@ Above `shard_bytes` the ids are split into primer_train-00000-of-00003.bin and s
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy as np
@@ -97,12 +96,7 @@ class SplitWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         for file in [*self._parts, *([self._mask] if self._mask else [])]:
             file.close()
             Path(file.name).unlink(missing_ok=True)
