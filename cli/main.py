@@ -66,9 +66,10 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 2 something to put right, 1 a
     failed run, 130 or 143 stopped by a signal."""
-    # Threads that spin at barriers lose nearly everything as soon as another program wants a core:
-    # 400 against 7,400 tokens/s beside one busy process (docs/lab-log.md). Read when torch loads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads that spin long at barriers lose nearly everything as soon as another program wants a
+    # core (docs/lab-log.md). Read when torch loads.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         # Not `nielsgpt.main`: it would end with 1 when a reader such as `head` has left.

@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from nielsgpt.sources import files
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.workspace import file_sha256, fingerprint
 
+log = logging.getLogger("nielsgpt")
 AT_ONCE = 512
 Items = Iterator[Document] | Iterator[Conversation]
 
@@ -75,24 +77,39 @@ def _documents(source: Source, settings: Settings, codec: Tokenizer) -> Iterator
             where = f"source {source.name}: {item.name or 'a document'}"
             kept.append(guard(item.text, where, settings.data.on_special_literal) or "")
         for text, ids in zip(kept, codec.encode_batch(kept), strict=True):
-            yield Sample(text, [*ids, codec.specials.end])
+            yield Sample(text, [*ids, codec.specials.end], len(text.encode()))
 
 
 def _conversations(source: Source, settings: Settings, codec: Tokenizer) -> Iterator[Sample]:
     limit = settings.model.context_length + 1
-    empty = True
+    given = kept = 0
     for item in source.walk():
         assert isinstance(item, Conversation)
+        given += _replies(item)
         cleaned = _cleaned(item, source.name, settings)
         for piece in split(cleaned, codec, limit) if cleaned else ():
             ids, mask = render(piece, codec)
-            empty = False
-            yield Sample("\n".join(m.content for m in item.messages), ids, mask)
-    if empty:
+            kept += _replies(piece)
+            spelled = sum(len(message.content.encode()) for message in piece.messages)
+            yield Sample("\n".join(m.content for m in item.messages), ids, spelled, mask)
+    if given > kept:
+        log.warning(
+            "source %s: %d of %d replies left out, for they or what they answer do not fit the "
+            "context of %d tokens or spell a special token",
+            source.name,
+            given - kept,
+            given,
+            settings.model.context_length,
+        )
+    if not kept:
         raise DataError(
             f"source {source.name} holds no exchange of user and assistant that fits the context "
             f"of {settings.model.context_length} tokens; raise model.context_length"
         )
+
+
+def _replies(item: Conversation) -> int:
+    return sum(message.role == "assistant" for message in item.messages)
 
 
 def _cleaned(item: Conversation, source: str, settings: Settings) -> Conversation | None:

@@ -21,10 +21,15 @@ SPLITS = ("train", "val")
 
 @dataclass(frozen=True)
 class Sample:
-    """A document (no mask) or a rendered conversation, and the text that decides its side."""
+    """A document (no mask) or a rendered conversation.
 
-    text: str
+    `key` decides its side; pieces of one conversation share it. `text_bytes` are the UTF-8 bytes
+    that its ids spell.
+    """
+
+    key: str
     ids: list[int]
+    text_bytes: int
     mask: list[bool] | None = None
 
 
@@ -93,10 +98,10 @@ def _write(
     smallest = 1.0
     with train, val:
         for sample in samples:
-            place = side(recipe.seed, sample.text)
+            place = side(recipe.seed, sample.key)
             smallest = min(smallest, place)
             writer = val if place <= fraction else train
-            writer.add(sample.ids, sample.mask, len(sample.text.encode("utf-8", "replace")))
+            writer.add(sample.ids, sample.mask, sample.text_bytes)
         if train.samples + val.samples < 2:
             raise DataError(
                 f"source {recipe.source} holds {train.samples + val.samples} documents; training "

@@ -17,7 +17,7 @@ RECIPE = Recipe("s", "inputs", "tok", 300, False, 1, 0.2, 2**20)
 def walk(count: int = 200, mask: bool = False) -> Iterator[Sample]:
     for number in range(count):
         ids = [number % 256] * (3 + number % 5)
-        yield Sample(f"text {number}", ids, [True] * len(ids) if mask else None)
+        yield Sample(f"text {number}", ids, len(ids), [True] * len(ids) if mask else None)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -120,7 +120,7 @@ def test_one_document_is_too_little(tmp_path: Path) -> None:
 
 def test_large_vocabularies_take_four_bytes_an_id(tmp_path: Path) -> None:
     wide = Recipe(**{**RECIPE.__dict__, "vocab_size": 70_000})
-    build(tmp_path, wide, lambda: iter([Sample("a", [69_999, 1]), Sample("b", [2])] * 9))
+    build(tmp_path, wide, lambda: iter([Sample("a", [69_999, 1], 2), Sample("b", [2], 1)] * 9))
     train = Split(tmp_path, "s_train", "tok")
     assert train.meta["token_dtype"] == "uint32-le"
     assert np.isin(train.read(0, train.tokens), [69_999, 1, 2]).all()
