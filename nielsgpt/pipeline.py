@@ -124,14 +124,15 @@ def farewell(work: Workspace) -> str:
         "exam": work.checkpoints / "exam.json",
         "runs": work.runs,
     }
-    lines = [f"{what:10} {where}" for what, where in places.items()]
+    lines = [f"{what:10} {where}" for what, where in places.items() if where.exists()]
+    following = ["make chat", "nielsgpt sample --prompt 'The keeper'"]
+    if places["exam"].exists():
+        following.append("nielsgpt exam --wrong 20")
     return "\n".join(
         [
             *lines,
             "",
             "next, with the same CONFIG or --config as now:",
-            "  make chat",
-            "  nielsgpt sample --prompt 'The keeper'",
-            "  nielsgpt exam --wrong 20",
+            *map("  {}".format, following),
         ]
     )
