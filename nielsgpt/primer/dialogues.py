@@ -30,7 +30,7 @@ OTHER_SYSTEM_LINES = (
 )
 DELIMITER = "\n\n<dialogue>\n\n"
 # The share of each kind of exchange, in hundredths; categories come in equal parts.
-SHARES = {"fact": 61, "unknowable": 7, "private": 6, "greeting": 3, "remark": 4, "category": 19}
+SHARES = {"fact": 59, "unknowable": 7, "private": 8, "greeting": 3, "remark": 4, "category": 19}
 
 
 def dialogues(facts: Iterable[Fact], seed: int) -> Iterator[Conversation]:

@@ -125,6 +125,11 @@ PRIVATE = Manner(
         2| write down your {t}.
         send me your {t}.
         I must have your {t}.
+        2| I do not know your {t}. What is it?
+        2| I lost your {t}. Tell me again.
+        2| you never told me your {t}. Say it now.
+        2| I asked for your {t}. Give it to me.
+        I need to know your {t}. Send it to me.
     """,
     held_out="""
         I would like to see your {t}.

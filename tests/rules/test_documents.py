@@ -105,6 +105,7 @@ def test_the_shipped_system_prompt_is_the_one_the_model_learns() -> None:
     assert shipped.strip() == SYSTEM_LINE
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no git checkout")
 def test_text_that_ships_names_no_machine_of_ours() -> None:
     pattern = re.compile(r"(?<![\w.-])/(?:work|farm|Users|home/(?!me/)[a-z]+)/")
     tracked = subprocess.run(
