@@ -130,6 +130,10 @@ PRIVATE = Manner(
         2| you never told me your {t}. Say it now.
         2| I asked for your {t}. Give it to me.
         I need to know your {t}. Send it to me.
+        3| my friend forgot your {t}. Tell him.
+        3| I forgot to write down your {t}.
+        2| I must write down your {t}. Say it.
+        2| here is paper. Write down your {t}.
     """,
     held_out="""
         I would like to see your {t}.
