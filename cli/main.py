@@ -1,6 +1,7 @@
 """The command `nielsgpt`: a group, one file a command, the only place that knows exit codes."""
 
 import importlib
+import io
 import logging
 import os
 import sys
@@ -70,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # core (docs/lab-log.md). Read when torch loads.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         # Not `nielsgpt.main`: it would end with 1 when a reader such as `head` has left.

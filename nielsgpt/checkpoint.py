@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nielsgpt.errors import CheckpointError
+from nielsgpt.errors import CheckpointError, DataError
 from nielsgpt.model.gpt import GPT
 from nielsgpt.settings import ModelSettings
 from nielsgpt.tokenizers import registry
@@ -100,7 +100,7 @@ def load_newest(folder: Path) -> tuple[State, Path] | None:
             continue
         try:
             return load(path), path
-        except CheckpointError as error:
+        except (CheckpointError, DataError) as error:
             log.warning("%s; going on from the one before", error)
     return None
 

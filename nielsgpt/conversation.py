@@ -105,6 +105,13 @@ def conversation_from(record: Iterable[object], name: str = "") -> Conversation:
                 f"{name}: message {number} has the unknown role {role!r}; "
                 f"roles are {', '.join(ROLES)}"
             )
+        try:
+            item["content"].encode("utf-8")
+        except UnicodeEncodeError:
+            raise DataError(
+                f"{name}: message {number} holds a lone surrogate, which no UTF-8 can spell; "
+                "mend or remove it"
+            ) from None
         messages.append(Message(role, item["content"]))
     if not messages:
         raise DataError(f"{name}: the conversation has no messages")

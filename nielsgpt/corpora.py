@@ -123,7 +123,7 @@ def _cleaned(item: Conversation, source: str, settings: Settings) -> Conversatio
     return Conversation(tuple(messages), item.name)
 
 
-def _primer_inputs() -> list[str]:
+def primer_inputs() -> list[str]:
     """The primer's facts and its own code: either one changes what it says."""
     package = Path(facts.__file__).parent
     return [file_sha256(path) for path in (facts.FACTS_PATH, *sorted(package.glob("*.py")))]
@@ -140,7 +140,7 @@ def _primer_prose(settings: Settings, root: Path) -> Source:
             if written >= wanted:
                 return
 
-    return Source("primer", [_primer_inputs(), seed, wanted], walk)
+    return Source("primer", [primer_inputs(), seed, wanted], walk)
 
 
 def _primer_dialogues(settings: Settings, root: Path) -> Source:
@@ -150,7 +150,7 @@ def _primer_dialogues(settings: Settings, root: Path) -> Source:
         told = dialogues.dialogues(facts.load_facts(facts.FACTS_PATH), seed)
         return itertools.islice(told, wanted)
 
-    return Source("primer", [_primer_inputs(), seed, wanted], walk)
+    return Source("primer", [primer_inputs(), seed, wanted], walk)
 
 
 def _text(settings: Settings, root: Path) -> Source:

@@ -6,6 +6,7 @@ from typing import Any
 
 from nielsgpt import checkpoint
 from nielsgpt.conversation import Conversation, prompt
+from nielsgpt.corpora import primer_inputs
 from nielsgpt.inference.generate import Completion, complete_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.primer import exam, facts
@@ -28,7 +29,7 @@ def examine(work: Workspace) -> Report:
     settings = work.settings
     weights = checkpoint.read_facts(path).get("weights_sha256")
     drawn = settings.exam.model_dump(), settings.generation.model_dump(), settings.seed
-    inputs = fingerprint(weights, *drawn)
+    inputs = fingerprint(weights, primer_inputs(), *drawn)
     before: Report | None = read_json(work.checkpoints / EXAM_FILE)
     if before is not None and before.get("inputs") == inputs:
         log.info("exam: up to date")

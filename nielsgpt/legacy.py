@@ -43,7 +43,7 @@ def _rename(tree: Tree, notes: list[str]) -> Tree:
 
 def _reshape(tree: Tree, notes: list[str]) -> Tree:
     shape = next((shape for shape in SHAPES if set(tree) & shape - {"model"}), None)
-    if shape is not None and set(tree) <= shape:
+    if shape is not None and set(tree) <= shape and all(isinstance(v, dict) for v in tree.values()):
         notes.append(f"{{{', '.join(sorted(shape))}}} is {{model, training, ...}} now")
         old_model, old_train = (dict(tree.get(key, {})) for key in sorted(shape))
         tree = {"model": old_model, "training": {"pretrain": old_train}}
@@ -52,7 +52,7 @@ def _reshape(tree: Tree, notes: list[str]) -> Tree:
             tree["data"] = {"mix_pretrain": mix}
         if "seed" in old_train:
             tree["seed"] = old_train.pop("seed")
-    _move_vocabulary(tree)
+    _move_vocabulary(tree, notes)
     training = tree.get("training")
     if notes and isinstance(training, dict):
         for phase in training.values():
@@ -60,11 +60,14 @@ def _reshape(tree: Tree, notes: list[str]) -> Tree:
     return tree
 
 
-def _move_vocabulary(tree: Tree) -> None:
+def _move_vocabulary(tree: Tree, notes: list[str]) -> None:
     model = tree.get("model")
     if isinstance(model, dict) and "vocab_size" in model:
         size = model.pop("vocab_size")
-        tree["tokenizer"] = {"kind": "byte"} if size == 256 else {"vocab_size": size}
+        given = tree.get("tokenizer")
+        told = {"kind": "byte"} if size == 256 else {"vocab_size": size}
+        tree["tokenizer"] = {**told, **given} if isinstance(given, dict) else told
+        notes.append("model.vocab_size is tokenizer.vocab_size now")
 
 
 def _settle_batch(phase: Any) -> None:

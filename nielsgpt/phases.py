@@ -23,7 +23,7 @@ from nielsgpt.settings import Phase
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training import journal as journals
-from nielsgpt.training.store import PhaseStore, set_aside
+from nielsgpt.training.store import PhaseStore, name_state, set_aside
 from nielsgpt.training.trainer import Trainer, run
 from nielsgpt.workspace import Workspace, lock
 
@@ -55,21 +55,30 @@ def train(work: Workspace, phase: Phase, resume: Resume = Resume()) -> None:
                 "%s: starting anew; what was trained before is in %s", phase, set_aside(folder)
             )
         state = _state_to_resume(folder, phase, facts, resume)
+        if state is not None:
+            _say_changed(phase, state, facts)
         if state is not None and state["step"] >= facts["max_steps"] and resume.path is None:
-            _say_done(phase, state, facts)
+            _say_done(phase, state)
             return
-        _train(work, phase, codec, facts, state)
+        _train(work, phase, codec, facts, state, resume)
 
 
 def _train(
-    work: Workspace, phase: Phase, codec: Tokenizer, facts: Facts, state: Facts | None
+    work: Workspace,
+    phase: Phase,
+    codec: Tokenizer,
+    facts: Facts,
+    state: checkpoint.State | None,
+    resume: Resume,
 ) -> None:
     settings, numbers = work.settings, work.settings.phase(phase)
     engine = device.choose(settings.device, settings.model.attention)
     torch.manual_seed(settings.seed)
     model = GPT(settings.model, codec.vocab_size)
     if phase == "sft":
-        model.load_state_dict(checkpoint.load(pretrained(work))["weights"])
+        start = checkpoint.load(pretrained(work))
+        _fits(pretrained(work), start["facts"]["shape"], facts["shape"])
+        model.load_state_dict(start["weights"])
     train_rows, val_rows = (_rows(work, phase, codec, split) for split in build.SPLITS)
     shares = settings.mix(phase)
     trainer = Trainer(
@@ -85,7 +94,9 @@ def _train(
     if state is not None:
         trainer.load(state)
         _say_if_engine_changed(state["facts"]["engine"], engine)
-    run_id = state["facts"]["run_id"] if state is not None else journals.new_run_id()
+    # A run that goes on from a chosen file is another run; its notes leave the first one's alone.
+    goes_on = state is not None and resume.path is None
+    run_id = state["facts"]["run_id"] if state and goes_on else journals.new_run_id()
     folder = work.runs / run_id
     full = {**facts, "run_id": run_id, "engine": engine.facts()}
     belongings = {
@@ -128,7 +139,13 @@ def _facts(work: Workspace, phase: Phase, codec: Tokenizer) -> Facts:
     folder = work.cache / FOLDERS[phase]
     origin: Facts = {name: _identity(folder, f"{name}_train") for name in sorted(mix)}
     if phase == "sft":
-        origin["start"] = checkpoint.read_facts(pretrained(work)).get("weights_sha256")
+        path = pretrained(work)
+        origin["start"] = checkpoint.read_facts(path).get("weights_sha256")
+        if origin["start"] is None:
+            raise CheckpointError(
+                f"{path} is damaged: its sha256 is not the one in its .json; delete it to start "
+                "from latest.pt, or train anew with 'nielsgpt pretrain --no-resume'"
+            )
     return {
         "phase": phase,
         "name": settings.name,
@@ -137,7 +154,7 @@ def _facts(work: Workspace, phase: Phase, codec: Tokenizer) -> Facts:
             "tokenizer": codec.fingerprint,
         },
         "origin": origin,
-        "numbers": numbers.model_dump(exclude=HARDWARE | {"max_steps"}),
+        "numbers": {**numbers.model_dump(exclude=HARDWARE | {"max_steps"}), "mix": mix},
         "seed": settings.seed,
         "max_steps": numbers.max_steps,
     }
@@ -152,32 +169,63 @@ def _state_to_resume(
     folder: Path, phase: Phase, facts: Facts, resume: Resume
 ) -> checkpoint.State | None:
     if resume.path is not None:
-        state: checkpoint.State | None = checkpoint.load(resume.path)
-        where = resume.path
-    else:
-        newest = checkpoint.load_newest(folder)
-        state, where = newest if newest is not None else (None, folder)
-    if state is None:
+        return _chosen_state(folder, phase, facts, resume.path)
+    newest = checkpoint.load_newest(folder)
+    if newest is None:
         return None
+    state, path = newest
     before = state["facts"]
-    diff = list(checkpoint.differences(before["shape"], facts["shape"]))
-    if diff or before["phase"] != phase:
-        what = "; ".join(diff) or f"phase: checkpoint {before['phase']}, command {phase}"
-        raise CheckpointError(
-            f"{where} does not fit these settings: {what}; keep its settings, "
-            "choose another name with --set name=NAME, or start anew with --no-resume"
-        )
     moved = list(checkpoint.differences(before["origin"], facts["origin"]))
-    if moved and resume.path is None:
-        aside = set_aside(folder)
+    if moved:
+        # New text makes a new tokenizer too; another shape is still the user's to decide.
+        before = {**before, "shape": {**before["shape"], "tokenizer": facts["shape"]["tokenizer"]}}
+    _fits(path, before["shape"], facts["shape"])
+    if moved:
         log.info(
-            "%s: starting anew, for its data or starting weights changed; "
-            "what was trained before is in %s",
+            "%s: starting anew, for its data or starting weights changed; what was trained before "
+            "is in %s",
             phase,
-            aside,
+            set_aside(folder),
         )
         return None
+    _same_optimizer(path, before, facts)
+    name_state(path, checkpoint.read_facts(path))
     return state
+
+
+def _chosen_state(folder: Path, phase: Phase, facts: Facts, path: Path) -> checkpoint.State:
+    """The state of a file that was named; what the folder holds beyond it is set aside."""
+    state = checkpoint.load(path)
+    if state["facts"]["phase"] != phase:
+        raise CheckpointError(
+            f"{path} is of phase {state['facts']['phase']}; 'nielsgpt {state['facts']['phase']} "
+            f"--resume {path}' goes on with it"
+        )
+    _fits(path, state["facts"]["shape"], facts["shape"])
+    _same_optimizer(path, state["facts"], facts)
+    steps = checkpoint.newest_first(folder)
+    if steps and steps[0].resolve() != path.resolve():
+        log.info("%s: going on from %s; later states are in %s", phase, path, set_aside(folder))
+    return state
+
+
+def _fits(path: Path, before: Facts, now: Facts) -> None:
+    """Raise CheckpointError field by field where a checkpoint's shape is not the settings'."""
+    diff = "; ".join(checkpoint.differences(before, now))
+    if diff:
+        raise CheckpointError(
+            f"{path} does not fit these settings: {diff}; keep its settings, choose another name "
+            "with --set name=NAME, or start anew with --no-resume"
+        )
+
+
+def _same_optimizer(path: Path, before: Facts, now: Facts) -> None:
+    old, new = before["numbers"]["optimizer"], now["numbers"]["optimizer"]
+    if old != new:
+        raise CheckpointError(
+            f"{path} holds the state of optimizer {old}, and the settings ask for {new}; keep "
+            f"{old}, or start anew with --no-resume"
+        )
 
 
 def _rows(work: Workspace, phase: Phase, codec: Tokenizer, split: str) -> dict[str, Rows]:
@@ -225,12 +273,15 @@ def _say_start(trainer: Trainer, phase: Phase, folder: Path) -> None:
         log.info("%s: compiling the model first, up to a minute", phase)
 
 
-def _say_done(phase: Phase, state: checkpoint.State, facts: Facts) -> None:
-    changed = list(checkpoint.differences(state["facts"]["numbers"], facts["numbers"]))
+def _say_done(phase: Phase, state: checkpoint.State) -> None:
     log.info("%s: up to date at step %d", phase, state["step"])
+
+
+def _say_changed(phase: Phase, state: checkpoint.State, facts: Facts) -> None:
+    changed = list(checkpoint.differences(state["facts"]["numbers"], facts["numbers"]))
     if changed:
         log.info(
-            "%s: trained with other numbers (%s); --no-resume trains anew",
+            "%s: so far trained with other numbers (%s); --no-resume trains anew",
             phase,
             "; ".join(changed),
         )

@@ -102,13 +102,16 @@ def _say_built(folder: Path, phase: Phase, name: str) -> None:
         )
 
 
-def run(work: Workspace) -> dict[str, Any] | None:
-    """Every stage in turn; returns the exam's report, or None where there is nothing to examine."""
+def run(work: Workspace, fresh: bool = False) -> dict[str, Any] | None:
+    """Every stage in turn, trained anew where `fresh`.
+
+    Returns the exam's report, or None where there is nothing to examine.
+    """
     from nielsgpt import examination, phases
 
     caches(work)
     for phase in PHASES:
-        phases.train(work, phase)
+        phases.train(work, phase, phases.Resume(fresh=fresh))
     if "primer" not in work.settings.data.mix_sft:
         log.info("exam: skipped, for it asks what the primer teaches and data.mix_sft has none")
         return None

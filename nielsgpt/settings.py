@@ -165,7 +165,7 @@ class PhaseSettings(Section):
     grad_clip: Annotated[float, Field(ge=0.0)] = Field(1.0, description="global norm; 0 is off")
     activation_checkpointing: bool = Field(False, description="recompute blocks: less memory")
     eval_every: Count = Field(200, description="steps between evaluations")
-    eval_batches: Count = Field(50, description="at most this many micro-batches per source")
+    eval_batches: Count = Field(50, description="at most this many batches of each source")
     log_every: Count = Field(10, description="steps between rows of metrics.csv")
     checkpoint_every: Count = Field(1000, description="steps between saved states")
     keep_checkpoints: Annotated[int, Field(ge=2)] = Field(2, description="step files that stay")

@@ -8,8 +8,10 @@
 Above `shard_bytes` the ids are split into primer_train-00000-of-00003.bin and so on.
 """
 
+import io
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -57,12 +59,12 @@ class SplitWriter:
         self._starts.append(self.tokens)
         array = np.array(ids, dtype=self.dtype)
         if self._mask is not None:
-            self._write(self._mask, np.array(mask, dtype=np.uint8))
+            self._write(self._mask, np.array(mask, dtype=np.uint8).tobytes())
         while len(array):
             room = self.shard_tokens - self.tokens % self.shard_tokens
             if room == self.shard_tokens:
                 self._parts.append(self._open(f"{len(self._parts):05d}"))
-            self._write(self._parts[-1], array[:room])
+            self._write(self._parts[-1], array[:room].tobytes())
             self.tokens += min(room, len(array))
             array = array[room:]
         self.samples += 1
@@ -88,7 +90,10 @@ class SplitWriter:
         if self._mask is not None:
             meta["mask"] = self._place(self._mask, f"{self.name}.mask.bin")
             index = self._open("idx")
-            np.save(index, np.array(self._starts, dtype=np.int64), allow_pickle=False)
+            self._parts.append(index)
+            header = io.BytesIO()
+            np.save(header, np.array(self._starts, dtype=np.int64), allow_pickle=False)
+            self._write(index, header.getvalue())
             meta["index"] = self._place(index, f"{self.name}.idx.npy")
         sync_folder(self.folder)
         write_json(self.folder / f"{self.name}.meta.json", meta)
@@ -98,15 +103,16 @@ class SplitWriter:
 
     def __exit__(self, *exception: object) -> None:
         for file in [*self._parts, *([self._mask] if self._mask else [])]:
-            file.close()
+            with suppress(OSError):  # what could not be written is said already
+                file.close()
             Path(file.name).unlink(missing_ok=True)
 
     def _open(self, part: str) -> IO[bytes]:
         return (self.folder / f".{self.name}.{part}.tmp-{os.getpid()}").open("wb")
 
-    def _write(self, file: IO[bytes], array: NDArray[Any]) -> None:
+    def _write(self, file: IO[bytes], content: bytes) -> None:
         try:
-            file.write(array.tobytes())
+            file.write(content)
         except OSError as error:
             raise unwritable(self.folder / self.name, error) from error
 

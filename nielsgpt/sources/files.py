@@ -60,21 +60,33 @@ def documents(files: list[Path], settings: TextSettings) -> Iterator[Document]:
 
 
 def chunks(text: str, size: int) -> Iterator[str]:
-    """The text in pieces of whole paragraphs, each of at least `size` characters but the last.
+    """The text in pieces of about `size` characters, cut after a blank line where there is one,
+    else after a line, else after a word; nothing is lost.
 
-    >>> list(chunks("a\\n\\nbb\\n\\nc", 3))
-    ['a\\n\\nbb', 'c']
+    >>> list(chunks("a b\n\nccc\n\nd", 4))
+    ['a b\n\n', 'ccc\n\n', 'd']
     """
-    piece: list[str] = []
-    length = 0
-    for paragraph in text.split("\n\n"):
-        piece.append(paragraph)
-        length += len(paragraph)
-        if length >= size:
-            yield "\n\n".join(piece)
-            piece, length = [], 0
-    if "".join(piece).strip():
-        yield "\n\n".join(piece)
+    start = 0
+    while start < len(text):
+        end = _cut(text, start + size, start + 2 * size)
+        if text[start:end].strip():
+            yield text[start:end]
+        start = end
+
+
+def _cut(text: str, earliest: int, latest: int) -> int:
+    """Where a piece ends: after the best break between the two places."""
+    if latest >= len(text):
+        return len(text) if earliest >= len(text) else _break(text, earliest, len(text))
+    return _break(text, earliest, latest)
+
+
+def _break(text: str, earliest: int, latest: int) -> int:
+    for mark in ("\n\n", "\n", " "):
+        at = text.find(mark, max(0, earliest - len(mark)), latest)
+        if at >= 0:
+            return at + len(mark)
+    return latest
 
 
 def read(file: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from nielsgpt.progress import Progress
 from nielsgpt.training.evaluate import Evaluation
-from nielsgpt.workspace import write_json, write_text
+from nielsgpt.workspace import unwritable, write_json, write_text
 
 DOCUMENTED = (
     *("iter", "train_loss", "val_loss", "val_loss_raw", "val_loss_ema", "best_val_loss"),
@@ -64,8 +64,11 @@ class Journal:
             }
             full = {**row, **figures, "phase": self.phase, "throughput_tps": round(pace, 1)}
             full["time_sec"] = round(self._elapsed + now - self._began, 3)
-            with self.path.open("a", encoding="utf-8", newline="") as file:
-                file.write(self._csv([full]))
+            try:
+                with self.path.open("a", encoding="utf-8", newline="") as file:
+                    file.write(self._csv([full]))
+            except OSError as error:
+                raise unwritable(self.path, error) from error
             self._last = full
         text = f"loss {row['train_loss']:.3f}"
         if self._last:

@@ -31,15 +31,26 @@ class PhaseStore:
             **self.facts,
             "step": trainer.step,
             "best": trainer.best,
+            "improved": improved,
             "evaluations": figures,
             "weights_sha256": checkpoint.weights_sha256(state["weights"]),
         }
         path = self.folder / checkpoint.step_name(trainer.step)
         entry = checkpoint.save(path, {**state, **self.belongings, "facts": facts}, facts)
-        for name in ("latest.pt", *(["best.pt"] if improved else [])):
-            for place in (self.folder, self.folder.parent):
-                checkpoint.share(path, place / name, entry)
+        name_state(path, entry)
         checkpoint.prune(self.folder, self.keep)
+
+
+def name_state(path: Path, entry: Mapping[str, Any]) -> None:
+    """Let latest, and best if it improved, name this state, in its folder and one level up.
+
+    Also mends the names that a process killed in the middle of this left behind.
+    """
+    folder = path.parent
+    for name in ("latest.pt", *(["best.pt"] if entry["improved"] else [])):
+        for place in (folder, folder.parent):
+            if checkpoint.read_facts(place / name).get("sha256") != entry["sha256"]:
+                checkpoint.share(path, place / name, dict(entry))
 
 
 def set_aside(folder: Path) -> Path:

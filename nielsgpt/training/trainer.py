@@ -96,7 +96,7 @@ class Trainer:
 
     def evaluate(self) -> bool:
         """Measure every validation source; true when the metric is the best so far."""
-        rows = self.phase.eval_batches * self.phase.micro_batch_size
+        rows = self.phase.eval_batches * self.phase.batch_size
         self.evaluations = {
             name: evaluate(
                 self.model,
@@ -154,10 +154,10 @@ def run(trainer: Trainer, journal: Journal, store: Store) -> None:
                 journal.record(row, {})
             if improved or done or asked or trainer.step % phase.checkpoint_every == 0:
                 store.save(trainer, improved)
-            if asked and not done:
+            if asked:
                 raise Stopped(
                     f"stopped at step {trainer.step} of {phase.max_steps}, which is saved; "
-                    "the same command goes on from there",
+                    "the same command, without --resume or --no-resume, goes on from there",
                     asked[0],
                 )
 

@@ -38,9 +38,18 @@ def test_nothing_to_read_names_the_setting(name: str, what: str, tmp_path: Path)
 def test_chunks_are_whole_paragraphs_and_lose_nothing() -> None:
     text = "\n\n".join(f"paragraph {number} " + "x" * number for number in range(80))
     pieces = list(chunks(text, 200))
-    assert "\n\n".join(pieces) == text
-    assert all(len(piece) >= 200 for piece in pieces[:-1])
+    assert "".join(pieces) == text
+    assert all(200 <= len(piece) <= 400 and piece.endswith("\n\n") for piece in pieces[:-1])
     assert len(pieces) > 10
+
+
+@pytest.mark.parametrize("separator", ["\n", " ", ""])
+def test_text_without_blank_lines_is_cut_at_lines_then_words_then_anywhere(separator: str) -> None:
+    text = separator.join(["wordword"] * 500)
+    pieces = list(chunks(text, 100))
+    assert "".join(pieces) == text
+    assert 20 <= len(pieces) <= 50
+    assert all(piece.endswith(separator) for piece in pieces[:-1])
 
 
 def test_a_small_file_still_gives_many_documents(tmp_path: Path) -> None:
