@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.option("--docs", is_flag=True, help="Print docs/settings.md.")
 def command(work: "Workspace", meanings: bool, docs: bool) -> None:
     """Print the settled settings as JSON."""
-    from nielsgpt.settings import leaves, reference
+    from nielsgpt.layers import leaves, reference
 
     if docs:
         click.echo(reference(), nl=False)

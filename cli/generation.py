@@ -45,7 +45,7 @@ def told(generation: "GenerationSettings") -> str:
 
 
 def _settle(work: "Workspace", flags: dict[str, Any]) -> "GenerationSettings":
-    from nielsgpt.settings import merge, validate
+    from nielsgpt.layers import merge, validate
 
     given = {name: value for name, value in flags.items() if value is not None}
     tree = merge(work.settings.model_dump(mode="json"), {"generation": given})

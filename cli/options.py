@@ -38,7 +38,7 @@ def settle(
     config: str | None, assignments: tuple[str, ...] = (), device: str | None = None
 ) -> "Workspace":
     """The workspace under the current folder (or NIELSGPT_ROOT) with these settings."""
-    from nielsgpt.settings import load
+    from nielsgpt.layers import load
     from nielsgpt.workspace import REPOSITORY, Workspace
 
     over = (*assignments, *((f"device.device={device}",) if device else ()))

@@ -72,33 +72,15 @@ def _train(
     resume: Resume,
 ) -> None:
     settings, numbers = work.settings, work.settings.phase(phase)
-    engine = device.choose(settings.device, settings.model.attention)
-    torch.manual_seed(settings.seed)
-    model = GPT(settings.model, codec.vocab_size)
-    if phase == "sft":
-        start = checkpoint.load(pretrained(work))
-        _fits(pretrained(work), start["facts"]["shape"], facts["shape"])
-        model.load_state_dict(start["weights"])
-    train_rows, val_rows = (_rows(work, phase, codec, split) for split in build.SPLITS)
-    shares = settings.mix(phase)
-    trainer = Trainer(
-        model,
-        numbers,
-        engine,
-        Mixture(train_rows, shares, numbers.batch_size, settings.seed),
-        val_rows,
-        shares,
-        torch.from_numpy(codec.byte_lengths),
-        settings.seed,
-    )
+    trainer = _trainer(work, phase, codec, facts)
     if state is not None:
         trainer.load(state)
-        _say_if_engine_changed(state["facts"]["engine"], engine)
+        _say_if_engine_changed(state["facts"]["engine"], trainer.engine)
     # A run that goes on from a chosen file is another run; its notes leave the first one's alone.
     goes_on = state is not None and resume.path is None
     run_id = state["facts"]["run_id"] if state and goes_on else journals.new_run_id()
     folder = work.runs / run_id
-    full = {**facts, "run_id": run_id, "engine": engine.facts()}
+    full = {**facts, "run_id": run_id, "engine": trainer.engine.facts()}
     belongings = {
         "tokenizer": checkpoint.pack_tokenizer(codec),
         "settings": settings.model_dump(mode="json"),
@@ -107,12 +89,41 @@ def _train(
     journals.write_meta(folder, _meta(trainer, full), settings.model_dump(mode="json"))
     _say_start(trainer, phase, folder)
     diary = journals.Journal(
-        folder, phase, sorted(val_rows), trainer.step, numbers.max_steps, numbers.log_every
+        folder,
+        phase,
+        sorted(trainer.validation),
+        trainer.step,
+        numbers.max_steps,
+        numbers.log_every,
     )
     began = datetime.now(UTC)
     run(trainer, diary, store)
     taken = (datetime.now(UTC) - began).total_seconds()
     log.info("%s: %d steps in %s", phase, trainer.step, clock(taken))
+
+
+def _trainer(work: Workspace, phase: Phase, codec: Tokenizer, facts: Facts) -> Trainer:
+    """The phase at step 0: seeded weights, or for SFT pretraining's best, and its rows."""
+    settings, numbers = work.settings, work.settings.phase(phase)
+    engine = device.choose(settings.device, settings.model.attention)
+    torch.manual_seed(settings.seed)
+    model = GPT(settings.model, codec.vocab_size)
+    if phase == "sft":
+        path = pretrained(work)
+        start = checkpoint.load(path)
+        _fits(path, start["facts"]["shape"], facts["shape"])
+        model.load_state_dict(start["weights"])
+    train_rows, val_rows = (_rows(work, phase, codec, split) for split in build.SPLITS)
+    return Trainer(
+        model,
+        numbers,
+        engine,
+        Mixture(train_rows, settings.mix(phase), numbers.batch_size, settings.seed),
+        val_rows,
+        settings.mix(phase),
+        torch.from_numpy(codec.byte_lengths),
+        settings.seed,
+    )
 
 
 def pretrained(work: Workspace) -> Path:

@@ -1,26 +1,13 @@
-"""Every knob with its default, type and one line of meaning: one frozen tree, one model's life.
+"""Every knob with its default, type and one line of meaning: one frozen tree, one model's life."""
 
-Layers: the defaults here, the chain of `extends`, the file, then `--set section.name=value`.
-Dicts deep-merge; the two mixes replace. Unknown keys are errors that suggest the nearest name.
-"""
+from typing import Annotated, Literal, Self
 
-import difflib
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from nielsgpt import legacy
-from nielsgpt.errors import SettingsError
-
-Tree = dict[str, Any]
 Phase = Literal["pretrain", "sft"]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
-REPLACED = ("data.mix_pretrain", "data.mix_sft")
 
 
 class Section(BaseModel):
@@ -268,140 +255,3 @@ class Settings(Section):
     def mix(self, phase: Phase) -> dict[str, float]:
         """The shares of one phase's sources."""
         return self.data.mix_pretrain if phase == "pretrain" else self.data.mix_sft
-
-
-def load(
-    path: Path | None = None,
-    assignments: Iterable[str] = (),
-    folders: Iterable[Path] = (Path(),),
-) -> tuple[Settings, list[str]]:
-    """Settings from a file and `section.name=value` assignments, and warnings about legacy names.
-
-    A bare file name is looked for in `folders` in turn. Raises SettingsError naming the file, the
-    key and the value.
-    """
-    folders = list(folders)
-    tree: Tree = {}
-    warnings: list[str] = []
-    for layer, where in _chain(path, folders) if path else ():
-        translated, notes = legacy.translate(layer)
-        warnings += [f"{where}: {note}" for note in notes]
-        tree = merge(tree, translated)
-    for assignment in assignments:
-        tree = merge(tree, _assignment(assignment))
-    return validate(tree, str(path) if path else "--set"), warnings
-
-
-def validate(tree: Mapping[str, Any], where: str) -> Settings:
-    """The tree over the defaults, checked. Raises SettingsError naming every unknown key."""
-    full = merge(Settings().model_dump(mode="json"), tree)
-    try:
-        return Settings.model_validate_json(json.dumps(full))
-    except ValidationError as error:
-        raise SettingsError(f"{where}: {_explain(error)}") from None
-
-
-def merge(below: Mapping[str, Any], above: Mapping[str, Any], prefix: str = "") -> Tree:
-    """`above` laid over `below`: dicts merge key by key, everything else and the mixes replace."""
-    merged = dict(below)
-    for key, value in above.items():
-        path = f"{prefix}{key}"
-        old = merged.get(key)
-        if isinstance(old, dict) and isinstance(value, dict) and path not in REPLACED:
-            merged[key] = merge(old, value, f"{path}.")
-        else:
-            merged[key] = value
-    return merged
-
-
-def leaves(section: type[BaseModel] | None = None, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every knob as (dotted name, meaning), in the order of this file."""
-    for name, field in (section or Settings).model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from leaves(inner, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", field.description or ""
-
-
-def _chain(path: Path, folders: list[Path], seen: tuple[Path, ...] = ()) -> list[tuple[Tree, Path]]:
-    found = next((folder / path for folder in folders if (folder / path).is_file()), None)
-    if found is None:
-        raise SettingsError(f"config {path} is not a file; 'ls configs' lists the shipped ones")
-    if found.resolve() in seen:
-        raise SettingsError(f"config {path} extends itself through {' -> '.join(map(str, seen))}")
-    try:
-        tree = json.loads(found.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"config {found} cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise SettingsError(f"config {found} is not JSON: {error}") from None
-    if not isinstance(tree, dict):
-        raise SettingsError(
-            f"config {found} holds a {type(tree).__name__}, not an object of sections"
-        )
-    parent = tree.pop("extends", None)
-    if parent is None:
-        return [(tree, found)]
-    if not isinstance(parent, str):
-        raise SettingsError(f"config {found}: extends is {parent!r}, not a file name")
-    above = _chain(Path(parent), [found.parent, *folders], (*seen, found.resolve()))
-    return [*above, (tree, found)]
-
-
-def _assignment(text: str) -> Tree:
-    name, equals, raw = text.partition("=")
-    if not equals or not name:
-        raise SettingsError(f"--set {text!r} is not of the form section.name=value")
-    try:
-        value = json.loads(raw)
-    except ValueError:
-        value = raw
-    for part in reversed(name.split(".")):
-        value = {part: value}
-    tree: Tree = value
-    return tree
-
-
-def _explain(error: ValidationError) -> str:
-    problems = []
-    for item in error.errors():
-        name = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            problems.append(f"unknown key {name}{_suggestion(name)}")
-        elif item["type"] == "value_error":
-            problems.append(f"{name + ': ' if name else ''}{item['ctx']['error']}")
-        else:
-            message = item["msg"][0].lower() + item["msg"][1:]
-            problems.append(f"{name} is {json.dumps(item['input'])}: {message}")
-    return "; ".join(problems)
-
-
-def _suggestion(name: str) -> str:
-    known = [path for path, _ in leaves()] + list(Settings.model_fields)
-    last = {path.rsplit(".", 1)[-1]: path for path in known}
-    near = difflib.get_close_matches(name, known, 1, 0.6) or [
-        last[match] for match in difflib.get_close_matches(name.rsplit(".", 1)[-1], last, 1, 0.6)
-    ]
-    return f" (did you mean {near[0]}?)" if near else " ('nielsgpt config' lists all)"
-
-
-def reference() -> str:
-    """docs/settings.md: every knob with its default and its meaning."""
-    lines = [
-        "# Settings",
-        "",
-        "Made by `nielsgpt config --docs`. A config is a JSON file of overrides; it may `extends`",
-        "another. Over it, `--set section.name=value`. `nielsgpt config` prints the settled tree.",
-        "",
-        "| setting | default | meaning |",
-        "|---|---|---|",
-    ]
-    defaults = Settings().model_dump(mode="json")
-    for name, meaning in leaves():
-        value: Any = defaults
-        for part in name.split("."):
-            value = value[part]
-        shown = json.dumps(value).replace("|", "\\|")
-        lines.append(f"| `{name}` | `{shown}` | {meaning.replace('|', chr(92) + '|')} |")
-    return "\n".join(lines) + "\n"

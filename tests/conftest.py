@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from nielsgpt import settings as settings_module
+from nielsgpt import layers
 from nielsgpt.model.gpt import GPT
 from nielsgpt.settings import ModelSettings, Settings
 from nielsgpt.tokenizers import pieces
@@ -51,7 +51,7 @@ def tiny() -> Callable[..., Settings]:
     """Settings of a model that trains in a second, with overrides as a tree."""
 
     def build(**over: Any) -> Settings:
-        return settings_module.validate(settings_module.merge(TINY, over), "test")
+        return layers.validate(layers.merge(TINY, over), "test")
 
     return build
 

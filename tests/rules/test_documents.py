@@ -10,7 +10,7 @@ import click
 import pytest
 
 from cli.main import COMMANDS, nielsgpt
-from nielsgpt.settings import reference
+from nielsgpt.layers import reference
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

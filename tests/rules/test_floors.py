@@ -22,7 +22,7 @@ FLOORS = (
     ("", "errors"),
     ("legacy", "progress"),
     ("settings", "conversation"),
-    ("workspace",),
+    ("workspace", "layers"),
     ("tokenizers", "sources", "primer", "cache", "device"),
     ("model",),
     ("checkpoint",),

@@ -3,10 +3,10 @@
 import ast
 from pathlib import Path
 
-from nielsgpt.settings import leaves
+from nielsgpt.layers import leaves
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS_FILES = {"settings.py", "legacy.py"}
+SETTINGS_FILES = {"settings.py", "layers.py", "legacy.py"}
 
 
 def test_every_setting_is_read_by_the_code() -> None:

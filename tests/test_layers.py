@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nielsgpt.errors import SettingsError
-from nielsgpt.settings import Settings, leaves, load, merge
+from nielsgpt.layers import leaves, load, merge
+from nielsgpt.settings import Settings
 
 FULL = {"mix_pretrain": {"text": 0.5, "primer": 0.5}}
 
