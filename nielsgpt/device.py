@@ -57,6 +57,7 @@ def choose(settings: DeviceSettings, attention: str) -> Engine:
     device = choose_device(settings.device)
     torch.set_num_threads(settings.threads or core_count())
     _keep_pages()
+    _compute_alike(device)
     precision = settings.precision
     if precision == "auto":
         precision = "bf16" if has_native_bf16(device) else "fp32"
@@ -129,6 +130,16 @@ def synchronise(device: str) -> None:
 
 def _brief(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+
+
+def _compute_alike(device: str) -> None:
+    """Ask for the same bits every time: compiled scatters otherwise add in any order, even on a CPU.
+
+    Where a device has no such form of an operation, torch warns and goes on; on a CPU it has all.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
+    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def _keep_pages() -> None:

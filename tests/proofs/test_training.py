@@ -230,6 +230,7 @@ def test_the_auto_engine_is_one_of_those_that_can_be_asked_for() -> None:
     assert engine.precision == ("bf16" if device.has_native_bf16("cpu") else "fp32")
     assert engine.device == "cpu"
     assert not engine.compiled
+    assert torch.are_deterministic_algorithms_enabled()
 
 
 class Killed(BaseException):
