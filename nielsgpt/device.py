@@ -133,13 +133,13 @@ def _brief(error: Exception) -> str:
 
 
 def _compute_alike(device: str) -> None:
-    """Ask for the same bits every time: compiled scatters otherwise add in any order, even on a CPU.
+    """Ask for the same bits every time: compiled scatters otherwise add in any order.
 
     Where a device has no such form of an operation, torch warns and goes on; on a CPU it has all.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def _keep_pages() -> None:
