@@ -111,13 +111,15 @@ def test_pruning_keeps_the_newest(tmp_path: Path) -> None:
 def test_the_newest_state_that_verifies_is_taken(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for step in (1, 2):
+    for step in (1, 2, 3):
         write(tmp_path, float(step), checkpoint.step_name(step))
     (tmp_path / checkpoint.step_name(2)).write_bytes(b"torn")
+    (tmp_path / checkpoint.step_name(3)).with_suffix(".json").write_bytes(b"")
     found = checkpoint.load_newest(tmp_path)
     assert found is not None
     assert found[1].name == checkpoint.step_name(1)
     assert "step_0000002.pt is damaged" in caplog.text
+    assert "step_0000003.json is damaged" in caplog.text
 
 
 def test_equal_weights_have_equal_hashes_and_others_not() -> None:

@@ -138,3 +138,17 @@ def test_accumulation_of_old_configs_becomes_the_batch_size(tmp_path: Path) -> N
 def test_todays_names_give_no_warning(tmp_path: Path) -> None:
     _, warnings = load(write(tmp_path / "new.json", {"training": {"sft": {"batch_size": 32}}}))
     assert warnings == []
+
+
+def test_an_old_vocabulary_keeps_the_other_settings_of_the_tokenizer(tmp_path: Path) -> None:
+    old = {"model": {"vocab_size": 5000}, "tokenizer": {"algorithm": "unigram"}}
+    settings, warnings = load(write(tmp_path / "old.json", old))
+    assert settings.tokenizer.vocab_size == 5000
+    assert settings.tokenizer.algorithm == "unigram"
+    assert any("model.vocab_size is tokenizer.vocab_size now" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize("tree", [{"train": 5, "model": {}}, {"train": {}, "model": 3}])
+def test_an_old_shape_that_is_none_is_still_one_line(tree: object, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"mine\.json"):
+        load(write(tmp_path / "mine.json", tree))

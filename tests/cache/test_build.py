@@ -1,6 +1,8 @@
 """Splits by hash, finished or absent, never torn."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,3 +135,23 @@ def test_a_literal_special_token_fails_is_escaped_or_drops_its_text() -> None:
     assert guard(text, "", "escape") == "look: <\\|asst\\|> and <\\|eot\\|>"
     assert guard(text, "", "drop") is None
     assert guard("nothing <| special |>", "", "fail") == "nothing <| special |>"
+
+
+def test_a_full_disk_is_said_once_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    code = """
+import resource, signal, sys
+from pathlib import Path
+from nielsgpt.cache.build import Recipe, Sample, build
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+recipe = Recipe("s", "inputs", "tok", 300, False, 1, 0.2, 2**20)
+try:
+    build(Path(sys.argv[1]), recipe, lambda: (Sample(str(n), [1] * 9, 9) for n in range(9000)))
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.startswith("RunError no space left to write")
+    assert list(tmp_path.iterdir()) == []

@@ -92,6 +92,7 @@ def test_fitting_drops_the_oldest_pairs_and_keeps_the_system_message() -> None:
         ([{"role": "assistant", "content": "x"}], "message 1 has role 'assistant' where 'user'"),
         ([], "has no messages"),
         (["hello"], "message 1 is not"),
+        ([{"role": "user", "content": "\ud83d"}], "message 1 holds a lone surrogate"),
     ],
 )
 def test_a_broken_record_names_the_message(record: list[object], message: str) -> None:

@@ -119,6 +119,13 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(tiny: Tiny, tmp_path:
     assert torch.equal(before, weights(made))
 
 
+def after_pretraining(root: Path, settings: Settings) -> Workspace:
+    work = Workspace(root, settings)
+    pipeline.caches(work)
+    phases.train(work, "pretrain")
+    return work
+
+
 def hashes(work: Workspace) -> dict[str, str]:
     found = {}
     for phase in ("pretrain", "sft"):
@@ -161,9 +168,7 @@ def test_a_stopped_run_equals_one_never_stopped(
 def test_resume_takes_the_newest_state_that_verifies_and_says_so(
     tiny: Tiny, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    work = Workspace(root, tiny())
-    pipeline.caches(work)
-    phases.train(work, "pretrain")
+    work = after_pretraining(root, tiny())
     expected = checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")
     newest = checkpoint.newest_first(work.checkpoints / "pretrain")[0]
     content = bytearray(newest.read_bytes())
@@ -181,9 +186,7 @@ def test_resume_takes_the_newest_state_that_verifies_and_says_so(
 def test_another_shape_is_refused_field_by_field_and_nothing_is_lost(
     tiny: Tiny, root: Path
 ) -> None:
-    work = Workspace(root, tiny())
-    pipeline.caches(work)
-    phases.train(work, "pretrain")
+    work = after_pretraining(root, tiny())
     before = checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")
     other = Workspace(root, tiny(model={"n_layer": 3, "rope_theta": 500.0}))
     message = "n_layer: checkpoint 2, settings 3; rope_theta: checkpoint 10000.0, settings 500.0"
@@ -200,9 +203,7 @@ def test_a_trained_phase_is_up_to_date_and_more_steps_go_on(
     tiny: Tiny, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    work = Workspace(root, tiny())
-    pipeline.caches(work)
-    phases.train(work, "pretrain")
+    work = after_pretraining(root, tiny())
     stamp = (work.checkpoints / "pretrain" / "latest.pt").stat().st_mtime_ns
     phases.train(work, "pretrain")
     assert "pretrain: up to date at step 6" in caplog.text
@@ -216,9 +217,7 @@ def test_new_pretrained_weights_make_sft_start_anew(
     tiny: Tiny, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    work = Workspace(root, tiny())
-    pipeline.caches(work)
-    phases.train(work, "pretrain")
+    work = after_pretraining(root, tiny())
     phases.train(work, "sft")
     phases.train(Workspace(root, tiny(training={"pretrain": {"max_steps": 9}})), "pretrain")
     phases.train(work, "sft")
@@ -288,9 +287,7 @@ def test_killed_before_any_rename_of_the_last_save_the_rerun_mends_every_name(
 def test_sft_refuses_pretrained_weights_of_another_shape_or_tokenizer(
     tiny: Tiny, root: Path, pieced: Any
 ) -> None:
-    work = Workspace(root, tiny())
-    pipeline.caches(work)
-    phases.train(work, "pretrain")
+    after_pretraining(root, tiny())
     with pytest.raises(CheckpointError, match=r"pretrain/best.pt does not fit .* rope_theta"):
         phases.train(Workspace(root, tiny(model={"rope_theta": 500.0})), "sft")
     other = Workspace(root, tiny(tokenizer={"kind": "sentencepiece", "vocab_size": 400}))
@@ -316,9 +313,7 @@ def test_new_text_trains_anew_and_sets_the_old_model_aside(
 def test_going_on_from_a_chosen_file_sets_later_states_aside_and_keeps_their_notes(
     tiny: Tiny, root: Path
 ) -> None:
-    work = Workspace(root, tiny())
-    pipeline.caches(work)
-    phases.train(work, "pretrain")
+    work = after_pretraining(root, tiny())
     notes = {run: (run / "metrics.csv").read_text() for run in work.runs.iterdir()}
     chosen = work.checkpoints / "pretrain" / checkpoint.step_name(4)
     phases.train(work, "pretrain", phases.Resume(path=chosen))
@@ -332,9 +327,7 @@ def test_a_resumed_run_obeys_the_settings_and_refuses_another_optimizer(
     tiny: Tiny, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    work = Workspace(root, tiny())
-    pipeline.caches(work)
-    phases.train(work, "pretrain")
+    work = after_pretraining(root, tiny())
     other = {"pretrain": {"max_steps": 7, "weight_decay": 0.0, "beta2": 0.5}}
     phases.train(Workspace(root, tiny(training=other)), "pretrain")
     assert "with other numbers (beta2: checkpoint 0.95, settings 0.5; weight_decay" in caplog.text
