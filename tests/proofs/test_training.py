@@ -285,7 +285,7 @@ def test_killed_before_any_rename_of_the_last_save_the_rerun_mends_every_name(
 
 
 def test_sft_refuses_pretrained_weights_of_another_shape_or_tokenizer(
-    tiny: Tiny, root: Path, pieced: Any
+    tiny: Tiny, root: Path
 ) -> None:
     after_pretraining(root, tiny())
     with pytest.raises(CheckpointError, match=r"pretrain/best.pt does not fit .* rope_theta"):
