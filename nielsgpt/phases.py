@@ -200,7 +200,9 @@ def _state_to_resume(
         )
         return None
     _same_optimizer(path, before, facts)
-    name_state(path, checkpoint.read_facts(path))
+    # One level up, the names belong to the newest phase.
+    later = checkpoint.read_facts(folder.parent / "latest.pt").get("phase") == "sft" != phase
+    name_state(path, checkpoint.read_facts(path), [folder, *([] if later else [folder.parent])])
     return state
 
 

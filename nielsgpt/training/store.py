@@ -1,6 +1,6 @@
 """A phase's folder of checkpoints: steps, latest and best, and the same two names one level up."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,18 +37,18 @@ class PhaseStore:
         }
         path = self.folder / checkpoint.step_name(trainer.step)
         entry = checkpoint.save(path, {**state, **self.belongings, "facts": facts}, facts)
-        name_state(path, entry)
+        name_state(path, entry, (self.folder, self.folder.parent))
         checkpoint.prune(self.folder, self.keep)
 
 
-def name_state(path: Path, entry: Mapping[str, Any]) -> None:
-    """Let latest, and best if it improved, name this state, in its folder and one level up.
+def name_state(path: Path, entry: Mapping[str, Any], places: Iterable[Path]) -> None:
+    """Let latest, and best if it improved, name this state in the folders, where they do not yet.
 
     Also mends the names that a process killed in the middle of this left behind.
     """
-    folder = path.parent
+    places = tuple(places)
     for name in ("latest.pt", *(["best.pt"] if entry["improved"] else [])):
-        for place in (folder, folder.parent):
+        for place in places:
             if checkpoint.read_facts(place / name).get("sha256") != entry["sha256"]:
                 checkpoint.share(path, place / name, dict(entry))
 

@@ -347,3 +347,12 @@ def test_the_micro_batch_size_does_not_change_an_evaluation(tiny: Tiny, tmp_path
         made.evaluate()
         values.append(made.metric("loss"))
     assert values[0] == pytest.approx(values[1], abs=1e-6)
+
+
+def test_a_finished_pretraining_leaves_the_chat_models_names_alone(tiny: Tiny, root: Path) -> None:
+    work = after_pretraining(root, tiny())
+    phases.train(work, "sft")
+    before = names(work.checkpoints)
+    phases.train(work, "pretrain")
+    assert names(work.checkpoints) == before
+    assert checkpoint.read_facts(work.checkpoints / "best.pt")["phase"] == "sft"
