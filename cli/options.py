@@ -56,7 +56,7 @@ def resume_options(command: Command) -> Command:
     @click.option("--no-resume", is_flag=True, help="Start anew; the old files are set aside.")
     @functools.wraps(command)
     def chosen(*args: Any, resume: Path | None, no_resume: bool, **rest: Any) -> Any:
-        from nielsgpt.phases import Resume
+        from nielsgpt.resuming import Resume
 
         if resume is not None and no_resume:
             raise click.UsageError("--resume and --no-resume contradict each other")

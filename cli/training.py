@@ -7,7 +7,7 @@ import click
 from cli.options import resume_options, with_workspace
 
 if TYPE_CHECKING:
-    from nielsgpt.phases import Resume
+    from nielsgpt.resuming import Resume
     from nielsgpt.settings import Phase
     from nielsgpt.workspace import Workspace
 

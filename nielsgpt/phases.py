@@ -5,7 +5,6 @@ sound checkpoint; one that was trained on other data, or from other weights, is 
 """
 
 import logging
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ from nielsgpt.cache.shards import Split
 from nielsgpt.errors import CheckpointError, SettingsError
 from nielsgpt.model.gpt import GPT, flops_per_token, parameter_count
 from nielsgpt.progress import clock
+from nielsgpt.resuming import AUTOMATIC, Resume, check_fits, state_to_resume
 from nielsgpt.settings import Phase
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training import journal as journals
-from nielsgpt.training.store import PhaseStore, name_state, set_aside
+from nielsgpt.training.store import PhaseStore, set_aside
 from nielsgpt.training.trainer import Trainer, run
 from nielsgpt.workspace import Workspace, lock
 
@@ -33,15 +33,7 @@ HARDWARE = {"micro_batch_size", "activation_checkpointing", "log_every", "keep_c
 Facts = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Resume:
-    """Where a phase goes on from: its newest state, a file, or nowhere (`fresh`)."""
-
-    path: Path | None = None
-    fresh: bool = False
-
-
-def train(work: Workspace, phase: Phase, resume: Resume = Resume()) -> None:
+def train(work: Workspace, phase: Phase, resume: Resume = AUTOMATIC) -> None:
     """Bring one phase to its last step, or say that it is there already.
 
     Raises CheckpointError when the checkpoint's shape or tokenizer is not the settings'.
@@ -54,7 +46,7 @@ def train(work: Workspace, phase: Phase, resume: Resume = Resume()) -> None:
             log.info(
                 "%s: starting anew; what was trained before is in %s", phase, set_aside(folder)
             )
-        state = _state_to_resume(folder, phase, facts, resume)
+        state = state_to_resume(folder, phase, facts, resume)
         if state is not None:
             _say_changed(phase, state, facts)
         if state is not None and state["step"] >= facts["max_steps"] and resume.path is None:
@@ -111,7 +103,7 @@ def _trainer(work: Workspace, phase: Phase, codec: Tokenizer, facts: Facts) -> T
     if phase == "sft":
         path = pretrained(work)
         start = checkpoint.load(path)
-        _fits(path, start["facts"]["shape"], facts["shape"])
+        check_fits(path, start["facts"]["shape"], facts["shape"])
         model.load_state_dict(start["weights"])
     train_rows, val_rows = (_rows(work, phase, codec, split) for split in build.SPLITS)
     return Trainer(
@@ -174,71 +166,6 @@ def _facts(work: Workspace, phase: Phase, codec: Tokenizer) -> Facts:
 def _identity(folder: Path, name: str) -> str:
     meta = shards.read_meta(folder, name)
     return shards.identity(meta) if meta is not None else "not built"
-
-
-def _state_to_resume(
-    folder: Path, phase: Phase, facts: Facts, resume: Resume
-) -> checkpoint.State | None:
-    if resume.path is not None:
-        return _chosen_state(folder, phase, facts, resume.path)
-    newest = checkpoint.load_newest(folder)
-    if newest is None:
-        return None
-    state, path = newest
-    before = state["facts"]
-    moved = list(checkpoint.differences(before["origin"], facts["origin"]))
-    if moved:
-        # New text makes a new tokenizer too; another shape is still the user's to decide.
-        before = {**before, "shape": {**before["shape"], "tokenizer": facts["shape"]["tokenizer"]}}
-    _fits(path, before["shape"], facts["shape"])
-    if moved:
-        log.info(
-            "%s: starting anew, for its data or starting weights changed; what was trained before "
-            "is in %s",
-            phase,
-            set_aside(folder),
-        )
-        return None
-    _same_optimizer(path, before, facts)
-    # One level up, the names belong to the newest phase.
-    later = checkpoint.read_facts(folder.parent / "latest.pt").get("phase") == "sft" != phase
-    name_state(path, checkpoint.read_facts(path), [folder, *([] if later else [folder.parent])])
-    return state
-
-
-def _chosen_state(folder: Path, phase: Phase, facts: Facts, path: Path) -> checkpoint.State:
-    """The state of a file that was named; what the folder holds beyond it is set aside."""
-    state = checkpoint.load(path)
-    if state["facts"]["phase"] != phase:
-        raise CheckpointError(
-            f"{path} is of phase {state['facts']['phase']}; 'nielsgpt {state['facts']['phase']} "
-            f"--resume {path}' goes on with it"
-        )
-    _fits(path, state["facts"]["shape"], facts["shape"])
-    _same_optimizer(path, state["facts"], facts)
-    steps = checkpoint.newest_first(folder)
-    if steps and steps[0].resolve() != path.resolve():
-        log.info("%s: going on from %s; later states are in %s", phase, path, set_aside(folder))
-    return state
-
-
-def _fits(path: Path, before: Facts, now: Facts) -> None:
-    """Raise CheckpointError field by field where a checkpoint's shape is not the settings'."""
-    diff = "; ".join(checkpoint.differences(before, now))
-    if diff:
-        raise CheckpointError(
-            f"{path} does not fit these settings: {diff}; keep its settings, choose another name "
-            "with --set name=NAME, or start anew with --no-resume"
-        )
-
-
-def _same_optimizer(path: Path, before: Facts, now: Facts) -> None:
-    old, new = before["numbers"]["optimizer"], now["numbers"]["optimizer"]
-    if old != new:
-        raise CheckpointError(
-            f"{path} holds the state of optimizer {old}, and the settings ask for {new}; keep "
-            f"{old}, or start anew with --no-resume"
-        )
 
 
 def _rows(work: Workspace, phase: Phase, codec: Tokenizer, split: str) -> dict[str, Rows]:

@@ -108,10 +108,11 @@ def run(work: Workspace, fresh: bool = False) -> dict[str, Any] | None:
     Returns the exam's report, or None where there is nothing to examine.
     """
     from nielsgpt import examination, phases
+    from nielsgpt.resuming import Resume
 
     caches(work)
     for phase in PHASES:
-        phases.train(work, phase, phases.Resume(fresh=fresh))
+        phases.train(work, phase, Resume(fresh=fresh))
     if "primer" not in work.settings.data.mix_sft:
         log.info("exam: skipped, for it asks what the primer teaches and data.mix_sft has none")
         return None

@@ -16,6 +16,7 @@ from nielsgpt.conversation import Conversation, Message, prompt, render
 from nielsgpt.errors import CheckpointError, RunError, Stopped
 from nielsgpt.inference.generate import complete_all
 from nielsgpt.model.gpt import GPT
+from nielsgpt.resuming import Resume
 from nielsgpt.settings import DeviceSettings, GenerationSettings, PhaseSettings, Settings
 from nielsgpt.tokenizers.units import ByteTokenizer
 from nielsgpt.training.trainer import Trainer
@@ -192,7 +193,7 @@ def test_another_shape_is_refused_field_by_field_and_nothing_is_lost(
     message = "n_layer: checkpoint 2, settings 3; rope_theta: checkpoint 10000.0, settings 500.0"
     with pytest.raises(CheckpointError, match=message):
         phases.train(other, "pretrain")
-    phases.train(other, "pretrain", phases.Resume(fresh=True))
+    phases.train(other, "pretrain", Resume(fresh=True))
     kept = [p for p in work.checkpoints.iterdir() if p.is_dir() and p.name.startswith("pretrain-")]
     assert len(kept) == 1
     old = checkpoint.load(kept[0] / "latest.pt")
@@ -316,7 +317,7 @@ def test_going_on_from_a_chosen_file_sets_later_states_aside_and_keeps_their_not
     work = after_pretraining(root, tiny())
     notes = {run: (run / "metrics.csv").read_text() for run in work.runs.iterdir()}
     chosen = work.checkpoints / "pretrain" / checkpoint.step_name(4)
-    phases.train(work, "pretrain", phases.Resume(path=chosen))
+    phases.train(work, "pretrain", Resume(path=chosen))
     assert checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")["step"] == 6
     assert len(list(work.checkpoints.glob("pretrain-*/step_0000006.pt"))) == 1
     assert all((run / "metrics.csv").read_text() == text for run, text in notes.items())

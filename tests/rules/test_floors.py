@@ -28,7 +28,7 @@ FLOORS = (
     ("checkpoint",),
     ("training", "inference"),
     ("serve", "bench", "export", "report"),
-    ("corpora",),
+    ("corpora", "resuming"),
     ("phases",),
     ("examination", "opening"),
     ("pipeline",),
@@ -46,7 +46,7 @@ TORCH_ROOMS = (
     "export",
     "phases",
 )
-LOADS_TORCH = (*TORCH_ROOMS, "examination", "opening")
+LOADS_TORCH = (*TORCH_ROOMS, "examination", "opening", "resuming")
 UNSAFE_MODULES = ("pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib")
 # What reads, probes, draws or decides, by the last part of its name: no work for an import.
 WORK = re.compile(

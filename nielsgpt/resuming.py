@@ -1,0 +1,97 @@
+"""Where a phase goes on from: its newest sound state, a file that was named, or nowhere.
+
+What was trained on other data, or from other weights, is set aside and never deleted.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nielsgpt import checkpoint
+from nielsgpt.errors import CheckpointError
+from nielsgpt.settings import Phase
+from nielsgpt.training.store import name_state, set_aside
+
+log = logging.getLogger("nielsgpt")
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Where a phase goes on from: its newest state, a file, or nowhere (`fresh`)."""
+
+    path: Path | None = None
+    fresh: bool = False
+
+
+AUTOMATIC = Resume()
+
+
+def state_to_resume(
+    folder: Path, phase: Phase, facts: Facts, resume: Resume
+) -> checkpoint.State | None:
+    """The state to go on from; None where the phase starts at step 0.
+
+    Raises CheckpointError when its shape, tokenizer or optimizer is not the settings'.
+    """
+    if resume.path is not None:
+        return _chosen_state(folder, phase, facts, resume.path)
+    newest = checkpoint.load_newest(folder)
+    if newest is None:
+        return None
+    state, path = newest
+    before = state["facts"]
+    moved = list(checkpoint.differences(before["origin"], facts["origin"]))
+    if moved:
+        # New text makes a new tokenizer too; another shape is still the user's to decide.
+        before = {**before, "shape": {**before["shape"], "tokenizer": facts["shape"]["tokenizer"]}}
+    check_fits(path, before["shape"], facts["shape"])
+    if moved:
+        log.info(
+            "%s: starting anew, for its data or starting weights changed; what was trained before "
+            "is in %s",
+            phase,
+            set_aside(folder),
+        )
+        return None
+    _same_optimizer(path, before, facts)
+    # One level up, the names belong to the newest phase.
+    later = checkpoint.read_facts(folder.parent / "latest.pt").get("phase") == "sft" != phase
+    name_state(path, checkpoint.read_facts(path), [folder, *([] if later else [folder.parent])])
+    return state
+
+
+def _chosen_state(folder: Path, phase: Phase, facts: Facts, path: Path) -> checkpoint.State:
+    """The state of a file that was named; what the folder holds beyond it is set aside."""
+    state = checkpoint.load(path)
+    if state["facts"]["phase"] != phase:
+        raise CheckpointError(
+            f"{path} is of phase {state['facts']['phase']}; 'nielsgpt {state['facts']['phase']} "
+            f"--resume {path}' goes on with it"
+        )
+    check_fits(path, state["facts"]["shape"], facts["shape"])
+    _same_optimizer(path, state["facts"], facts)
+    steps = checkpoint.newest_first(folder)
+    if steps and steps[0].resolve() != path.resolve():
+        log.info("%s: going on from %s; later states are in %s", phase, path, set_aside(folder))
+    return state
+
+
+def check_fits(path: Path, before: Facts, now: Facts) -> None:
+    """Raise CheckpointError field by field where a checkpoint's shape is not the settings'."""
+    diff = "; ".join(checkpoint.differences(before, now))
+    if diff:
+        raise CheckpointError(
+            f"{path} does not fit these settings: {diff}; keep its settings, choose another name "
+            "with --set name=NAME, or start anew with --no-resume"
+        )
+
+
+def _same_optimizer(path: Path, before: Facts, now: Facts) -> None:
+    old, new = before["numbers"]["optimizer"], now["numbers"]["optimizer"]
+    if old != new:
+        raise CheckpointError(
+            f"{path} holds the state of optimizer {old}, and the settings ask for {new}; keep "
+            f"{old}, or start anew with --no-resume"
+        )
