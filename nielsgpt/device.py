@@ -120,14 +120,6 @@ def compiled(function: Callable[P, R], engine: Engine) -> Callable[P, R]:
     return torch.compile(function, dynamic=False) if engine.compiled else function
 
 
-def synchronise(device: str) -> None:
-    """Wait until the device has done what it was asked."""
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-    elif device == "mps":
-        torch.mps.synchronize()
-
-
 def _brief(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
 

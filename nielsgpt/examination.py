@@ -1,7 +1,6 @@
 """The exam as a stage: ask the model what the project knows the answers to, and keep the marks."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from nielsgpt import checkpoint
@@ -120,8 +119,3 @@ def wrong_answers(report: Report, most: int) -> str:
     """The first wrong answers, to look at."""
     rows = report["wrong"][:most]
     return "\n".join(f"{r['section']}: {r['question']} -> {r['reply']}" for r in rows)
-
-
-def exam_path(work: Workspace) -> Path:
-    """Where the marks lie."""
-    return work.checkpoints / EXAM_FILE

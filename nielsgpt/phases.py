@@ -28,7 +28,6 @@ from nielsgpt.training.trainer import Trainer, run
 from nielsgpt.workspace import Workspace, lock
 
 log = logging.getLogger("nielsgpt")
-FOLDERS: dict[Phase, str] = {"pretrain": "streams", "sft": "sft"}
 HARDWARE = {"micro_batch_size", "activation_checkpointing", "log_every", "keep_checkpoints"}
 Facts = dict[str, Any]
 
@@ -139,7 +138,7 @@ def _facts(work: Workspace, phase: Phase, codec: Tokenizer) -> Facts:
             f"training.{phase}.best_metric is {numbers.best_metric!r}; it is mix or one of "
             f"{', '.join(mix)}"
         )
-    folder = work.cache / FOLDERS[phase]
+    folder = work.splits(phase)
     origin: Facts = {name: _identity(folder, f"{name}_train") for name in sorted(mix)}
     if phase == "sft":
         path = pretrained(work)
@@ -169,7 +168,7 @@ def _identity(folder: Path, name: str) -> str:
 
 
 def _rows(work: Workspace, phase: Phase, codec: Tokenizer, split: str) -> dict[str, Rows]:
-    folder, settings = work.cache / FOLDERS[phase], work.settings
+    folder, settings = work.splits(phase), work.settings
     rows: dict[str, Rows] = {}
     for name in settings.mix(phase):
         opened = Split(folder, f"{name}_{split}", codec.fingerprint)

@@ -16,7 +16,6 @@ from nielsgpt.workspace import Workspace, fingerprint, lock
 
 log = logging.getLogger("nielsgpt")
 PHASES: tuple[Phase, ...] = ("pretrain", "sft")
-FOLDERS: dict[Phase, str] = {"pretrain": "streams", "sft": "sft"}
 
 
 def tokenizer(work: Workspace) -> Tokenizer:
@@ -46,7 +45,7 @@ def caches(work: Workspace) -> Tokenizer:
     """Tokenize every source of both mixes into train and validation splits, where not yet done."""
     codec = tokenizer(work)
     for phase in PHASES:
-        folder = work.cache / FOLDERS[phase]
+        folder = work.splits(phase)
         for source in sources(work.settings, phase, work.root).values():
             recipe = _recipe(work, phase, source, codec)
             stale = build.staleness(folder, recipe)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nielsgpt.errors import BusyError, DataError, NielsError, RunError
-from nielsgpt.settings import Settings
+from nielsgpt.settings import Phase, Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -41,6 +41,10 @@ class Workspace:
         """The folder of token streams and SFT rows."""
         chosen = self.settings.data.cache_dir
         return self.root / (chosen or f"data/cache/{self.settings.name}")
+
+    def splits(self, phase: Phase) -> Path:
+        """The folder of one phase's cached splits."""
+        return self.cache / {"pretrain": "streams", "sft": "sft"}[phase]
 
     @property
     def checkpoints(self) -> Path:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-IGNORED = -100
+from nielsgpt.cache.batches import IGNORED
+
 CHUNK = 2048
 
 
