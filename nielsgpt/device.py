@@ -11,6 +11,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 import torch
 
+from nielsgpt import machine
 from nielsgpt.errors import SettingsError
 from nielsgpt.settings import DeviceSettings
 
@@ -55,7 +56,7 @@ def choose(settings: DeviceSettings, attention: str) -> Engine:
     Raises SettingsError when the device asked for is not there.
     """
     device = choose_device(settings.device)
-    torch.set_num_threads(settings.threads or core_count())
+    torch.set_num_threads(settings.threads or machine.core_count())
     _keep_pages()
     _compute_alike(device)
     precision = settings.precision
@@ -66,11 +67,6 @@ def choose(settings: DeviceSettings, attention: str) -> Engine:
         attention = "plain" if device == "cpu" and precision == "bf16" else "fused"
     compiled = settings.compile == "on" or (settings.compile == "auto" and can_compile(device))
     return Engine(device, precision, attention, compiled, torch.get_num_threads())  # type: ignore[arg-type]
-
-
-def core_count() -> int:
-    """The CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if _LINUX else os.cpu_count() or 1
 
 
 def choose_device(wanted: str) -> str:

@@ -39,6 +39,12 @@ TINY = {
 
 
 @pytest.fixture(autouse=True)
+def _own_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured in a test is not remembered for the next one, nor for the user."""
+    monkeypatch.setenv("NIELSGPT_CACHE", str(tmp_path / "machine"))
+
+
+@pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)

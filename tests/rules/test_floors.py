@@ -23,11 +23,12 @@ FLOORS = (
     ("legacy", "progress"),
     ("settings", "conversation"),
     ("workspace", "layers"),
+    ("machine",),
     ("tokenizers", "sources", "primer", "cache", "device"),
     ("model",),
     ("checkpoint",),
     ("training", "inference"),
-    ("serve", "bench", "export", "report"),
+    ("serve", "bench", "export", "report", "probing", "doctor"),
     ("corpora", "resuming"),
     ("phases",),
     ("examination", "opening"),
@@ -45,6 +46,8 @@ TORCH_ROOMS = (
     "bench",
     "export",
     "phases",
+    "probing",
+    "doctor",
 )
 LOADS_TORCH = (*TORCH_ROOMS, "examination", "opening", "resuming")
 UNSAFE_MODULES = ("pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib")
