@@ -112,6 +112,13 @@ def prune(folder: Path, keep: int) -> None:
         path.with_suffix(".json").unlink(missing_ok=True)
 
 
+def kept_weights(state: State) -> dict[str, Tensor]:
+    """The weights to use: the running mean where there is one, else the newest."""
+    weights: dict[str, Tensor] = state["weights"]
+    average = state.get("average")
+    return {**weights, **average["weights"]} if average else weights
+
+
 def weights_sha256(weights: dict[str, Tensor]) -> str:
     """A name for the weights alone: equal for equal numbers, whenever they were saved."""
     digest = hashlib.sha256()
@@ -145,7 +152,7 @@ def restore(state: State) -> tuple[GPT, Tokenizer]:
     tokenizer = registry.restore(kept["kind"], files)
     shape = ModelSettings.model_validate(state["settings"]["model"])
     model = GPT(shape, tokenizer.vocab_size)
-    model.load_state_dict(state["weights"])
+    model.load_state_dict(kept_weights(state))
     return model.eval(), tokenizer
 
 

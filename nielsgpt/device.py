@@ -19,7 +19,9 @@ log = logging.getLogger("nielsgpt")
 _LINUX = sys.platform == "linux"
 P = ParamSpec("P")
 R = TypeVar("R")
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Precision = Literal["fp32", "bf16", "fp16"]
+Attention = Literal["plain", "fused"]
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,11 @@ class Engine:
     """Everything that decides the bits of a step beside the mathematics."""
 
     device: str
-    precision: Literal["fp32", "bf16"]
-    attention: Literal["plain", "fused"]
+    precision: Precision
+    attention: Attention
     compiled: bool
     threads: int
+    micro_batch_size: int = 16
     torch_version: str = str(torch.__version__)
 
     @property
@@ -42,7 +45,7 @@ class Engine:
         compiled = "compiled" if self.compiled else "not compiled"
         return (
             f"{self.device}, {self.precision}, {self.attention} attention, {compiled}, "
-            f"{self.threads} threads"
+            f"{self.threads} threads, micro-batches of {self.micro_batch_size}"
         )
 
     def facts(self) -> dict[str, Any]:
@@ -50,23 +53,37 @@ class Engine:
         return asdict(self)
 
 
-def choose(settings: DeviceSettings, attention: str) -> Engine:
-    """The engine that the settings ask for on this machine; sets torch's threads and allocator.
+def choose(settings: DeviceSettings, attention: str, micro_batch_size: int = 16) -> Engine:
+    """The engine that the settings ask for, by rule where they leave it open; sets up torch.
 
     Raises SettingsError when the device asked for is not there.
     """
     device = choose_device(settings.device)
-    torch.set_num_threads(settings.threads or machine.core_count())
-    _keep_pages()
-    _compute_alike(device)
+    set_up(device, settings.threads)
     precision = settings.precision
     if precision == "auto":
         precision = "bf16" if has_native_bf16(device) else "fp32"
     if attention == "auto":
         # The backward pass of scaled_dot_product_attention is slow on CPUs with bf16 units.
         attention = "plain" if device == "cpu" and precision == "bf16" else "fused"
-    compiled = settings.compile == "on" or (settings.compile == "auto" and can_compile(device))
-    return Engine(device, precision, attention, compiled, torch.get_num_threads())  # type: ignore[arg-type]
+    compiles = settings.compile == "on" or (settings.compile == "auto" and can_compile(device))
+    threads = torch.get_num_threads()
+    return Engine(device, precision, attention, compiles, threads, micro_batch_size or 16)  # type: ignore[arg-type]
+
+
+def set_up(device: str, threads: int = 0) -> None:
+    """Set torch's threads and allocator, and ask for the same bits every time."""
+    torch.set_num_threads(threads or machine.core_count())
+    _keep_pages()
+    _compute_alike(device)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether this is how torch says, on any device, that memory ran out."""
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
+        word in str(error) for word in words
+    )
 
 
 def choose_device(wanted: str) -> str:
@@ -111,9 +128,9 @@ def _probe(x: torch.Tensor) -> torch.Tensor:
     return (x * 2 + 1).sin()
 
 
-def compiled(function: Callable[P, R], engine: Engine) -> Callable[P, R]:
-    """The function, compiled for fixed shapes where the engine compiles."""
-    return torch.compile(function, dynamic=False) if engine.compiled else function
+def compiled(function: Callable[P, R], engine: Engine, any_shape: bool = False) -> Callable[P, R]:
+    """The function, compiled where the engine compiles: for fixed shapes, or once for all."""
+    return torch.compile(function, dynamic=any_shape) if engine.compiled else function
 
 
 def _brief(error: Exception) -> str:

@@ -23,6 +23,10 @@ class CheckpointError(NielsError):
     """A checkpoint that is missing, damaged, or does not fit the settings."""
 
 
+class EngineError(NielsError):
+    """A way of computing that this machine gets wrong."""
+
+
 class BusyError(NielsError):
     """Another process is already writing this artifact."""
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from nielsgpt import checkpoint, device
+from nielsgpt.assembly import pretrained
 from nielsgpt.model.gpt import GPT
-from nielsgpt.phases import pretrained
 from nielsgpt.settings import Phase
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.workspace import Workspace
@@ -22,7 +22,8 @@ def open_model(
         path = work.checkpoints / "best.pt" if phase == "sft" else pretrained(work)
     state = checkpoint.load(path)
     model, tokenizer = checkpoint.restore(state)
-    uncompiled = work.settings.device.model_copy(update={"compile": "off"})
-    model.to(device.choose(uncompiled, work.settings.model.attention).device)
+    where = device.choose_device(work.settings.device.device)
+    device.set_up(where, work.settings.device.threads)
+    model.to(where)
     facts = state["facts"]
     return model, tokenizer, f"{facts['name']}, {facts['phase']} step {state['step']} ({path})"

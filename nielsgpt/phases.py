@@ -5,30 +5,35 @@ sound checkpoint; one that was trained on other data, or from other weights, is 
 """
 
 import logging
-from datetime import UTC, datetime
+import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from nielsgpt import checkpoint, device
-from nielsgpt.cache import build, shards
-from nielsgpt.cache.batches import Mixture, Packed, Rows, Windows
-from nielsgpt.cache.shards import Split
-from nielsgpt.errors import CheckpointError, SettingsError
-from nielsgpt.model.gpt import GPT, flops_per_token, parameter_count
+from nielsgpt import assembly, checkpoint, device, notes
+from nielsgpt.assembly import identity, pretrained
+from nielsgpt.errors import CheckpointError, SettingsError, Stopped
 from nielsgpt.progress import clock
-from nielsgpt.resuming import AUTOMATIC, Resume, check_fits, state_to_resume
-from nielsgpt.settings import Phase
+from nielsgpt.rehearsal import sampler
+from nielsgpt.resuming import AUTOMATIC, Resume, state_to_resume
+from nielsgpt.settings import Phase, PhaseSettings
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training import journal as journals
+from nielsgpt.training.clock import Clock
+from nielsgpt.training.journal import Journal
+from nielsgpt.training.loop import Loop
 from nielsgpt.training.store import PhaseStore, set_aside
-from nielsgpt.training.trainer import Trainer, run
+from nielsgpt.training.trackers import open_trackers
+from nielsgpt.training.trainer import Trainer
 from nielsgpt.workspace import Workspace, lock
 
 log = logging.getLogger("nielsgpt")
-HARDWARE = {"micro_batch_size", "activation_checkpointing", "log_every", "keep_checkpoints"}
+# What may change without the mathematics of a step changing.
+HARDWARE = {
+    *("micro_batch_size", "activation_checkpointing", "log_every", "keep_checkpoints"),
+    *("trackers", "sample_prompts", "sample_tokens", "minutes"),
+}
+ENOUGH = 0.97  # of a time budget: what is left is too short to plan
 Facts = dict[str, Any]
 
 
@@ -37,6 +42,7 @@ def train(work: Workspace, phase: Phase, resume: Resume = AUTOMATIC) -> None:
 
     Raises CheckpointError when the checkpoint's shape or tokenizer is not the settings'.
     """
+    began = time.monotonic()
     codec = registry.load(work.tokenizer)
     facts = _facts(work, phase, codec)
     folder = work.checkpoints / phase
@@ -47,11 +53,20 @@ def train(work: Workspace, phase: Phase, resume: Resume = AUTOMATIC) -> None:
             )
         state = state_to_resume(folder, phase, facts, resume)
         if state is not None:
-            _say_changed(phase, state, facts)
-        if state is not None and state["step"] >= facts["max_steps"] and resume.path is None:
-            _say_done(phase, state)
+            notes.say_changed(phase, state, facts)
+        if state is not None and resume.path is None and _over(state, work.settings.phase(phase)):
+            log.info("%s: up to date at step %d", phase, state["step"])
             return
-        _train(work, phase, codec, facts, state, resume)
+        _train(work, phase, codec, facts, state, resume, began)
+
+
+def _over(state: checkpoint.State, numbers: PhaseSettings) -> bool:
+    """Whether a state is the last one that these numbers ask for."""
+    if 0 < numbers.early_stopping_patience <= state["waited"]:
+        return True
+    if numbers.minutes is not None:
+        return bool(state["seconds"] >= ENOUGH * 60 * numbers.minutes)
+    return bool(state["step"] >= numbers.max_steps)
 
 
 def _train(
@@ -61,72 +76,72 @@ def _train(
     facts: Facts,
     state: checkpoint.State | None,
     resume: Resume,
+    began: float,
 ) -> None:
     settings, numbers = work.settings, work.settings.phase(phase)
-    trainer = _trainer(work, phase, codec, facts)
+    engine = device.choose(settings.device, settings.model.attention, numbers.micro_batch_size)
+    model = assembly.model_at_start(work, phase, codec, facts["shape"])
+    trainer = assembly.trainer(work, phase, codec, model, engine)
     if state is not None:
         trainer.load(state)
-        _say_if_engine_changed(state["facts"]["engine"], trainer.engine)
+        notes.say_if_engine_changed(state["facts"]["engine"], trainer.engine)
     # A run that goes on from a chosen file is another run; its notes leave the first one's alone.
     goes_on = state is not None and resume.path is None
     run_id = state["facts"]["run_id"] if state and goes_on else journals.new_run_id()
     folder = work.runs / run_id
     full = {**facts, "run_id": run_id, "engine": trainer.engine.facts()}
-    belongings = {
-        "tokenizer": checkpoint.pack_tokenizer(codec),
-        "settings": settings.model_dump(mode="json"),
-    }
-    store = PhaseStore(work.checkpoints / phase, full, belongings, numbers.keep_checkpoints)
-    journals.write_meta(folder, _meta(trainer, full), settings.model_dump(mode="json"))
-    _say_start(trainer, phase, folder)
-    diary = journals.Journal(
+    journals.write_meta(folder, notes.meta(trainer, full), settings.model_dump(mode="json"))
+    notes.say_start(trainer, phase, folder)
+    loop = Loop(
+        trainer,
+        _journal(work, trainer, phase, folder),
+        _store(work, phase, codec, full),
+        None if numbers.minutes is None else _clock(numbers.minutes, trainer, began),
+        sampler(codec, numbers, chats=phase == "sft"),
+    )
+    _run(loop, folder, phase)
+
+
+def _run(loop: Loop, folder: Path, phase: Phase) -> None:
+    """Train, and note how it ended, whatever way it ended."""
+    outcome, began = "failed", time.monotonic()
+    try:
+        outcome = loop.run()
+    except Stopped:
+        outcome = "stopped"
+        raise
+    finally:
+        notes.close(folder, loop.trainer, outcome)
+        loop.journal.close()
+    taken = clock(time.monotonic() - began)
+    log.info("%s: %d steps in %s", phase, loop.trainer.step, taken)
+
+
+def _journal(work: Workspace, trainer: Trainer, phase: Phase, folder: Path) -> Journal:
+    numbers = trainer.phase
+    return Journal(
         folder,
         phase,
         sorted(trainer.validation),
         trainer.step,
-        numbers.max_steps,
+        trainer.horizon.end,
         numbers.log_every,
-    )
-    began = datetime.now(UTC)
-    run(trainer, diary, store)
-    taken = (datetime.now(UTC) - began).total_seconds()
-    log.info("%s: %d steps in %s", phase, trainer.step, clock(taken))
-
-
-def _trainer(work: Workspace, phase: Phase, codec: Tokenizer, facts: Facts) -> Trainer:
-    """The phase at step 0: seeded weights, or for SFT pretraining's best, and its rows."""
-    settings, numbers = work.settings, work.settings.phase(phase)
-    engine = device.choose(settings.device, settings.model.attention)
-    torch.manual_seed(settings.seed)
-    model = GPT(settings.model, codec.vocab_size)
-    if phase == "sft":
-        path = pretrained(work)
-        start = checkpoint.load(path)
-        check_fits(path, start["facts"]["shape"], facts["shape"])
-        model.load_state_dict(start["weights"])
-    train_rows, val_rows = (_rows(work, phase, codec, split) for split in build.SPLITS)
-    return Trainer(
-        model,
-        numbers,
-        engine,
-        Mixture(train_rows, settings.mix(phase), numbers.batch_size, settings.seed),
-        val_rows,
-        settings.mix(phase),
-        torch.from_numpy(codec.byte_lengths),
-        settings.seed,
+        open_trackers(numbers.trackers, folder, folder.name, work.settings.model_dump(mode="json")),
     )
 
 
-def pretrained(work: Workspace) -> Path:
-    """Pretraining's best weights, or its latest where none was best.
+def _store(work: Workspace, phase: Phase, codec: Tokenizer, facts: Facts) -> PhaseStore:
+    belongings = {
+        "tokenizer": checkpoint.pack_tokenizer(codec),
+        "settings": work.settings.model_dump(mode="json"),
+    }
+    keep = work.settings.phase(phase).keep_checkpoints
+    return PhaseStore(work.checkpoints / phase, facts, belongings, keep)
 
-    Raises CheckpointError with the command that makes them.
-    """
-    folder = work.checkpoints / "pretrain"
-    found = next((p for p in (folder / "best.pt", folder / "latest.pt") if p.is_file()), None)
-    if found is None:
-        raise CheckpointError(f"no pretrained weights in {folder}; run 'nielsgpt pretrain' first")
-    return found
+
+def _clock(minutes: float, trainer: Trainer, began: float) -> Clock:
+    """The budget's clock, which has run since the command began and in earlier sessions."""
+    return Clock(60 * minutes, trainer.seconds + time.monotonic() - began)
 
 
 def _facts(work: Workspace, phase: Phase, codec: Tokenizer) -> Facts:
@@ -139,7 +154,7 @@ def _facts(work: Workspace, phase: Phase, codec: Tokenizer) -> Facts:
             f"{', '.join(mix)}"
         )
     folder = work.splits(phase)
-    origin: Facts = {name: _identity(folder, f"{name}_train") for name in sorted(mix)}
+    origin: Facts = {name: identity(folder, f"{name}_train") for name in sorted(mix)}
     if phase == "sft":
         path = pretrained(work)
         origin["start"] = checkpoint.read_facts(path).get("weights_sha256")
@@ -160,77 +175,3 @@ def _facts(work: Workspace, phase: Phase, codec: Tokenizer) -> Facts:
         "seed": settings.seed,
         "max_steps": numbers.max_steps,
     }
-
-
-def _identity(folder: Path, name: str) -> str:
-    meta = shards.read_meta(folder, name)
-    return shards.identity(meta) if meta is not None else "not built"
-
-
-def _rows(work: Workspace, phase: Phase, codec: Tokenizer, split: str) -> dict[str, Rows]:
-    folder, settings = work.splits(phase), work.settings
-    rows: dict[str, Rows] = {}
-    for name in settings.mix(phase):
-        opened = Split(folder, f"{name}_{split}", codec.fingerprint)
-        length = settings.model.context_length
-        if opened.mask is None:
-            rows[name] = Windows(opened, length, settings.seed)
-        else:
-            rows[name] = Packed(opened, length, settings.seed, codec.specials.end)
-    return rows
-
-
-def _meta(trainer: Trainer, facts: Facts) -> Facts:
-    numbers, shape = trainer.phase, trainer.model.shape
-    return {
-        **facts,
-        "arch": shape.variant,
-        "device": trainer.engine.device,
-        "train_config": numbers.model_dump(),
-        "model_config": shape.model_dump(),
-        "params": parameter_count(trainer.model),
-        "flops_per_token": flops_per_token(trainer.model),
-        "tokens_per_step": numbers.batch_size * shape.context_length,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _say_start(trainer: Trainer, phase: Phase, folder: Path) -> None:
-    numbers = trainer.phase
-    log.info(
-        "%s: %.1fM parameters on %s; %s of %d steps of %d x %d tokens; notes in %s",
-        phase,
-        parameter_count(trainer.model) / 1e6,
-        trainer.engine,
-        f"from step {trainer.step}" if trainer.step else "all",
-        numbers.max_steps,
-        numbers.batch_size,
-        trainer.model.context_length,
-        folder,
-    )
-    if trainer.engine.compiled:
-        log.info("%s: compiling the model first, up to a minute", phase)
-
-
-def _say_done(phase: Phase, state: checkpoint.State) -> None:
-    log.info("%s: up to date at step %d", phase, state["step"])
-
-
-def _say_changed(phase: Phase, state: checkpoint.State, facts: Facts) -> None:
-    changed = list(checkpoint.differences(state["facts"]["numbers"], facts["numbers"]))
-    if changed:
-        log.info(
-            "%s: so far trained with other numbers (%s); --no-resume trains anew",
-            phase,
-            "; ".join(changed),
-        )
-
-
-def _say_if_engine_changed(before: Facts, engine: device.Engine) -> None:
-    changed = list(checkpoint.differences(before, engine.facts()))
-    if changed:
-        log.warning(
-            "the bits will differ from an undisturbed run, for this machine computes in another "
-            "way: %s",
-            "; ".join(changed),
-        )

@@ -18,6 +18,7 @@ from nielsgpt.model.layers import (
     KeyValueStore,
     Linear,
     RMSNorm,
+    future_mask,
     rotary_table,
     rotate,
 )
@@ -38,7 +39,9 @@ class Attention(nn.Module):
         self.k_norm = RMSNorm(width) if variant.qk_norm else None
         self.attend = ATTENTION["plain" if shape.attention == "plain" else "fused"]
 
-    def forward(self, x: Tensor, table: Tensor | None, cache: KeyValueStore | None) -> Tensor:
+    def forward(
+        self, x: Tensor, table: Tensor | None, mask: Tensor, cache: KeyValueStore | None
+    ) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
         B, T, C = x.shape
         q, k, v = self.qkv(x).view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, D)
@@ -48,7 +51,7 @@ class Attention(nn.Module):
             q, k = rotate(q, table), rotate(k, table)
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)  # (B, H, S, D)
-        y = self.attend(q, k, v, self.dropout if self.training else 0.0)
+        y = self.attend(q, k, v, mask, self.dropout if self.training else 0.0)
         mixed: Tensor = self.out(y.transpose(1, 2).reshape(B, T, C))
         return mixed
 
@@ -66,9 +69,11 @@ class Block(nn.Module):
         self.mlp = MLPS[variant.mlp](width, inner, variant.bias)
         self.dropout = shape.dropout
 
-    def forward(self, x: Tensor, table: Tensor | None, cache: KeyValueStore | None) -> Tensor:
+    def forward(
+        self, x: Tensor, table: Tensor | None, mask: Tensor, cache: KeyValueStore | None
+    ) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        x = x + self._drop(self.attention(self.attention_norm(x), table, cache))
+        x = x + self._drop(self.attention(self.attention_norm(x), table, mask, cache))
         return x + self._drop(self.mlp(self.mlp_norm(x)))
 
     def _drop(self, x: Tensor) -> Tensor:
@@ -83,6 +88,7 @@ class GPT(nn.Module):
     """
 
     table: Tensor | None
+    mask: Tensor
 
     def __init__(self, shape: ModelSettings, vocab_size: int) -> None:
         super().__init__()
@@ -100,6 +106,7 @@ class GPT(nn.Module):
         self.unembedding = None if shape.tied else Linear(shape.n_embd, vocab_size, bias=False)
         table = rotary_table(shape.context_length, self.head_width, shape.rope_theta)
         self.register_buffer("table", None if learned else table, persistent=False)
+        self.register_buffer("mask", future_mask(shape.context_length), persistent=False)
         self.apply(_initialise)
         for block in blocks:
             nn.init.zeros_(block.attention.out.weight)
@@ -127,11 +134,12 @@ class GPT(nn.Module):
         if self.shape.dropout:
             x = F.dropout(x, self.shape.dropout, self.training)
         table = None if self.table is None else self.table[:, start:end]
+        mask = self.mask[start:end, :end]
         for block in self.blocks:
             if self.checkpointing and self.training:
-                x = checkpoint(block, x, table, cache, use_reentrant=False)
+                x = checkpoint(block, x, table, mask, cache, use_reentrant=False)
             else:
-                x = block(x, table, cache)
+                x = block(x, table, mask, cache)
         if cache is not None:
             cache.advance(ids.size(1))
         hidden: Tensor = self.norm(x)

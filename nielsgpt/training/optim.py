@@ -1,4 +1,4 @@
-"""The optimizers and the learning rate's way through a phase."""
+"""The optimizers of a phase, stepping as one."""
 
 import math
 
@@ -7,32 +7,15 @@ from torch import nn
 
 from nielsgpt.model.gpt import GPT
 from nielsgpt.settings import PhaseSettings
-
-
-def lr_at(step: int, phase: PhaseSettings) -> float:
-    """The learning rate of optimizer step `step`, counted from 0: 0 at 0, the peak at the end of
-    the warm-up, the minimum at the last step."""
-    peak, floor, last = phase.learning_rate, phase.min_learning_rate, phase.max_steps - 1
-    if step < phase.warmup_steps:
-        return peak * step / phase.warmup_steps
-    if phase.schedule == "constant":
-        return peak
-    start = phase.warmup_steps
-    if phase.schedule == "trapezoid":
-        start = max(start, last - round(phase.cooldown_fraction * phase.max_steps))
-    if step <= start:
-        return peak
-    progress = min(1.0, (step - start) / max(1, last - start))
-    fall = progress if phase.schedule == "trapezoid" else (1 - math.cos(math.pi * progress)) / 2
-    return max(floor, peak + (floor - peak) * fall)
+from nielsgpt.training.muon import Muon
 
 
 class Optimizer:
     """One or two torch optimizers that step as one.
 
     Weight decay is on matrices alone; embeddings, biases and norms have none. With `muon`, the
-    blocks' matrices go by Muon (Jordan et al. 2024) and the rest by AdamW (Loshchilov and Hutter
-    2019).
+    blocks' matrices go by Muon and the rest by AdamW (Loshchilov and Hutter 2019). Decay is
+    cautious (Chen et al. 2025) where the phase says so: only where the update points the same way.
     """
 
     def __init__(self, model: GPT, phase: PhaseSettings) -> None:
@@ -40,40 +23,51 @@ class Optimizer:
         matrices = [p for p in model.blocks.parameters() if p.dim() == 2]
         chosen = {id(p) for p in matrices}
         rest = [p for p in model.parameters() if id(p) not in chosen]
-        groups = [{"params": rest, "weight_decay": 0.0}]
         self.parts: list[tuple[torch.optim.Optimizer, float]] = []
+        self._cautious: list[nn.Parameter] = []
+        decay, careful = phase.weight_decay, phase.cautious_weight_decay
+        groups = [{"params": rest, "weight_decay": 0.0}]
         if phase.optimizer == "muon":
-            muon = torch.optim.Muon(
-                matrices, lr=phase.muon_learning_rate, weight_decay=phase.weight_decay
-            )
-            self.parts.append((muon, phase.muon_learning_rate / phase.learning_rate))
+            half = model.compute_dtype == torch.bfloat16
+            dtype = torch.bfloat16 if half else torch.float32
+            peak = phase.muon_learning_rate
+            muon = Muon(matrices, peak, decay, cautious=careful, dtype=dtype)
+            self.parts.append((muon, peak / phase.learning_rate))
         else:
-            groups.append({"params": matrices, "weight_decay": phase.weight_decay})
-        adamw = torch.optim.AdamW(
-            groups,
-            lr=phase.learning_rate,
-            betas=(phase.beta1, phase.beta2),
-            eps=phase.eps,
-            fused=True,
-        )
+            self._cautious = matrices if careful and decay else []
+            groups.append({"params": matrices, "weight_decay": 0.0 if careful else decay})
+        betas = (phase.beta1, phase.beta2)
+        adamw = torch.optim.AdamW(groups, phase.learning_rate, betas, phase.eps, fused=True)
         self.parts.append((adamw, 1.0))
         self._parameters = [*matrices, *rest]
 
-    def step(self, step: int) -> tuple[float, float]:
-        """Clip, update and clear; returns the learning rate and the gradient's norm before it.
-
-        Nothing is updated when the norm is not finite.
-        """
+    def clip(self, scale: float = 1.0) -> float:
+        """Divide the gradients by the loss's scale and clip them; their norm before clipping."""
+        if scale != 1.0:
+            torch._foreach_mul_([p.grad for p in self._parameters if p.grad is not None], 1 / scale)
         limit = self.phase.grad_clip or math.inf
-        norm = float(nn.utils.clip_grad_norm_(self._parameters, limit, foreach=True))
-        rate = lr_at(step, self.phase)
+        return float(nn.utils.clip_grad_norm_(self._parameters, limit, foreach=True))
+
+    def step(self, rate: float) -> None:
+        """Update every parameter, AdamW at this rate and Muon at its share of it, and clear."""
         for part, ratio in self.parts:
             for group in part.param_groups:
                 group["lr"] = rate * ratio
-            if math.isfinite(norm):
-                part.step()
+        before = [p.detach().clone() for p in self._cautious]
+        for part, _ in self.parts:
+            part.step()
+        self._decay_cautiously(before, rate * self.phase.weight_decay)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        for part, _ in self.parts:
             part.zero_grad(set_to_none=True)
-        return rate, norm
+
+    @torch.no_grad()
+    def _decay_cautiously(self, before: list[torch.Tensor], decay: float) -> None:
+        for p, old in zip(self._cautious, before, strict=True):
+            p.sub_(decay * old * ((old - p) * old > 0))
 
     def state(self) -> list[dict[str, object]]:
         """What a resumed run needs."""

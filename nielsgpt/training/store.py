@@ -33,12 +33,20 @@ class PhaseStore:
             "best": trainer.best,
             "improved": improved,
             "evaluations": figures,
-            "weights_sha256": checkpoint.weights_sha256(state["weights"]),
+            "weights_sha256": checkpoint.weights_sha256(checkpoint.kept_weights(state)),
         }
         path = self.folder / checkpoint.step_name(trainer.step)
         entry = checkpoint.save(path, {**state, **self.belongings, "facts": facts}, facts)
         name_state(path, entry, (self.folder, self.folder.parent))
         checkpoint.prune(self.folder, self.keep)
+
+    def newest(self) -> checkpoint.State | None:
+        """The newest state that verifies."""
+        found = checkpoint.load_newest(self.folder)
+        return found[0] if found else None
+
+    def finish(self) -> None:
+        """Wait until everything is written."""
 
 
 def name_state(path: Path, entry: Mapping[str, Any], places: Iterable[Path]) -> None:

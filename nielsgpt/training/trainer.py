@@ -1,4 +1,4 @@
-"""The trainer: one for every phase, on one screen.
+"""The trainer: one for every phase, a step on one screen.
 
 A step's loss is the *sum* over its supervised tokens divided by their number in the whole step, so
 neither the micro-batch nor the number of processes can change the mathematics. Everything random
@@ -7,32 +7,31 @@ is a function of (seed, step), so a resumed run is the run that was never stoppe
 
 import logging
 import math
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from nielsgpt.cache.batches import IGNORED, Mixture, Rows
 from nielsgpt.cache.shuffle import mixed
-from nielsgpt.device import Engine, compiled
-from nielsgpt.errors import RunError, Stopped
+from nielsgpt.device import Engine, compiled, out_of_memory
 from nielsgpt.model.gpt import GPT
 from nielsgpt.settings import PhaseSettings
+from nielsgpt.training.averaging import Average
 from nielsgpt.training.evaluate import Evaluation, evaluate
-from nielsgpt.training.journal import Journal
-from nielsgpt.training.loss import linear_cross_entropy
+from nielsgpt.training.guard import Guard
+from nielsgpt.training.horizon import Horizon, lr_at
+from nielsgpt.training.loss import exponentials, linear_cross_entropy
 from nielsgpt.training.optim import Optimizer
+from nielsgpt.training.scaling import LossScale
 
 log = logging.getLogger("nielsgpt")
+Row = dict[str, Any]
 
 
-class Store(Protocol):
-    """Where states go."""
-
-    def save(self, trainer: "Trainer", improved: bool) -> None: ...
+class Abandoned(Exception):
+    """A step that was left before it touched the weights, for the process is asked to end."""
 
 
 class Trainer:
@@ -46,7 +45,7 @@ class Trainer:
         batches: Mixture,
         validation: Mapping[str, Rows],
         shares: Mapping[str, float],
-        byte_lengths: torch.Tensor,
+        byte_lengths: Tensor,
         seed: int,
     ) -> None:
         model.compute_dtype, model.checkpointing = engine.dtype, phase.activation_checkpointing
@@ -55,36 +54,38 @@ class Trainer:
         self.batches, self.validation, self.shares = batches, validation, shares
         self.byte_lengths, self.seed = byte_lengths, seed
         self.optimizer = Optimizer(model, phase)
+        self.average = Average(model, phase.ema_decay) if phase.ema_decay else None
         self.trunk = compiled(model.trunk, engine)
-        self.step, self.best = 0, math.inf
+        self.exponentials = compiled(exponentials, engine, any_shape=True)
+        self.horizon, self.guard = Horizon.whole(phase), Guard(phase)
+        self.scale = LossScale(engine.dtype)
+        self.micro_batch_size = phase.micro_batch_size or engine.micro_batch_size
+        self.step, self.best, self.best_raw, self.waited = 0, math.inf, math.inf, 0
+        self.seconds = 0.0
         self.evaluations: dict[str, Evaluation] = {}
+        self.raw_evaluations: dict[str, Evaluation] = {}
+        self.interrupted: Callable[[], bool] = lambda: False
 
-    def train_step(self) -> dict[str, Any]:
-        """One optimizer update; returns its row of the journal.
+    def train_step(self) -> Row:
+        """One optimizer update, or a skipped one; returns its row of the journal.
 
-        Raises RunError when the loss or the gradient is not finite, before anything is updated.
+        Raises Abandoned, before anything is updated, when the process is asked to end.
         """
         self.model.train()
-        if self.model.shape.dropout:
-            torch.manual_seed(mixed(self.seed, self.step))
         batch = self.batches.batch(self.step)
         inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
         counted = int((targets != IGNORED).sum())
-        nats = 0.0
-        size = self.phase.micro_batch_size
-        for x, y in zip(torch.split(inputs, size), torch.split(targets, size), strict=True):
-            hidden = self.trunk(x.to(self.engine.device))
-            total = linear_cross_entropy(hidden, self.model.head_weight, y.to(self.engine.device))
-            torch.autograd.backward(total / counted)
-            nats += total.item()
-        rate, norm = self.optimizer.step(self.step)
+        loss = self._gradients(inputs, targets, counted) / counted
+        norm = self.optimizer.clip(self.scale.value)
+        rate = lr_at(self.step, self.phase, self.horizon) * self.guard.rate_scale
+        skipped = self._verdict(loss, norm)
+        if skipped is None:
+            self.optimizer.step(rate)
+            if self.average is not None:
+                self.average.update()
+        else:
+            self.optimizer.clear()
         self.step += 1
-        loss = nats / counted
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise RunError(
-                f"step {self.step}: loss {loss:g} and gradient norm {norm:g} are not finite; the "
-                "last checkpoint is sound: lower the learning rate and run the same command again"
-            )
         return {
             "iter": self.step,
             "train_loss": loss,
@@ -92,109 +93,141 @@ class Trainer:
             "grad_norm": norm,
             "tokens": inputs.numel(),
             "tokens_seen": self.step * inputs.numel(),
+            "supervised_tokens": counted,
+            "micro_batch_size": self.micro_batch_size,
+            "rate_scale": self.guard.rate_scale,
+            "skipped": skipped,
         }
 
+    def _gradients(self, inputs: Tensor, targets: Tensor, counted: int) -> float:
+        """Add up the gradients of the step's loss; returns the nats summed over its tokens.
+
+        Out of memory: the same once more in halves, with the same mathematics.
+        """
+        while True:
+            if self.model.shape.dropout:
+                torch.manual_seed(mixed(self.seed, self.step))
+            try:
+                return self._micro_batches(inputs, targets, counted)
+            except RuntimeError as error:
+                if not out_of_memory(error) or self.micro_batch_size == 1:
+                    raise
+            self.optimizer.clear()
+            self.micro_batch_size = _smaller(self.micro_batch_size, self.phase.batch_size)
+            log.warning(
+                "step %d: out of memory; going on with micro-batches of %d, the same mathematics",
+                self.step + 1,
+                self.micro_batch_size,
+            )
+
+    def _micro_batches(self, inputs: Tensor, targets: Tensor, counted: int) -> float:
+        size, device = self.micro_batch_size, self.engine.device
+        totals = []
+        for x, y in zip(torch.split(inputs, size), torch.split(targets, size), strict=True):
+            if self.interrupted():
+                self.optimizer.clear()
+                raise Abandoned
+            hidden = self.trunk(x.to(device, non_blocking=True))
+            total = linear_cross_entropy(
+                hidden,
+                self.model.head_weight,
+                y.to(device, non_blocking=True),
+                self.phase.label_smoothing,
+                self.exponentials,
+            )
+            torch.autograd.backward(total * (self.scale.value / counted))
+            totals.append(total.detach())
+        return float(torch.stack(totals).double().sum())
+
+    def _verdict(self, loss: float, norm: float) -> str | None:
+        """Why the step must not touch the weights, or None."""
+        finite = math.isfinite(loss) and math.isfinite(norm)
+        if self.scale.overflowed(finite):
+            return f"the gradient overflowed float16; the loss's scale is {self.scale.value:g} now"
+        return self.guard.judge(loss, norm)
+
     def evaluate(self) -> bool:
-        """Measure every validation source; true when the metric is the best so far."""
-        rows = self.phase.eval_batches * self.phase.batch_size
-        self.evaluations = {
+        """Measure every validation source; true when the metric is the best so far.
+
+        With a running mean of the weights both it and the weights are measured; the mean counts.
+        """
+        self.raw_evaluations = self.evaluations = self._evaluations()
+        if self.average is not None:
+            with self.average.applied():
+                self.evaluations = self._evaluations()
+        value = self.metric("loss")
+        improved = value < self.best
+        better = value < self.best - self.phase.early_stopping_min_delta
+        self.waited = 0 if better else self.waited + 1
+        self.best = min(self.best, value)
+        self.best_raw = min(self.best_raw, self.metric("loss", self.raw_evaluations))
+        return improved
+
+    def _evaluations(self) -> dict[str, Evaluation]:
+        rows, size = self.phase.eval_batches * self.phase.batch_size, self.micro_batch_size
+        return {
             name: evaluate(
-                self.model,
-                source.in_order(rows, self.phase.micro_batch_size),
-                self.byte_lengths,
-                self.engine.device,
+                self.model, source.in_order(rows, size), self.byte_lengths, self.engine.device
             )
             for name, source in self.validation.items()
         }
-        value = self.metric("loss")
-        improved = value < self.best
-        self.best = min(self.best, value)
-        return improved
 
-    def metric(self, figure: str) -> float:
+    def metric(self, figure: str, evaluations: Mapping[str, Evaluation] | None = None) -> float:
         """The figure that selects best: of one source, or over the mix by its shares."""
         chosen = self.phase.best_metric
-        values = {name: getattr(e, figure) for name, e in self.evaluations.items()}
+        measured = self.evaluations if evaluations is None else evaluations
+        values = {name: getattr(e, figure) for name, e in measured.items()}
         if chosen != "mix":
             return float(values[chosen])
         return float(sum(self.shares[name] * value for name, value in values.items()))
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether enough evaluations passed without a better one."""
+        return 0 < self.phase.early_stopping_patience <= self.waited
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs, beside the data."""
         return {
             "step": self.step,
             "best": self.best,
+            "best_raw": self.best_raw,
+            "waited": self.waited,
             "weights": self.model.state_dict(),
             "optimizer": self.optimizer.state(),
+            "average": self.average.state() if self.average else None,
+            "guard": self.guard.state(),
+            "loss_scale": self.scale.state(),
+            "horizon": self.horizon.state(),
+            "micro_batch_size": self.micro_batch_size,
+            "seconds": self.seconds,
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state()`."""
+        """Go on from `state()`. A run without a time budget ends where its settings say."""
         self.model.load_state_dict(state["weights"])
         self.optimizer.load(state["optimizer"])
-        self.step, self.best = int(state["step"]), float(state["best"])
+        self.step, self.best, self.best_raw = state["step"], state["best"], state["best_raw"]
+        self.waited, self.seconds = state["waited"], state["seconds"]
+        self.guard.load(state["guard"])
+        self.scale.load(state["loss_scale"])
+        if self.average is not None and state["average"] is not None:
+            self.average.load(state["average"])
+        if self.phase.minutes is not None:
+            self.horizon = Horizon.load(state["horizon"])
+        if not self.phase.micro_batch_size:
+            self.micro_batch_size = state["micro_batch_size"]
+
+    def roll_back(self, state: Mapping[str, Any] | None) -> None:
+        """Go back to a saved state, or stay where there is none, and on at half the rate."""
+        guard, step = self.guard, self.step
+        guard.roll_back(step)
+        lower = guard.rate_scale, guard.rollbacks, guard.tried
+        if state is not None:
+            self.load(state)
+        guard.rate_scale, guard.rollbacks, guard.tried = lower
 
 
-def run(trainer: Trainer, journal: Journal, store: Store) -> None:
-    """Train to the phase's last step, evaluating and saving on the way.
-
-    Raises Stopped after saving when the process is asked to end.
-    """
-    phase = trainer.phase
-    with _asked_to_stop() as asked, journal.progress:
-        while trainer.step < phase.max_steps:
-            row = trainer.train_step()
-            done = trainer.step == phase.max_steps
-            improved = False
-            if done or trainer.step % phase.eval_every == 0:
-                improved = trainer.evaluate()
-                row |= _verdict(trainer)
-                journal.record(row, trainer.evaluations)
-            else:
-                journal.record(row, {})
-            if improved or done or asked or trainer.step % phase.checkpoint_every == 0:
-                store.save(trainer, improved)
-            if asked:
-                raise Stopped(
-                    f"stopped at step {trainer.step} of {phase.max_steps}, which is saved; "
-                    "the same command, without --resume or --no-resume, goes on from there",
-                    asked[0],
-                )
-
-
-def _verdict(trainer: Trainer) -> dict[str, float]:
-    """The journal's columns of one evaluation, and a line of it for people."""
-    value, bits = trainer.metric("loss"), trainer.metric("bits_per_byte")
-    log.info(
-        "step %d/%d: validation loss %.4f nats per token, %.4f bits per byte%s",
-        trainer.step,
-        trainer.phase.max_steps,
-        value,
-        bits,
-        " (best)" if value == trainer.best else "",
-    )
-    return {
-        "val_loss": value,
-        "val_loss_raw": value,
-        "best_val_loss": trainer.best,
-        "best_val_loss_raw": trainer.best,
-        "val_bits_per_byte": bits,
-    }
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[list[int]]:
-    """A list that holds the signal's number once SIGINT or SIGTERM came; a second one ends now."""
-    asked: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _smaller(size: int, batch_size: int) -> int:
+    """The largest divisor of the batch size that is at most half of `size`."""
+    return next(n for n in range(max(1, size // 2), 0, -1) if batch_size % n == 0)

@@ -13,7 +13,7 @@ from nielsgpt import checkpoint, device, phases, pipeline
 from nielsgpt.cache.batches import Batch, Mixture, Packed
 from nielsgpt.cache.shards import Split, SplitWriter
 from nielsgpt.conversation import Conversation, Message, prompt, render
-from nielsgpt.errors import CheckpointError, RunError, Stopped
+from nielsgpt.errors import CheckpointError, Stopped
 from nielsgpt.inference.generate import complete_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.resuming import Resume
@@ -109,14 +109,15 @@ def test_a_tiny_model_overfits_one_conversation_and_says_it(
     assert reply.finish_reason == "stop"
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_update(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_step_that_is_not_finite_is_skipped_and_touches_nothing(
+    tiny: Tiny, tmp_path: Path
+) -> None:
     made = trainer(tiny(), one_conversation(tmp_path))
     with torch.no_grad():
         made.model.embedding.weight[300 % CODEC.vocab_size] = float("inf")
     before = weights(made)
-    with pytest.raises(RunError, match=r"step 1: loss .* not finite"):
-        for _ in range(3):
-            made.train_step()
+    rows = [made.train_step() for _ in range(3)]
+    assert any("not finite" in str(row["skipped"]) for row in rows)
     assert torch.equal(before, weights(made))
 
 
@@ -149,8 +150,9 @@ def test_a_stopped_run_equals_one_never_stopped(
     plain_step = Trainer.train_step
 
     def interrupted(self: Trainer) -> dict[str, Any]:
+        row = plain_step(self)
         signal.raise_signal(signal.SIGTERM)
-        return plain_step(self)
+        return row
 
     monkeypatch.setattr(Trainer, "train_step", interrupted)
     stops = 0
@@ -282,7 +284,7 @@ def test_killed_before_any_rename_of_the_last_save_the_rerun_mends_every_name(
         assert names(work.checkpoints) == expected, f"killed before rename {moment + 1}"
         if renames <= moment:
             break
-    assert killed == 9
+    assert killed == 10  # nine of the save, one of the run's notes
 
 
 def test_sft_refuses_pretrained_weights_of_another_shape_or_tokenizer(

@@ -29,7 +29,8 @@ FLOORS = (
     ("checkpoint",),
     ("training", "inference"),
     ("serve", "bench", "export", "report", "probing", "doctor"),
-    ("corpora", "resuming"),
+    ("corpora", "resuming", "rehearsal"),
+    ("assembly", "notes"),
     ("phases",),
     ("examination", "opening"),
     ("pipeline",),
@@ -48,6 +49,9 @@ TORCH_ROOMS = (
     "phases",
     "probing",
     "doctor",
+    "rehearsal",
+    "assembly",
+    "notes",
 )
 LOADS_TORCH = (*TORCH_ROOMS, "examination", "opening", "resuming")
 UNSAFE_MODULES = ("pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib")

@@ -7,7 +7,8 @@ import torch
 
 from nielsgpt.model.gpt import GPT
 from nielsgpt.settings import PhaseSettings
-from nielsgpt.training.optim import Optimizer, lr_at
+from nielsgpt.training.horizon import lr_at
+from nielsgpt.training.optim import Optimizer
 
 
 def phase(**over: object) -> PhaseSettings:
@@ -30,9 +31,9 @@ def test_cosine_is_half_way_at_half_time() -> None:
 
 
 def test_trapezoid_holds_the_peak_until_its_cooldown() -> None:
-    numbers = phase(schedule="trapezoid", cooldown_fraction=0.4)
-    assert lr_at(59, numbers) == 1.0
-    assert lr_at(79, numbers) == pytest.approx(0.55)
+    numbers = phase(schedule="trapezoid", cooldown_fraction=0.5, max_steps=111)
+    assert lr_at(60, numbers) == 1.0
+    assert lr_at(85, numbers) == pytest.approx(0.55)
 
 
 def test_constant_stays_at_the_peak() -> None:
@@ -65,20 +66,10 @@ def test_every_parameter_is_updated_once(kind: str, lively: Callable[..., GPT]) 
     assert sorted(held) == sorted(id(p) for p in model.parameters())
     before = [p.clone() for p in model.parameters()]
     model(torch.randint(300, (2, 8))).square().mean().backward()
-    rate, norm = optimizer.step(0)
-    assert rate == 1.0
-    assert norm > 0
+    assert optimizer.clip() > 0
+    optimizer.step(1.0)
     assert all(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     assert all(p.grad is None for p in model.parameters())
-
-
-def test_nothing_is_updated_by_a_gradient_that_is_not_finite(lively: Callable[..., GPT]) -> None:
-    model = lively("gpt_qk")
-    optimizer = Optimizer(model, phase(warmup_steps=0))
-    before = [p.clone() for p in model.parameters()]
-    (model(torch.randint(300, (2, 8))).sum() * float("nan")).backward()
-    optimizer.step(0)
-    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
 def test_the_first_adamw_step_is_the_papers(lively: Callable[..., GPT]) -> None:
@@ -89,6 +80,6 @@ def test_the_first_adamw_step_is_the_papers(lively: Callable[..., GPT]) -> None:
     before = weight.detach().clone()
     model(torch.randint(300, (2, 8))).square().mean().backward()
     gradient = weight.grad.clone()  # type: ignore[union-attr]
-    optimizer.step(0)
+    optimizer.step(0.01)
     expected = before * (1 - 0.01 * 0.1) - 0.01 * gradient / (gradient.abs() + 1e-8)
     torch.testing.assert_close(weight.detach(), expected, atol=1e-6, rtol=1e-4)

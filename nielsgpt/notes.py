@@ -1,0 +1,106 @@
+"""What a run says of itself: to the terminal, and in its run_meta.json."""
+
+import logging
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import nielsgpt
+from nielsgpt import checkpoint, machine
+from nielsgpt.device import Engine
+from nielsgpt.model.gpt import flops_per_token, parameter_count
+from nielsgpt.settings import Phase
+from nielsgpt.training import journal
+from nielsgpt.training.trainer import Trainer
+from nielsgpt.workspace import read_json, write_json
+
+log = logging.getLogger("nielsgpt")
+Facts = dict[str, Any]
+
+
+def meta(trainer: Trainer, facts: Facts) -> Facts:
+    """The facts of a run that begins or goes on."""
+    numbers, shape = trainer.phase, trainer.model.shape
+    return {
+        **facts,
+        "arch": shape.variant,
+        "device": trainer.engine.device,
+        "train_config": numbers.model_dump(),
+        "model_config": shape.model_dump(),
+        "params": parameter_count(trainer.model),
+        "flops_per_token": flops_per_token(trainer.model),
+        "tokens_per_step": numbers.batch_size * shape.context_length,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "hardware": {**machine.facts(), "torch": str(torch.__version__), "gpu": gpu(trainer)},
+        "command": ["nielsgpt", *sys.argv[1:]],
+        "version": nielsgpt.__version__,
+        "outcome": "running",
+    }
+
+
+def gpu(trainer: Trainer) -> str | None:
+    """The name of the GPU that computes, if one does."""
+    if not trainer.engine.device.startswith("cuda"):
+        return None
+    return str(torch.cuda.get_device_name(trainer.engine.device))
+
+
+def close(folder: Path, trainer: Trainer, outcome: str) -> None:
+    """Note in run_meta.json how the run ended and how long it took."""
+    path = folder / journal.META
+    before = read_json(path) or {}
+    ended = datetime.now(UTC).isoformat(timespec="seconds")
+    how = {"outcome": outcome, "ended_at": ended, "seconds": round(trainer.seconds, 1)}
+    write_json(path, {**before, **how, "steps": trainer.step})
+
+
+def say_start(trainer: Trainer, phase: Phase, folder: Path) -> None:
+    """One line: the model, the engine, the steps and where the notes lie."""
+    numbers = trainer.phase
+    steps = f"{numbers.max_steps} steps"
+    if numbers.minutes is not None:
+        steps = f"the steps of {numbers.minutes:g} minutes"
+    log.info(
+        "%s: %.1fM parameters on %s; %s %s of %d x %d tokens; notes in %s",
+        phase,
+        parameter_count(trainer.model) / 1e6,
+        trainer.engine,
+        f"from step {trainer.step} of" if trainer.step else "all",
+        steps,
+        numbers.batch_size,
+        trainer.model.context_length,
+        folder,
+    )
+    if trainer.engine.compiled:
+        log.info("%s: compiling the model first, up to a minute", phase)
+
+
+def say_changed(phase: Phase, state: checkpoint.State, facts: Facts) -> None:
+    """A line where the phase was trained with other numbers so far."""
+    changed = list(checkpoint.differences(state["facts"]["numbers"], facts["numbers"]))
+    if changed:
+        log.info(
+            "%s: so far trained with other numbers (%s); --no-resume trains anew",
+            phase,
+            "; ".join(changed),
+        )
+
+
+def say_if_engine_changed(before: Facts, engine: Engine) -> None:
+    """A warning where this machine computes in another way than the run did so far."""
+    changed = list(checkpoint.differences(before, engine.facts()))
+    if changed:
+        log.warning(
+            "the bits will differ from an undisturbed run, for this machine computes in another "
+            "way: %s",
+            "; ".join(changed),
+        )
+
+
+def command() -> str:
+    """The command that was typed, as one would type it again."""
+    return shlex.join(["nielsgpt", *sys.argv[1:]])
