@@ -49,6 +49,16 @@ def settle(
     return Workspace(Path(os.environ.get("NIELSGPT_ROOT", ".")), settings)
 
 
+def resettled(work: "Workspace", over: dict[str, Any]) -> "Workspace":
+    """The same workspace with some settings changed by options."""
+    from dataclasses import replace
+
+    from nielsgpt.layers import merge, validate
+
+    tree = merge(work.settings.model_dump(), over)
+    return replace(work, settings=validate(tree, "the command line"))
+
+
 def resume_options(command: Command) -> Command:
     """--resume PATH and --no-resume, as one Resume."""
 

@@ -1,10 +1,10 @@
 """nielsgpt pipeline."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import with_workspace
+from cli.options import resettled, with_workspace
 
 if TYPE_CHECKING:
     from nielsgpt.workspace import Workspace
@@ -13,13 +13,28 @@ if TYPE_CHECKING:
 @click.command("pipeline")
 @with_workspace
 @click.option("--no-resume", is_flag=True, help="Train anew; the old files are set aside.")
-def command(work: "Workspace", no_resume: bool) -> None:
+@click.option(
+    "--hours", type=click.FloatRange(0, min_open=True), help="Train both phases within this time."
+)
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="The same in minutes.")
+def command(work: "Workspace", no_resume: bool, hours: float | None, minutes: float | None) -> None:
     """From nothing to an examined chat model: tokenizer, caches, pretraining, SFT, exam.
 
     Every stage that is up to date is skipped; a stopped run goes on where it was.
     """
     from nielsgpt import examination, pipeline
 
+    if hours and minutes:
+        raise click.UsageError("--hours and --minutes exclude each other")
+    if hours or minutes:
+        work = resettled(work, _shared(work, minutes or 60 * (hours or 0.0)))
     report = pipeline.run(work, no_resume)
     marks = f"\n{examination.table(report)}\n" if report else ""
     click.echo(f"{marks}\n{pipeline.farewell(work)}")
+
+
+def _shared(work: "Workspace", minutes: float) -> dict[str, Any]:
+    """The time of training, shared between the phases."""
+    share = work.settings.training.sft_share
+    parts = {"pretrain": minutes * (1 - share), "sft": minutes * share}
+    return {"training": {phase: {"minutes": part} for phase, part in parts.items() if part}}

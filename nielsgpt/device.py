@@ -13,7 +13,6 @@ import torch
 
 from nielsgpt import machine
 from nielsgpt.errors import SettingsError
-from nielsgpt.settings import DeviceSettings
 
 log = logging.getLogger("nielsgpt")
 _LINUX = sys.platform == "linux"
@@ -51,24 +50,6 @@ class Engine:
     def facts(self) -> dict[str, Any]:
         """The same as plain values."""
         return asdict(self)
-
-
-def choose(settings: DeviceSettings, attention: str, micro_batch_size: int = 16) -> Engine:
-    """The engine that the settings ask for, by rule where they leave it open; sets up torch.
-
-    Raises SettingsError when the device asked for is not there.
-    """
-    device = choose_device(settings.device)
-    set_up(device, settings.threads)
-    precision = settings.precision
-    if precision == "auto":
-        precision = "bf16" if has_native_bf16(device) else "fp32"
-    if attention == "auto":
-        # The backward pass of scaled_dot_product_attention is slow on CPUs with bf16 units.
-        attention = "plain" if device == "cpu" and precision == "bf16" else "fused"
-    compiles = settings.compile == "on" or (settings.compile == "auto" and can_compile(device))
-    threads = torch.get_num_threads()
-    return Engine(device, precision, attention, compiles, threads, micro_batch_size or 16)  # type: ignore[arg-type]
 
 
 def set_up(device: str, threads: int = 0) -> None:
@@ -110,6 +91,19 @@ def has_native_bf16(device: str) -> bool:
         return False
     abilities = torch.cpu.get_capabilities()
     return bool(abilities.get("amx_bf16") or abilities.get("avx512_bf16"))
+
+
+def computes_bf16(device: str) -> bool:
+    """Whether bfloat16 works there at all, fast or not."""
+    return not device.startswith("cuda") or bool(torch.cuda.is_bf16_supported())
+
+
+def wait(device: str) -> None:
+    """Wait until the device has done all that it was given."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    elif device == "mps":
+        torch.mps.synchronize()
 
 
 def can_compile(device: str) -> bool:

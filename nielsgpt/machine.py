@@ -44,6 +44,11 @@ def core_count() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
+def physical_core_count() -> int:
+    """The cores behind these CPUs, where two of them may share one."""
+    return min(core_count(), psutil.cpu_count(logical=False) or core_count())
+
+
 def memory_bytes() -> int:
     """The memory that this process may use: the machine's, or its container's limit."""
     total = int(psutil.virtual_memory().total)

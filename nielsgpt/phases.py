@@ -6,12 +6,15 @@ sound checkpoint; one that was trained on other data, or from other weights, is 
 
 import logging
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from nielsgpt import assembly, checkpoint, device, notes
-from nielsgpt.assembly import identity, pretrained
+from nielsgpt import assembly, checkpoint, notes, probing
+from nielsgpt.assembly import identity, starting_weights
 from nielsgpt.errors import CheckpointError, SettingsError, Stopped
+from nielsgpt.parallel.team import Team
+from nielsgpt.probing import Question
 from nielsgpt.progress import clock
 from nielsgpt.rehearsal import sampler
 from nielsgpt.resuming import AUTOMATIC, Resume, state_to_resume
@@ -20,6 +23,7 @@ from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training import journal as journals
 from nielsgpt.training.clock import Clock
+from nielsgpt.training.following import Follower, Silence
 from nielsgpt.training.journal import Journal
 from nielsgpt.training.loop import Loop
 from nielsgpt.training.store import PhaseStore, set_aside
@@ -33,31 +37,37 @@ HARDWARE = {
     *("micro_batch_size", "activation_checkpointing", "log_every", "keep_checkpoints"),
     *("trackers", "sample_prompts", "sample_tokens", "minutes"),
 }
-ENOUGH = 0.97  # of a time budget: what is left is too short to plan
+ENOUGH = 0.9  # of a time budget that a run has planned and made its last step in
 Facts = dict[str, Any]
 
 
-def train(work: Workspace, phase: Phase, resume: Resume = AUTOMATIC) -> None:
+def train(
+    work: Workspace, phase: Phase, resume: Resume = AUTOMATIC, team: Team | None = None
+) -> None:
     """Bring one phase to its last step, or say that it is there already.
 
     Raises CheckpointError when the checkpoint's shape or tokenizer is not the settings'.
     """
     began = time.monotonic()
     codec = registry.load(work.tokenizer)
-    facts = _facts(work, phase, codec)
-    folder = work.checkpoints / phase
-    with lock(work.checkpoints):
-        if resume.fresh and folder.exists():
-            log.info(
-                "%s: starting anew; what was trained before is in %s", phase, set_aside(folder)
-            )
-        state = state_to_resume(folder, phase, facts, resume)
+    team = team or Team(work.settings.device.parallel)
+    team.agree(assembly.premises(work, phase, codec))
+    facts = team.shared(lambda: _facts(work, phase, codec))
+    with lock(work.checkpoints) if team.leads else nullcontext():
+        state = team.shared(lambda: _state(work.checkpoints / phase, phase, facts, resume))
         if state is not None:
             notes.say_changed(phase, state, facts)
         if state is not None and resume.path is None and _over(state, work.settings.phase(phase)):
             log.info("%s: up to date at step %d", phase, state["step"])
             return
-        _train(work, phase, codec, facts, state, resume, began)
+        _train(work, phase, codec, facts, state, resume, began, team)
+
+
+def _state(folder: Path, phase: Phase, facts: Facts, resume: Resume) -> checkpoint.State | None:
+    """The state to go on from; what is not gone on from is set aside."""
+    if resume.fresh and folder.exists():
+        log.info("%s: starting anew; what was trained before is in %s", phase, set_aside(folder))
+    return state_to_resume(folder, phase, facts, resume)
 
 
 def _over(state: checkpoint.State, numbers: PhaseSettings) -> bool:
@@ -65,7 +75,8 @@ def _over(state: checkpoint.State, numbers: PhaseSettings) -> bool:
     if 0 < numbers.early_stopping_patience <= state["waited"]:
         return True
     if numbers.minutes is not None:
-        return bool(state["seconds"] >= ENOUGH * 60 * numbers.minutes)
+        ended = state["step"] >= state["horizon"]["end"]
+        return bool(ended and state["seconds"] >= ENOUGH * 60 * numbers.minutes)
     return bool(state["step"] >= numbers.max_steps)
 
 
@@ -77,14 +88,22 @@ def _train(
     state: checkpoint.State | None,
     resume: Resume,
     began: float,
+    team: Team,
 ) -> None:
     settings, numbers = work.settings, work.settings.phase(phase)
-    engine = device.choose(settings.device, settings.model.attention, numbers.micro_batch_size)
-    model = assembly.model_at_start(work, phase, codec, facts["shape"])
-    trainer = assembly.trainer(work, phase, codec, model, engine)
+    wanted = team.wanted(settings.device)
+    asked = Question(wanted, settings.model, codec.vocab_size, numbers)
+    before = state["facts"]["engine"] if state else None
+    engine = team.engine(lambda: probing.engine(asked, before))
+    model = assembly.model_at_start(work, phase, codec, facts["shape"], team.leads)
+    trainer = assembly.trainer(work, phase, codec, model, engine, team)
     if state is not None:
         trainer.load(state)
         notes.say_if_engine_changed(state["facts"]["engine"], trainer.engine)
+    budget = None if numbers.minutes is None else _clock(numbers.minutes, trainer, began)
+    if not team.leads:
+        Loop(trainer, Silence(trainer.horizon.end), Follower(), budget).run()
+        return
     # A run that goes on from a chosen file is another run; its notes leave the first one's alone.
     goes_on = state is not None and resume.path is None
     run_id = state["facts"]["run_id"] if state and goes_on else journals.new_run_id()
@@ -96,8 +115,8 @@ def _train(
         trainer,
         _journal(work, trainer, phase, folder),
         _store(work, phase, codec, full),
-        None if numbers.minutes is None else _clock(numbers.minutes, trainer, began),
-        sampler(codec, numbers, chats=phase == "sft"),
+        budget,
+        sampler(codec, numbers, chats=phase == "sft") if team.independent else None,
     )
     _run(loop, folder, phase)
 
@@ -155,8 +174,10 @@ def _facts(work: Workspace, phase: Phase, codec: Tokenizer) -> Facts:
         )
     folder = work.splits(phase)
     origin: Facts = {name: identity(folder, f"{name}_train") for name in sorted(mix)}
-    if phase == "sft":
-        path = pretrained(work)
+    path = starting_weights(work, phase)
+    if path is not None:
+        if not path.is_file():
+            raise CheckpointError(f"no starting weights {path}; name a .pt with --init-from")
         origin["start"] = checkpoint.read_facts(path).get("weights_sha256")
         if origin["start"] is None:
             raise CheckpointError(

@@ -131,6 +131,14 @@ class PhaseSettings(Section):
     minutes: Annotated[float, Field(gt=0.0)] | None = Field(
         None, description="a time budget instead of max_steps; steps are planned from the speed"
     )
+    init_from: str | None = Field(
+        None,
+        description="a checkpoint to take the starting weights from; else seeded, or for SFT "
+        "pretraining's best",
+    )
+    init_strict: bool = Field(
+        True, description="refuse starting weights of another shape; false: take what fits"
+    )
     batch_size: Count = Field(64, description="rows per step: mathematics")
     micro_batch_size: Annotated[int, Field(ge=0)] = Field(
         0, description="rows at once: hardware; divides batch_size; 0: measured"
@@ -223,6 +231,7 @@ class TrainingSettings(Section):
 
     pretrain: PhaseSettings = PhaseSettings()
     sft: PhaseSettings = SFT_DEFAULTS
+    sft_share: Fraction = Field(0.2, description="of the time that `pipeline --hours` trains")
 
 
 class GenerationSettings(Section):
@@ -269,6 +278,9 @@ class DeviceSettings(Section):
         "auto", description="torch.compile; auto: on where it works and gains"
     )
     threads: Annotated[int, Field(ge=0)] = Field(0, description="CPU threads; 0: measured")
+    parallel: Literal["exact", "ddp", "fsdp"] = Field(
+        "exact", description="how several processes share a step; exact: same bits as one"
+    )
     measure: bool = Field(
         True, description="time what is left open on this machine, once; false: choose by rule"
     )

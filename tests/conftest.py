@@ -34,7 +34,13 @@ TINY = {
         for phase in ("pretrain", "sft")
     },
     "exam": {"items_per_section": 2, "replies": 4},
-    "device": {"device": "cpu", "precision": "fp32", "compile": "off", "threads": 1},
+    "device": {
+        "device": "cpu",
+        "precision": "fp32",
+        "compile": "off",
+        "threads": 1,
+        "measure": False,
+    },
 }
 
 

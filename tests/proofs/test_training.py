@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from nielsgpt import checkpoint, device, phases, pipeline
+from nielsgpt import checkpoint, phases, pipeline
 from nielsgpt.cache.batches import Batch, Mixture, Packed
 from nielsgpt.cache.shards import Split, SplitWriter
 from nielsgpt.conversation import Conversation, Message, prompt, render
+from nielsgpt.device import Engine
 from nielsgpt.errors import CheckpointError, Stopped
 from nielsgpt.inference.generate import complete_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.resuming import Resume
-from nielsgpt.settings import DeviceSettings, GenerationSettings, PhaseSettings, Settings
+from nielsgpt.settings import GenerationSettings, PhaseSettings, Settings
 from nielsgpt.tokenizers.units import ByteTokenizer
 from nielsgpt.training.trainer import Trainer
 from nielsgpt.workspace import Workspace
@@ -41,7 +42,7 @@ def one_conversation(folder: Path) -> Packed:
 def trainer(settings: Settings, rows: Packed, **over: Any) -> Trainer:
     numbers = settings.training.sft.model_dump() | over
     phase = PhaseSettings.model_validate(numbers)
-    engine = device.choose(settings.device, "plain")
+    engine = Engine("cpu", "fp32", "plain", False, 1)
     torch.manual_seed(settings.seed)
     model = GPT(settings.model, CODEC.vocab_size)
     return Trainer(
@@ -225,14 +226,6 @@ def test_new_pretrained_weights_make_sft_start_anew(
     phases.train(Workspace(root, tiny(training={"pretrain": {"max_steps": 9}})), "pretrain")
     phases.train(work, "sft")
     assert "sft: starting anew" in caplog.text
-
-
-def test_the_auto_engine_is_one_of_those_that_can_be_asked_for() -> None:
-    engine = device.choose(DeviceSettings(device="cpu", compile="off"), "auto")
-    assert engine.precision == ("bf16" if device.has_native_bf16("cpu") else "fp32")
-    assert engine.device == "cpu"
-    assert not engine.compiled
-    assert torch.are_deterministic_algorithms_enabled()
 
 
 class Killed(BaseException):
