@@ -1,0 +1,109 @@
+"""nielsgpt doctor."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import with_workspace
+
+if TYPE_CHECKING:
+    from nielsgpt.device import Engine
+    from nielsgpt.doctor.check import Verdict
+    from nielsgpt.workspace import Workspace
+
+COLUMNS = "{:24} {:>14} {:>9}  {:7} {:>9} {:>10}"
+HEADINGS = ("way of computing", "worst gradient", "bound", "verdict", "same bits", "tiny step")
+
+
+@click.command("doctor")
+@with_workspace
+def command(work: "Workspace") -> None:
+    """Check this machine before a night on it, in under a minute.
+
+    Holds a training step of a tiny model, in every way of computing, against float64. Exit code 0
+    where the way that a run would take by the settings is sound, else 1.
+    """
+    from nielsgpt.doctor import survey
+    from nielsgpt.doctor.trust import refusal
+    from nielsgpt.errors import RunError
+
+    for name, fact in survey.facts(work.root):
+        click.echo(f"{name:10} {fact}")
+    for device in survey.devices(work.settings.device.device):
+        taken = _examine(work, device)
+    if not taken.sound:
+        raise RunError(refusal(taken))
+    click.echo(f"\na run takes {taken.path} here, and that is sound")
+
+
+def _examine(work: "Workspace", device: str) -> "Verdict":
+    """Print a device's table; returns the verdict on what a run would take there."""
+    from dataclasses import replace
+
+    from nielsgpt.doctor import survey
+    from nielsgpt.doctor.check import check
+
+    click.echo("")
+    compiles = False
+    if (wish := work.settings.device.compile) != "off":
+        compiler = survey.compiler(device)
+        compiles = compiler.works or wish == "on"
+        tool_chain = "works" if compiler.works else "does not work here"
+        click.echo(f"compiler   torch.compile {tool_chain}; {compiler.seconds:.1f} s to find out")
+    engine = chosen_engine(work, device)
+    click.echo(COLUMNS.format(*HEADINGS))
+    verdicts = {}
+    for verdict in survey.paths(engine):
+        verdicts[verdict.engine] = verdict
+        click.echo(_row(verdict))
+    taken = verdicts[replace(engine, compiled=False)]
+    if compiles and taken.sound:
+        compiled = check(replace(engine, compiled=True))
+        click.echo(_row(compiled))
+        taken = compiled if engine.compiled else taken
+    click.echo(f"products   {_peaks(device, list(verdicts.values()))}")
+    return taken
+
+
+def chosen_engine(work: "Workspace", device: str) -> "Engine":
+    """What pretraining would take: as once measured here, else by rule; nothing is measured now."""
+    from nielsgpt import machine, probing
+    from nielsgpt.device import choose_device
+    from nielsgpt.tokenizers.units import ByteTokenizer
+
+    settings, asked = work.settings, work.settings.device
+    is_byte = settings.tokenizer.kind == "byte"
+    size = ByteTokenizer.vocab_size if is_byte else settings.tokenizer.vocab_size
+    if choose_device(asked.device) != device:
+        asked = asked.model_copy(update={"device": device})
+    question = probing.Question(asked, settings.model, size, settings.phase("pretrain"))
+    if machine.recall("engines", question.key(device)) is None:
+        asked = asked.model_copy(update={"measure": False})
+    return probing.engine(probing.Question(asked, settings.model, size, question.phase))
+
+
+def _row(verdict: "Verdict") -> str:
+    from nielsgpt.doctor.check import percent
+
+    if verdict.failure is not None:
+        return f"{verdict.path:24} {verdict.fault}"
+    worst = verdict.worst_gradient
+    row = COLUMNS.format(
+        verdict.path,
+        percent(worst.error),
+        percent(worst.bound),
+        "sound" if verdict.sound else "WRONG",
+        "yes" if verdict.repeats else "no",
+        f"{1000 * verdict.step_s:.1f} ms",
+    )
+    return row if verdict.sound else f"{row}\n    {verdict.fault}"
+
+
+def _peaks(device: str, verdicts: list["Verdict"]) -> str:
+    """The speed of products in each precision that the device has."""
+    from nielsgpt.device import DTYPES
+    from nielsgpt.doctor.survey import matrix_peak
+
+    here = {verdict.engine.precision for verdict in verdicts if verdict.failure is None}
+    peaks = [f"{name} {matrix_peak(device, DTYPES[name]) / 1e9:,.0f}" for name in sorted(here)]
+    return f"{', '.join(peaks)} GFLOP/s at most, square matrices on {device}"

@@ -1,0 +1,143 @@
+"""A tiny model whose every weight counts, and its training step on an engine or in float64."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from nielsgpt.cache.batches import IGNORED
+from nielsgpt.device import DTYPES, Engine, compiled
+from nielsgpt.model.gpt import GPT
+from nielsgpt.settings import ModelSettings, PhaseSettings
+from nielsgpt.training.loss import exponentials, linear_cross_entropy
+from nielsgpt.training.optim import Optimizer
+from nielsgpt.training.scaling import LossScale
+
+SHAPE = {"n_head": 2, "n_embd": 64, "context_length": 32}
+VOCABULARY, ROWS, SPREAD = 300, 4, 0.1
+# As large as the weights, so that what rounding does to a weight is small beside its change.
+RATE = 0.05
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The loss in nats per token, each gradient by its parameter's name as float64 on the CPU, and
+    the seconds from ids to gradients."""
+
+    loss: float
+    gradients: Tensors
+    seconds: float
+
+
+class InFloat64(TorchFunctionMode):
+    """Makes every float64 where the code beneath asks for another float: the same code, exact."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """The operation, on float64."""
+        named = {name: _widened(value) for name, value in (kwargs or {}).items()}
+        narrow = func in (Tensor.float, Tensor.bfloat16, Tensor.half)
+        return (Tensor.double if narrow else func)(*map(_widened, args), **named)
+
+
+def _widened(value: Any) -> Any:
+    return torch.float64 if any(value is dtype for dtype in DTYPES.values()) else value
+
+
+def lively(variant: str, layers: int, seed: int) -> GPT:
+    """A model with no weight at zero: a fresh one has zero output maps, which hide every error.
+
+    Its weights are exact in bfloat16, so that rounding *them* adds nothing to what is measured. The
+    random state of the process stays as it is.
+    """
+    with torch.random.fork_rng(devices=[]):
+        shape = ModelSettings.model_validate({"variant": variant, "n_layer": layers, **SHAPE})
+        model = GPT(shape, VOCABULARY)
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            centre = 1.0 if name.endswith("norm.weight") else 0.0
+            noise = torch.randn(parameter.shape, generator=draw) * SPREAD
+            parameter.copy_((centre + noise).bfloat16())
+    return model.train()
+
+
+def batch(seed: int, masked: bool) -> tuple[Tensor, Tensor]:
+    """Ids and targets, (B, T) both; where masked, more than half of the targets do not count."""
+    draw = torch.Generator().manual_seed(seed)
+    ids = torch.randint(VOCABULARY, (ROWS, SHAPE["context_length"] + 1), generator=draw)
+    inputs, targets = ids[:, :-1], ids[:, 1:].clone()
+    if masked:
+        targets[torch.rand(targets.shape, generator=draw) < 0.6] = IGNORED
+    return inputs, targets
+
+
+class Trial:
+    """A lively model on an engine; what the trainer compiles is compiled here too."""
+
+    def __init__(self, engine: Engine, variant: str, layers: int, seed: int) -> None:
+        self.engine, self.scale = engine, LossScale(engine.dtype).value
+        self.model = lively(variant, layers, seed)
+        self.model.compute_dtype = engine.dtype
+        self.model.attend_with(engine.attention)
+        self.model.to(engine.device)
+        self.trunk = compiled(self.model.trunk, engine)
+        self.exponentials = compiled(exponentials, engine, any_shape=True)
+
+    def step(self, inputs: Tensor, targets: Tensor) -> Step:
+        """Loss and gradients, by the trainer's own way."""
+        began, device = time.perf_counter(), self.engine.device
+        self.model.zero_grad(set_to_none=True)
+        counted = int((targets != IGNORED).sum())
+        hidden = self.trunk(inputs.to(device))
+        weight, kernel = self.model.head_weight, self.exponentials
+        total = linear_cross_entropy(hidden, weight, targets.to(device), kernel=kernel)
+        torch.autograd.backward(total * (self.scale / counted))
+        nats = total.item()  # waits for the device
+        seconds = time.perf_counter() - began
+        parameters = self.model.named_parameters()
+        gradients = {n: _exact(p.grad) / self.scale for n, p in parameters if p.grad is not None}
+        return Step(nats / counted, gradients, seconds)
+
+    def updates(self, optimizer: str, gradients: Iterable[Tensors]) -> Tensors:
+        """What the optimizer adds to each weight over one step for each of the gradients."""
+        numbers = {"learning_rate": RATE, "muon_learning_rate": RATE, "optimizer": optimizer}
+        stepping = Optimizer(self.model, PhaseSettings.model_validate(numbers))
+        parameters = dict(self.model.named_parameters())
+        before = {name: _exact(p) for name, p in parameters.items()}
+        for given in gradients:
+            for name, parameter in parameters.items():
+                gradient = (given[name] * self.scale).to(parameter.dtype)  # MPS has no float64
+                parameter.grad = gradient.to(self.engine.device)
+            stepping.clip(self.scale)
+            stepping.step(RATE)
+        return {name: _exact(p) - before[name] for name, p in parameters.items()}
+
+
+class Reference(Trial):
+    """The same on the CPU in float64, uncompiled, with plain attention."""
+
+    def __init__(self, variant: str, layers: int, seed: int) -> None:
+        engine = Engine("cpu", "fp32", "plain", False, torch.get_num_threads())
+        super().__init__(engine, variant, layers, seed)
+        self.model.double().compute_dtype = torch.float64
+
+    def step(self, inputs: Tensor, targets: Tensor) -> Step:
+        """Loss and gradients."""
+        with InFloat64():
+            return super().step(inputs, targets)
+
+    def updates(self, optimizer: str, gradients: Iterable[Tensors]) -> Tensors:
+        """What the optimizer adds to each weight."""
+        with InFloat64():
+            return super().updates(optimizer, gradients)
+
+
+def _exact(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().double().clone()

@@ -1,0 +1,221 @@
+"""Trust: a kernel that is wrong anywhere is refused by name, and a pass is remembered."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nielsgpt.device import Engine
+from nielsgpt.doctor.trust import trust
+from nielsgpt.errors import EngineError
+from nielsgpt.model import gpt
+
+FP32 = Engine("cpu", "fp32", "plain", False, 1)
+BF16 = replace(FP32, precision="bf16")
+FUSED = replace(FP32, attention="fused")
+NOTHING_ELSE = "nothing else passed either: install torch anew, or test this machine's memory"
+Spoil = Callable[[Tensor], Tensor]
+
+
+class Spoilt(torch.autograd.Function):
+    """Changes nothing forward, and the gradient backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, spoil: Spoil) -> Tensor:
+        ctx.spoil = spoil
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        return ctx.spoil(slope.clone()), None
+
+
+@pytest.fixture
+def spoil_out(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes torch's linear map wrong in the gradient of the attention's output map, (64, 64)."""
+    sound = F.linear
+
+    def spoil(how: Spoil, *dtypes: torch.dtype) -> None:
+        def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+            if weight.shape == (64, 64) and weight.dtype in dtypes:
+                weight = Spoilt.apply(weight, how)
+            return sound(x, weight, bias)
+
+        monkeypatch.setattr(F, "linear", linear)
+
+    return spoil
+
+
+def zero(slope: Tensor) -> Tensor:
+    return torch.zeros_like(slope)
+
+
+def one_nan(slope: Tensor) -> Tensor:
+    slope[3, 5] = torch.nan
+    return slope
+
+
+def a_tenth_more(slope: Tensor) -> Tensor:
+    return slope * 1.1
+
+
+def test_a_gradient_of_zero_is_refused_in_one_line_by_name(spoil_out: Callable[..., None]) -> None:
+    spoil_out(zero, torch.float32, torch.bfloat16, torch.float16)
+    with pytest.raises(EngineError) as caught:
+        trust(FP32)
+    assert str(caught.value) == (
+        "cpu fp32 plain computes wrong on this machine: the gradient of "
+        "blocks.0.attention.out.weight (gpt_qk) is off by 100 %, where rounding explains "
+        f"0.0015 %; {NOTHING_ELSE}"
+    )
+    assert caught.value.exit_code == 2
+
+
+def test_one_value_that_is_not_a_number_is_refused(spoil_out: Callable[..., None]) -> None:
+    spoil_out(one_nan, torch.float32)
+    with pytest.raises(EngineError, match=r"blocks\.\d\.attention\.out\.weight \(\w+\) is not fin"):
+        trust(FP32)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_tenth_too_much_is_seen_through_the_rounding(
+    precision: Any, spoil_out: Callable[..., None]
+) -> None:
+    engine = replace(FUSED, precision=precision)
+    spoil_out(a_tenth_more, engine.dtype)
+    with pytest.raises(
+        EngineError,
+        match=rf"^cpu {precision} fused .* gradient of blocks\.\d\.attention\.out\.weight "
+        r".* is off by [\d.]+ %.*; add --set device\.precision=fp32, which passed$",
+    ):
+        trust(engine)
+
+
+def test_a_causal_mask_that_is_off_by_one_leads_to_plain_attention(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sound = F.scaled_dot_product_attention
+
+    def one_too_far(q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Tensor:
+        seen = torch.ones(q.size(-2), k.size(-2), dtype=torch.bool).tril(1)
+        return sound(q, k, v, attn_mask=seen)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", one_too_far)
+    with pytest.raises(EngineError, match=r"; add --set model\.attention=plain, which passed$"):
+        trust(replace(FUSED, precision="bf16"))
+
+
+def test_a_rotation_at_the_wrong_place_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound, calls = gpt.rotate, iter(range(10**6))
+
+    def queries_one_late(x: Tensor, table: Tensor) -> Tensor:
+        is_query = next(calls) % 2 == 0
+        wrong = is_query and x.dtype == torch.bfloat16
+        return sound(x, table.roll(1, 1) if wrong else table)
+
+    monkeypatch.setattr(gpt, "rotate", queries_one_late)
+    with pytest.raises(EngineError, match=r"_norm\.weight \(gpt_qk\) is off"):
+        trust(BF16)
+
+
+@pytest.mark.parametrize("kernel", ["_fused_adamw_", "baddbmm"])
+def test_an_optimizer_that_is_wrong_by_a_hundredth_is_refused(
+    kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound, factor = getattr(torch, kernel), {"_fused_adamw_": "lr", "baddbmm": "alpha"}[kernel]
+
+    def wrong(first: Any, *rest: Any, **options: Any) -> Any:
+        dtype = (first[0] if isinstance(first, list) else first).dtype
+        if dtype != torch.float64 and factor in options:
+            options[factor] = options[factor] * 1.01
+        return sound(first, *rest, **options)
+
+    monkeypatch.setattr(torch, kernel, wrong)
+    optimizer = "adamw" if "adamw" in kernel else "muon"
+    with pytest.raises(EngineError, match=f"the {optimizer} update of .* is off by"):
+        trust(FP32)
+
+
+def test_a_loss_that_is_wrong_beside_sound_gradients_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sound = torch.Tensor.log
+    monkeypatch.setattr(
+        torch.Tensor, "log", lambda x: sound(x) * (1.0 if x.dtype == torch.float64 else 1.001)
+    )
+    with pytest.raises(EngineError, match=r"the loss of gpt(_qk)? is off by"):
+        trust(FP32)
+
+
+def test_a_compiler_that_gets_it_wrong_is_told_from_a_wrong_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def compile_wrong(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+        return lambda ids: function(ids) * 1.01 if ids.dtype == torch.int64 else function(ids)
+
+    monkeypatch.setattr(torch, "compile", compile_wrong)
+    with pytest.raises(EngineError, match=r"^cpu fp32 plain compiled .*; add --set device.compile"):
+        trust(replace(FP32, compiled=True))
+    trust(FP32)
+
+
+def test_a_kernel_that_the_device_does_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*arguments: Any, **options: Any) -> Tensor:
+        raise NotImplementedError("no such kernel on this device\nand a long trace")
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", missing)
+    with pytest.raises(EngineError) as caught:
+        trust(FUSED)
+    assert str(caught.value) == (
+        "cpu fp32 fused computes wrong on this machine: torch fails: no such kernel on this "
+        "device; add --set model.attention=plain, which passed"
+    )
+
+
+def test_a_pass_is_told_once_and_remembered(
+    spoil_out: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "nielsgpt")
+    trust(FP32)
+    (said,) = caplog.messages
+    assert re.fullmatch(
+        r"doctor: cpu fp32 plain agrees with float64 on the CPU: worst gradient [\d.e-]+ % of a "
+        r"bound of 0\.0015 %",
+        said,
+    )
+    spoil_out(zero, torch.float32, torch.bfloat16)
+    trust(FP32)
+    trust(replace(FP32, micro_batch_size=4))
+    assert caplog.messages == [said]
+
+
+@pytest.mark.parametrize(
+    "news",
+    [{"torch_version": "9.0"}, {"threads": 2}],
+)
+def test_a_new_torch_or_another_engine_is_checked_anew(
+    news: dict[str, Any], spoil_out: Callable[..., None]
+) -> None:
+    trust(FP32)
+    spoil_out(zero, torch.float32, torch.bfloat16)
+    with pytest.raises(EngineError):
+        trust(replace(FP32, **news))
+
+
+def test_a_refusal_is_not_remembered(spoil_out: Callable[..., None]) -> None:
+    spoil_out(zero, torch.float32)
+    for _ in range(2):
+        with pytest.raises(EngineError):
+            trust(FP32)
+
+
+def test_a_check_leaves_the_random_state_alone() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    trust(BF16)
+    assert torch.equal(torch.get_rng_state(), before)
