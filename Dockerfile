@@ -25,6 +25,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUTF8=1 PYTHONUNBUFFERED=1 \
     HF_HOME=/cache/huggingface \
     TORCHINDUCTOR_CACHE_DIR=/cache/compiled TRITON_CACHE_DIR=/cache/compiled/triton \
+    NIELSGPT_CACHE=/cache/compiled/machine MPLCONFIGDIR=/tmp/matplotlib \
     XDG_CACHE_HOME=/tmp/cache HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis
 COPY . /app
 RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation -e /app \

@@ -5,15 +5,19 @@
 RUN ?= auto
 CONFIG ?=
 DEVICE ?=
+NPROC ?=
 ARGS ?=
 PYTHON ?=
 TORCH_INDEX ?=
 DOCKER_ARGS ?=
 JOBS ?= 2
+SCENARIO ?=
+TEXT ?= data/raw/tinyshakespeare.txt
+BACKEND ?=
 
 # -- what follows from the checkout --------------------------------------------------------------
-STAGES := pipeline caches tokenizer pretrain sft exam chat sample primer config
-TOOLS := setup build test lint format proofs lock clean help
+STAGES := pipeline caches tokenizer pretrain sft exam chat sample runs doctor primer config
+TOOLS := setup build test lint format proofs speedrun lock clean help micro-train micro-sample micro-benchmark
 TORCH_VERSION := $(shell sed -n 's/.*"torch==\([0-9.]*\)".*/\1/p' pyproject.toml)
 UV_VERSION := 0.13.8
 PIP := .venv/bin/python -m pip --disable-pip-version-check install
@@ -33,7 +37,7 @@ export HOST_UID HOST_GID NIELSGPT_IMAGE TORCH_INDEX
 .PHONY: $(STAGES) $(TOOLS) ready image moved
 
 # -- docker or native? Asked only where the answer matters ---------------------------------------
-ifneq ($(filter $(STAGES) setup build test proofs clean,$(MAKECMDGOALS)),)
+ifneq ($(filter $(STAGES) micro-% setup build test proofs clean,$(MAKECMDGOALS)),)
 ifeq ($(filter auto docker native,$(RUN)),)
 $(error RUN=$(RUN) is unknown; use RUN=docker, RUN=native or leave it out)
 endif
@@ -90,10 +94,21 @@ sft:       ## train on conversations
 exam:      ## examine the model and print its score
 chat:      ## talk to the model
 sample:    ## continue a text: ARGS='--prompt "Once"'
+runs:      ## list the runs: ARGS='compare A B' overlays two
+doctor:    ## check this machine before a night on it
 primer:    ## write the invented conversations to a file
 config:    ## print the settled settings
+pipeline pretrain sft: FLAGS += $(if $(NPROC),--nproc "$(NPROC)")
 $(STAGES): ready
 	@exec $(NIELSGPT) $@ $(FLAGS)
+
+##@ A GPT by hand: SCENARIO= and BACKEND= choose
+micro-train:     ## train it: SCENARIO=names BACKEND=numpy_batched
+micro-sample:    ## let it write
+micro-benchmark: ## measure its training speed
+micro-train micro-sample micro-benchmark: ready
+	@exec $(NIELSGPT) micro $(@:micro-%=%) $(if $(SCENARIO),--scenario "$(SCENARIO)") \
+	  $(if $(BACKEND),--backend "$(BACKEND)") $(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
 
 ##@ The project
 setup: ready ## install, in the image or in .venv
@@ -102,6 +117,9 @@ build: image ## build the Docker image
 
 test: ready ## the fast tests, without network
 	@exec env $(PYTEST) -n $(JOBS) $(ARGS)
+
+speedrun: .venv/.installed ## time to a loss of 1.88 on Tiny Shakespeare: TEXT=its file
+	@exec env GOMP_SPINCOUNT=1000 .venv/bin/python benchmarks/speedrun.py "$(TEXT)" $(ARGS)
 
 proofs: ready ## the slow tests: kills, resumes, whole runs
 	@exec env $(PYTEST) -n $(JOBS) -m slow $(ARGS)
@@ -137,12 +155,13 @@ clean: ## remove caches and tokenizers; checkpoints and runs stay
 help: ## this list
 	@awk -F '## ' ' \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z]+:.*## / { split($$1, name, ":"); printf "  make %-10s %s\n", name[1], $$2 }' Makefile
+	  /^[a-z-]+:.*## / { split($$1, name, ":"); printf "  make %-15s %s\n", name[1], $$2 }' Makefile
 	@printf '\n%s\n' 'Settings'
 	@printf '  %-15s %s\n' \
 	  'RUN=' 'docker or native; else decided for you' \
 	  'CONFIG=' 'a file of settings, as in CONFIG=configs/mine.json' \
 	  'DEVICE=' 'cpu, mps, cuda or cuda:1; else the best there is' \
+	  'NPROC=' 'processes that train together: one a GPU, or sharing the cores' \
 	  'ARGS=' 'anything more for the command, as in ARGS="--help"' \
 	  'PYTHON=' 'the interpreter that .venv is made from' \
 	  'TORCH_INDEX=' 'another index for torch: CPU only, or another CUDA' \

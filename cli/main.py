@@ -21,6 +21,9 @@ COMMANDS = {
     "config": "Print the settled settings.",
     "primer": "Write dialogues invented from the facts.",
     "checkpoint": "Look at a checkpoint.",
+    "doctor": "Check this machine before a night on it.",
+    "runs": "List runs, compare them, write their report.",
+    "micro": "A GPT by hand: scalar, NumPy, batched NumPy.",
 }
 
 

@@ -52,8 +52,8 @@ class Engine:
         return asdict(self)
 
 
-def set_up(device: str, threads: int = 0) -> None:
-    """Set torch's threads and allocator, and ask for the same bits every time."""
+def set_up(device: str, threads: int) -> None:
+    """Set torch's threads (0: one a core) and allocator, and ask for the same bits every time."""
     torch.set_num_threads(threads or machine.core_count())
     _keep_pages()
     _compute_alike(device)

@@ -1,4 +1,4 @@
-"""The engine is what the settings say, what the run began with, what was measured: in this order."""
+"""The engine: as the settings say, as the run began, as remembered, as measured, in this order."""
 
 from typing import Any
 

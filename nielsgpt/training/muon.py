@@ -23,7 +23,7 @@ class Muon(torch.optim.Optimizer):
         self,
         matrices: Iterable[nn.Parameter],
         lr: float,
-        weight_decay: float = 0.0,
+        weight_decay: float,
         momentum: float = 0.95,
         cautious: bool = False,
         dtype: torch.dtype = torch.bfloat16,

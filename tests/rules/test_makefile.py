@@ -19,10 +19,15 @@ STAGES = [
     "exam",
     "chat",
     "sample",
+    "runs",
+    "doctor",
     "primer",
     "config",
 ]
-TOOLS = ["setup", "build", "test", "lint", "format", "proofs", "lock", "clean", "help"]
+TOOLS = [
+    *("setup", "build", "test", "lint", "format", "proofs", "speedrun", "lock", "clean", "help"),
+    *("micro-train", "micro-sample", "micro-benchmark"),
+]
 # Stand-ins for what lies outside the project: each says how it was called.
 NIELSGPT = '#!/bin/sh\nfor word; do printf "[%s]" "$word"; done\n'
 DOCKER = """#!/bin/sh
@@ -194,7 +199,7 @@ def test_clean_keeps_what_was_trained(checkout: Checkout) -> None:
 
 
 def test_help_lists_every_target_in_one_column(checkout: Checkout) -> None:
-    listed = re.findall(r"^  (make (\w+) +)\S", checkout.make().stdout, re.M)
+    listed = re.findall(r"^  (make ([\w-]+) +)\S", checkout.make().stdout, re.M)
     assert sorted(target for _, target in listed) == sorted((*STAGES, *TOOLS))
     assert len({len(column) for column, _ in listed}) == 1
 
