@@ -13,7 +13,7 @@ from cli.main import COMMANDS, nielsgpt
 from nielsgpt.layers import reference
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SPAN = re.compile(r"`([^`\n]+)`")
 BLOCK = re.compile(r"^(?:    |  \$ )((?:nielsgpt|make) [^#\n]*)", re.M)
 

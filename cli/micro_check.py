@@ -1,0 +1,106 @@
+"""nielsgpt micro check, bpe and figures: what docs/learn asks for."""
+
+from pathlib import Path
+
+import click
+
+FILE = click.Path(path_type=Path)
+TIMEOUT_S = 30.0
+TOKENIZER = Path("models") / "micro" / "bpe.json"
+
+
+def tokenizer_path(chosen: Path | None) -> Path:
+    """Where the tokenizer lies, unless the command line says otherwise."""
+    from cli.micro import root
+
+    return chosen or root() / TOKENIZER
+
+
+@click.command("check")
+@click.argument("exercise", required=False)
+@click.option("--start", is_flag=True, help="Write a file to begin with.")
+@click.option("--file", type=FILE, help="Your answer.  [default: learn/<exercise>.py]")
+@click.option("--timeout", "timeout_s", default=TIMEOUT_S, show_default=True, help="In seconds.")
+@click.pass_context
+def check(
+    ctx: click.Context, exercise: str | None, start: bool, file: Path | None, timeout_s: float
+) -> None:
+    """Say whether your answer to an exercise of docs/learn is right; without one, list them all."""
+    from nielsgpt.micro import checking, exercises
+
+    if exercise is None:
+        for name, each in exercises.EXERCISES.items():
+            click.echo(f"{name:5} {each.function:20} {each.page}")
+        return
+    path = file or checking.default_path(exercise)
+    if start:
+        exercises.start(exercise, path)
+        click.echo(f"wrote {path}; check it with: nielsgpt micro check {exercise}")
+        return
+    wrong = checking.check(exercise, path, timeout_s)
+    click.echo(wrong or "right")
+    ctx.exit(1 if wrong else 0)
+
+
+@click.group("bpe")
+def bpe() -> None:
+    """Train the tokenizer of docs/learn/5-bpe.md, and use it."""
+
+
+@bpe.command("train")
+@click.argument("texts", nargs=-1, required=True, type=FILE)
+@click.option("--vocab-size", default=1256, show_default=True, help="256 bytes and the merges.")
+@click.option("--special", "specials", multiple=True, help="A special token; more than once.")
+@click.option("--ties", type=click.Choice(["greatest", "lowest"]), default="greatest")
+@click.option("--out", "-o", type=FILE, help=f"Where it goes.  [default: {TOKENIZER}]")
+def bpe_train(
+    texts: tuple[Path, ...], vocab_size: int, specials: tuple[str, ...], ties: str, out: Path | None
+) -> None:
+    """Train on text files."""
+    from nielsgpt.micro import bpe
+    from nielsgpt.micro.files import read_text
+
+    read = [read_text(path, "name a text file") for path in texts]
+    trained = bpe.train(read, vocab_size, specials, ties)
+    path = tokenizer_path(out)
+    trained.save(path)
+    ids = sum(len(trained.encode(text)) for text in read)
+    size = sum(len(text.encode()) for text in read)
+    click.echo(f"wrote {path}: {len(trained.pieces)} tokens, {size / max(ids, 1):.2f} bytes each")
+
+
+@bpe.command("encode")
+@click.argument("text")
+@click.option("--model", "-m", type=FILE, help=f"The tokenizer.  [default: {TOKENIZER}]")
+@click.option("--specials", is_flag=True, help="Let the text spell special tokens.")
+@click.option("--pieces", is_flag=True, help="Show the pieces, not their numbers.")
+def bpe_encode(text: str, model: Path | None, specials: bool, pieces: bool) -> None:
+    """Print the numbers of a text."""
+    from nielsgpt.micro import bpe
+
+    trained = bpe.load(tokenizer_path(model))
+    ids = trained.encode(text, specials)
+    click.echo(" ".join(str(trained.pieces[token] if pieces else token) for token in ids))
+
+
+@bpe.command("decode")
+@click.argument("ids", nargs=-1, type=int)
+@click.option("--model", "-m", type=FILE, help=f"The tokenizer.  [default: {TOKENIZER}]")
+def bpe_decode(ids: tuple[int, ...], model: Path | None) -> None:
+    """Print the text of the numbers."""
+    from nielsgpt.micro import bpe
+
+    click.echo(bpe.load(tokenizer_path(model)).decode(ids))
+
+
+@click.command("figures")
+@click.option("--scenario", "-s", default="names", show_default=True, help="A shipped one.")
+@click.option("--steps", default=300, show_default=True, help="Documents for the loss curves.")
+@click.option("--out", type=FILE, default=Path("docs/learn/figures"), show_default=True)
+def figures(scenario: str, steps: int, out: Path) -> None:
+    """Draw the figures of docs/learn with the scenario's trained model."""
+    from cli.micro import root
+    from nielsgpt.micro import figures, scenarios
+
+    for path in figures.draw(root(), scenarios.load(scenario), steps, out):
+        click.echo(f"wrote {path}")
