@@ -31,7 +31,8 @@ def model_at_start(
 ) -> GPT:
     """The phase's model at step 0: seeded weights, a file's, or for SFT pretraining's best.
 
-    Of a team only the leader reads a file; the others are given its weights. Raises CheckpointError where weights of another shape are asked for and must fit.
+    Of a team only the leader reads a file; the others are given its weights. Raises
+    CheckpointError where weights of another shape are asked for and must fit.
     """
     torch.manual_seed(work.settings.seed)
     model = GPT(work.settings.model, codec.vocab_size)

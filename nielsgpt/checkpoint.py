@@ -30,6 +30,7 @@ log = logging.getLogger("nielsgpt")
 FORMAT_VERSION = 1
 State = dict[str, Any]
 Facts = dict[str, Any]
+_digests: dict[tuple[int, ...], str] = {}  # by what changes when a file does
 
 
 def step_name(step: int) -> str:
@@ -44,7 +45,7 @@ def save(path: Path, state: State, facts: Facts) -> Facts:
             torch.save({"format": FORMAT_VERSION, **state}, file)
             file.flush()
             os.fsync(file.fileno())
-        entry = {**facts, "bytes": beside.stat().st_size, "sha256": file_sha256(beside)}
+        entry = {**facts, "bytes": beside.stat().st_size, "sha256": _digest(beside)}
         _place(beside, path, entry)
     return entry
 
@@ -64,7 +65,7 @@ def read_facts(path: Path) -> Facts:
     entry = read_json(path.with_suffix(".json"))
     if not isinstance(entry, dict) or not path.is_file():
         return {}
-    digest = file_sha256(path)
+    digest = _digest(path)
     return next((e for e in (entry, entry.get("replaces", {})) if e.get("sha256") == digest), {})
 
 
@@ -105,11 +106,32 @@ def load_newest(folder: Path) -> tuple[State, Path] | None:
     return None
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Remove all but the newest `keep` step files; latest and best stay."""
-    for path in newest_first(folder)[keep:]:
+def prune(folder: Path, keep: int, newest: Path) -> None:
+    """Remove all but `keep` step files, `newest` and those before it; latest and best stay.
+
+    Later files are ones that a run could not go on from: they neither count nor go.
+    """
+    steps = [path for path in newest_first(folder) if path.name <= newest.name]
+    for path in steps[keep:]:
         path.unlink()
         path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def snapshot(value: Any) -> Any:
+    """A state whose tensors are copies on the CPU: what happens to the model leaves it alone."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: snapshot(part) for key, part in value.items()}
+    return [snapshot(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def tensor_bytes(value: Any) -> int:
+    """The bytes of a state's tensors."""
+    if isinstance(value, Tensor):
+        return value.nbytes
+    parts = value.values() if isinstance(value, dict) else value
+    return sum(map(tensor_bytes, parts)) if isinstance(value, dict | list | tuple) else 0
 
 
 def kept_weights(state: State) -> dict[str, Tensor]:
@@ -154,6 +176,15 @@ def restore(state: State) -> tuple[GPT, Tokenizer]:
     model = GPT(shape, tokenizer.vocab_size)
     model.load_state_dict(kept_weights(state))
     return model.eval(), tokenizer
+
+
+def _digest(path: Path) -> str:
+    """The file's sha256, read once: a save names one file five times."""
+    facts = path.stat()
+    key = facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
+    if key not in _digests:
+        _digests[key] = file_sha256(path)
+    return _digests[key]
 
 
 @contextmanager

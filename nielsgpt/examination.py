@@ -9,6 +9,7 @@ from nielsgpt.corpora import primer_inputs
 from nielsgpt.inference.generate import Completion, complete_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.primer import exam, facts
+from nielsgpt.report import page
 from nielsgpt.settings import GenerationSettings
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.workspace import Workspace, fingerprint, read_json, write_json
@@ -43,6 +44,9 @@ def examine(work: Workspace) -> Report:
         **_marks(model, codec, work),
     }
     write_json(work.checkpoints / EXAM_FILE, report)
+    folder = work.runs / state["facts"]["run_id"]
+    if settings.training.report and folder.exists():
+        log.info("exam: in the report %s", page.write(folder, report))
     return report
 
 

@@ -10,6 +10,7 @@ this process kills the others with it.
 import ctypes
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -43,12 +44,20 @@ def is_supervised() -> bool:
     return "NIELSGPT_MEETING" in os.environ
 
 
+def typed() -> list[str]:
+    """The command that a person typed, of which this process may be a part."""
+    whole = os.environ.get("NIELSGPT_TYPED")
+    return ["nielsgpt", *sys.argv[1:]] if whole is None else shlex.split(whole)
+
+
 def die_with_parent() -> None:
-    """Let the system kill this process as soon as its parent is gone."""
+    """Let the system kill this process as soon as its parent is gone, or now if it is."""
+    parent = int(os.environ.get("NIELSGPT_PARENT", os.getppid()))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
         return
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -72,6 +81,8 @@ def run(words: Sequence[str], count: int, newest: Callable[[], object]) -> int:
             if asked:
                 return code if code in FINAL[2:] else 128 + asked[0]
             if code in FINAL:
+                if why:
+                    log.error("%s", why)
                 return code
             if newest() != before:
                 pause, fruitless, words = FIRST_PAUSE_S, 0, going_on(words)
@@ -116,7 +127,8 @@ class _Attempt:
             return self._verdict(killed)
 
     def _start(self, rank: int) -> "subprocess.Popen[bytes]":
-        words = [sys.executable, "-m", "cli", *self.words]
+        # -P: a folder named cli where it is started is another one.
+        words = [sys.executable, "-P", "-m", "cli", *self.words]
         with self._said(rank).open("wb") as said:
             return subprocess.Popen(
                 words,
@@ -125,7 +137,6 @@ class _Attempt:
                 stdout=said if rank else None,
                 stderr=said if rank else None,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on
-                preexec_fn=die_with_parent if sys.platform == "linux" else None,
             )
 
     def _environment(self, rank: int) -> dict[str, str]:
@@ -134,6 +145,7 @@ class _Attempt:
         interface = os.environ.get("GLOO_SOCKET_IFNAME") or LOOPBACK.get(sys.platform)
         if interface:
             own["GLOO_SOCKET_IFNAME"] = interface
+        own |= {"NIELSGPT_TYPED": shlex.join(typed()), "NIELSGPT_PARENT": str(os.getpid())}
         return {**own, "NIELSGPT_MEETING": (self.folder / "meeting").as_uri()}
 
     def _watch(self, asked: list[int]) -> None:
@@ -144,7 +156,7 @@ class _Attempt:
                 passed_on += 1
                 for member in self.members:
                     member.send_signal(number)
-            if not all(running):
+            if not all(running) or passed_on > 1:
                 deadline = min(deadline, time.monotonic() + GRACE_S)
             if time.monotonic() > deadline:
                 return
@@ -171,7 +183,7 @@ class _Attempt:
             return leader, ""
         rank, code = next(((r, c) for r, c in codes.items() if r and c), (0, leader))
         lines = self._said(rank).read_text("utf-8", "replace").strip().splitlines()
-        last = f": {lines[-1]}" if lines else ""
+        last = f" ({lines[-1].removeprefix('error: ')})" if lines else ""
         why = f"process {rank} of {self.count} ended with code {code}{last}"
         return (1 if final is None else final), why
 

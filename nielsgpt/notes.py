@@ -2,7 +2,6 @@
 
 import logging
 import shlex
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,14 @@ from typing import Any
 import torch
 
 import nielsgpt
-from nielsgpt import checkpoint, machine
+from nielsgpt import checkpoint, launch, machine
 from nielsgpt.device import Engine
+from nielsgpt.doctor.survey import matrix_peak
 from nielsgpt.model.gpt import flops_per_token, parameter_count
 from nielsgpt.settings import Phase
-from nielsgpt.training import journal
+from nielsgpt.training import journal, memory
 from nielsgpt.training.trainer import Trainer
-from nielsgpt.workspace import read_json, write_json
+from nielsgpt.workspace import fingerprint, read_json, write_json
 
 log = logging.getLogger("nielsgpt")
 Facts = dict[str, Any]
@@ -36,7 +36,7 @@ def meta(trainer: Trainer, facts: Facts) -> Facts:
         "tokens_per_step": numbers.batch_size * shape.context_length,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "hardware": {**machine.facts(), "torch": str(torch.__version__), "gpu": gpu(trainer)},
-        "command": ["nielsgpt", *sys.argv[1:]],
+        "command": launch.typed(),
         "version": nielsgpt.__version__,
         "outcome": "running",
     }
@@ -49,13 +49,26 @@ def gpu(trainer: Trainer) -> str | None:
     return str(torch.cuda.get_device_name(trainer.engine.device))
 
 
+def peak_flops(engine: Engine) -> float:
+    """FLOP/s of a large matrix product in the run's precision, measured once a machine."""
+    known = machine.facts(), str(torch.__version__), engine.device, engine.precision
+    key = fingerprint(known, engine.threads)
+    found = machine.recall("peaks", key)
+    if found is None:
+        found = matrix_peak(engine.device, engine.dtype)
+        machine.remember("peaks", key, found)
+    return float(found)
+
+
 def close(folder: Path, trainer: Trainer, outcome: str) -> None:
     """Note in run_meta.json how the run ended and how long it took."""
     path = folder / journal.META
     before = read_json(path) or {}
     ended = datetime.now(UTC).isoformat(timespec="seconds")
     how = {"outcome": outcome, "ended_at": ended, "seconds": round(trainer.seconds, 1)}
-    write_json(path, {**before, **how, "steps": trainer.step})
+    peak = memory.peak_bytes(trainer.engine.device)
+    figures = {"forecast_bytes": memory.of_trainer(trainer).bytes, "peak_bytes": peak}
+    write_json(path, {**before, **how, "steps": trainer.step, "memory": figures})
 
 
 def say_start(trainer: Trainer, phase: Phase, folder: Path) -> None:
@@ -75,6 +88,9 @@ def say_start(trainer: Trainer, phase: Phase, folder: Path) -> None:
         trainer.model.context_length,
         folder,
     )
+    if trainer.engine.device == "cpu":
+        needed, there = memory.of_trainer(trainer).bytes, machine.memory_bytes()
+        log.info("%s: needs about %.1f GB of %.1f GB", phase, needed / 2**30, there / 2**30)
     if trainer.engine.compiled:
         log.info("%s: compiling the model first, up to a minute", phase)
 
@@ -103,4 +119,4 @@ def say_if_engine_changed(before: Facts, engine: Engine) -> None:
 
 def command() -> str:
     """The command that was typed, as one would type it again."""
-    return shlex.join(["nielsgpt", *sys.argv[1:]])
+    return shlex.join(launch.typed())

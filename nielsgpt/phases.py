@@ -10,18 +10,21 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from nielsgpt import assembly, checkpoint, notes, probing
+from nielsgpt import assembly, checkpoint, machine, notes, probing
 from nielsgpt.assembly import identity, starting_weights
+from nielsgpt.doctor.trust import trust
 from nielsgpt.errors import CheckpointError, SettingsError, Stopped
 from nielsgpt.parallel.team import Team
 from nielsgpt.probing import Question
 from nielsgpt.progress import clock
 from nielsgpt.rehearsal import sampler
+from nielsgpt.report import page
 from nielsgpt.resuming import AUTOMATIC, Resume, state_to_resume
 from nielsgpt.settings import Phase, PhaseSettings
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training import journal as journals
+from nielsgpt.training import memory
 from nielsgpt.training.clock import Clock
 from nielsgpt.training.following import Follower, Silence
 from nielsgpt.training.journal import Journal
@@ -52,12 +55,15 @@ def train(
     codec = registry.load(work.tokenizer)
     team = team or Team(work.settings.device.parallel)
     team.agree(assembly.premises(work, phase, codec))
+    numbers = work.settings.phase(phase)
+    if numbers.micro_batch_size:
+        team.check(numbers.batch_size, numbers.micro_batch_size)  # before anything is set aside
     facts = team.shared(lambda: _facts(work, phase, codec))
     with lock(work.checkpoints) if team.leads else nullcontext():
         state = team.shared(lambda: _state(work.checkpoints / phase, phase, facts, resume))
         if state is not None:
             notes.say_changed(phase, state, facts)
-        if state is not None and resume.path is None and _over(state, work.settings.phase(phase)):
+        if state is not None and resume.path is None and _over(state, numbers):
             log.info("%s: up to date at step %d", phase, state["step"])
             return
         _train(work, phase, codec, facts, state, resume, began, team)
@@ -72,6 +78,8 @@ def _state(folder: Path, phase: Phase, facts: Facts, resume: Resume) -> checkpoi
 
 def _over(state: checkpoint.State, numbers: PhaseSettings) -> bool:
     """Whether a state is the last one that these numbers ask for."""
+    if state["due"] is not None:
+        return False
     if 0 < numbers.early_stopping_patience <= state["waited"]:
         return True
     if numbers.minutes is not None:
@@ -91,25 +99,22 @@ def _train(
     team: Team,
 ) -> None:
     settings, numbers = work.settings, work.settings.phase(phase)
-    wanted = team.wanted(settings.device)
-    asked = Question(wanted, settings.model, codec.vocab_size, numbers)
-    before = state["facts"]["engine"] if state else None
-    engine = team.engine(lambda: probing.engine(asked, before))
-    model = assembly.model_at_start(work, phase, codec, facts["shape"], team.leads)
-    trainer = assembly.trainer(work, phase, codec, model, engine, team)
-    if state is not None:
-        trainer.load(state)
-        notes.say_if_engine_changed(state["facts"]["engine"], trainer.engine)
+    trainer = _trainer(work, phase, codec, facts, state, team)
     budget = None if numbers.minutes is None else _clock(numbers.minutes, trainer, began)
     if not team.leads:
-        Loop(trainer, Silence(trainer.horizon.end), Follower(), budget).run()
+        Loop(trainer, Silence(trainer.horizon.end), Follower(), budget, began=began).run()
         return
     # A run that goes on from a chosen file is another run; its notes leave the first one's alone.
     goes_on = state is not None and resume.path is None
     run_id = state["facts"]["run_id"] if state and goes_on else journals.new_run_id()
     folder = work.runs / run_id
     full = {**facts, "run_id": run_id, "engine": trainer.engine.facts()}
-    journals.write_meta(folder, notes.meta(trainer, full), settings.model_dump(mode="json"))
+    meta = notes.meta(trainer, full)
+    if settings.training.report:
+        meta["peak_flops"] = notes.peak_flops(trainer.engine)
+    journals.write_meta(folder, meta, settings.model_dump(mode="json"))
+    if team.alone and trainer.engine.device == "cpu":
+        memory.make_fit(trainer, machine.available_bytes())
     notes.say_start(trainer, phase, folder)
     loop = Loop(
         trainer,
@@ -117,13 +122,41 @@ def _train(
         _store(work, phase, codec, full),
         budget,
         sampler(codec, numbers, chats=phase == "sft") if team.independent else None,
+        began,
     )
-    _run(loop, folder, phase)
+    _run(loop, folder, phase, settings.training.report)
 
 
-def _run(loop: Loop, folder: Path, phase: Phase) -> None:
+def _trainer(
+    work: Workspace,
+    phase: Phase,
+    codec: Tokenizer,
+    facts: Facts,
+    state: checkpoint.State | None,
+    team: Team,
+) -> Trainer:
+    """The phase's trainer at the state, on the engine of this machine."""
+    settings, numbers = work.settings, work.settings.phase(phase)
+    wanted = team.wanted(settings.device)
+    asked = Question(wanted, settings.model, codec.vocab_size, numbers)
+    before = state["facts"]["engine"] if state else None
+    engine = team.engine(lambda: probing.engine(asked, before), numbers)
+    if team.leads:
+        trust(engine)
+    model = assembly.model_at_start(work, phase, codec, facts["shape"], team.leads)
+    trainer = assembly.trainer(work, phase, codec, model, engine, team)
+    if state is not None:
+        trainer.load(state)
+        notes.say_if_engine_changed(state["facts"]["engine"], trainer.engine)
+        for heavy in ("weights", "optimizer", "average"):
+            state.pop(heavy)  # else it lies in memory as long as the run takes
+    return trainer
+
+
+def _run(loop: Loop, folder: Path, phase: Phase, reports: bool) -> None:
     """Train, and note how it ended, whatever way it ended."""
-    outcome, began = "failed", time.monotonic()
+    began = time.monotonic()
+    outcome: str = "failed"
     try:
         outcome = loop.run()
     except Stopped:
@@ -132,6 +165,8 @@ def _run(loop: Loop, folder: Path, phase: Phase) -> None:
     finally:
         notes.close(folder, loop.trainer, outcome)
         loop.journal.close()
+        if reports and outcome != "stopped":
+            log.info("%s: report in %s", phase, page.write(folder, None))
     taken = clock(time.monotonic() - began)
     log.info("%s: %d steps in %s", phase, loop.trainer.step, taken)
 

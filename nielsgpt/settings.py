@@ -231,6 +231,7 @@ class TrainingSettings(Section):
 
     pretrain: PhaseSettings = PhaseSettings()
     sft: PhaseSettings = SFT_DEFAULTS
+    report: bool = Field(True, description="write report.html and plots when a phase ends")
     sft_share: Fraction = Field(0.2, description="of the time that `pipeline --hours` trains")
 
 

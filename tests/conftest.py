@@ -32,7 +32,8 @@ TINY = {
             "learning_rate": 0.003,
         }
         for phase in ("pretrain", "sft")
-    },
+    }
+    | {"report": False},
     "exam": {"items_per_section": 2, "replies": 4},
     "device": {
         "device": "cpu",
@@ -45,8 +46,14 @@ TINY = {
 
 
 @pytest.fixture(autouse=True)
-def _own_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is measured in a test is not remembered for the next one, nor for the user."""
+def _own_memory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the tests measure of the machine is remembered for the tests alone."""
+    monkeypatch.setenv("NIELSGPT_CACHE", str(tmp_path_factory.getbasetemp() / "machine"))
+
+
+@pytest.fixture
+def no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is remembered of the machine when the test begins."""
     monkeypatch.setenv("NIELSGPT_CACHE", str(tmp_path / "machine"))
 
 

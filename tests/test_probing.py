@@ -10,6 +10,8 @@ from nielsgpt.errors import SettingsError
 from nielsgpt.probing import Question, by_rule, engine, largest_divisor
 from nielsgpt.settings import DeviceSettings, ModelSettings, PhaseSettings
 
+pytestmark = pytest.mark.usefixtures("no_memory")
+
 
 def question(**over: Any) -> Question:
     settings = {"device": "cpu", "compile": "off", "threads": 1, **over}

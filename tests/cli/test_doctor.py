@@ -21,6 +21,8 @@ from nielsgpt.workspace import Workspace
 
 Doctor = Callable[..., tuple[int, str, str]]
 
+pytestmark = pytest.mark.usefixtures("no_memory")
+
 
 @pytest.fixture
 def doctor(

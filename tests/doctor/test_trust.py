@@ -20,6 +20,7 @@ BF16 = replace(FP32, precision="bf16")
 FUSED = replace(FP32, attention="fused")
 NOTHING_ELSE = "nothing else passed either: install torch anew, or test this machine's memory"
 Spoil = Callable[[Tensor], Tensor]
+pytestmark = pytest.mark.usefixtures("no_memory")
 
 
 class Spoilt(torch.autograd.Function):
