@@ -61,16 +61,9 @@ class Journal:
         self.columns = [*DOCUMENTED, "phase", "val_bits_per_byte", *own, *OPTIONAL]
         self.progress = Progress(phase, total, start)
         self._last: dict[str, Any] = {}
-        kept = [row for row in rows(self.path) if int(row["iter"]) <= start]
-        self._elapsed = float(kept[-1]["time_sec"]) if kept else 0.0
+        self._elapsed = self._keep(start, EVENTS, SAMPLES)
         self._began = self._mark = time.monotonic()
         self._tokens = 0
-        heading = dict(zip(self.columns, self.columns, strict=True))
-        write_text(self.path, self._csv([heading, *kept]))
-        for name in (EVENTS, SAMPLES):
-            if (folder / name).exists():
-                before = [line for line in lines(folder / name) if line["step"] <= start]
-                write_text(folder / name, _jsonl(before))
 
     def record(self, row: Mapping[str, Any], evaluations: Mapping[str, "Evaluation"]) -> None:
         """Note one step; a row is written every `log_every` steps and at each evaluation."""
@@ -104,17 +97,22 @@ class Journal:
 
     def rewind(self, step: int) -> None:
         """Take back the rows and samples after a step that the run went back to; events stay."""
-        kept = [row for row in rows(self.path) if int(row["iter"]) <= step]
-        heading = dict(zip(self.columns, self.columns, strict=True))
-        write_text(self.path, self._csv([heading, *kept]))
-        if (self.folder / SAMPLES).exists():
-            before = [line for line in lines(self.folder / SAMPLES) if line["step"] <= step]
-            write_text(self.folder / SAMPLES, _jsonl(before))
+        self._keep(step, SAMPLES)
 
     def close(self) -> None:
         """End the trackers, which send or write what they still hold."""
         for tracker in self.trackers:
             tracker.close()
+
+    def _keep(self, step: int, *names: str) -> float:
+        """Rewrite metrics.csv and these files up to a step; the seconds of the last row kept."""
+        kept = [row for row in rows(self.path) if int(row["iter"]) <= step]
+        heading = dict(zip(self.columns, self.columns, strict=True))
+        write_text(self.path, self._csv([heading, *kept]))
+        for path in (self.folder / name for name in names):
+            if path.exists():
+                write_text(path, _jsonl(line for line in lines(path) if line["step"] <= step))
+        return float(kept[-1]["time_sec"]) if kept else 0.0
 
     def _full(
         self, row: Mapping[str, Any], evaluations: Mapping[str, "Evaluation"]
@@ -171,8 +169,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def _whole_lines(path: Path) -> list[str]:
     """The lines that were written to their end; none where there is no file."""
     try:
-        # newline: a reply may hold other line breaks, which JSON leaves as they are
-        with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        with path.open(encoding="utf-8", errors="replace") as file:
             return [line for line in file if line.endswith("\n")]
     except FileNotFoundError:
         return []

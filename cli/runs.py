@@ -1,0 +1,54 @@
+"""nielsgpt runs: list runs, show one, compare several."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+
+def _root() -> Path:
+    return Path(os.environ.get("NIELSGPT_ROOT", "."))
+
+
+@click.group("runs", invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """List runs, newest first. ID is a run's id, a beginning of it or of its end, or latest."""
+    if context.invoked_subcommand is None:
+        from nielsgpt.report import figures, records
+
+        found = records.every(_root() / "runs")
+        if found:
+            click.echo(figures.aligned(figures.listing(found, datetime.now(UTC))))
+        else:
+            click.echo("no runs yet; 'nielsgpt pipeline' makes one")
+
+
+@command.command("show")
+@click.argument("name", metavar="ID")
+def show(name: str) -> None:
+    """Write a run's report.html and its plots, and print where."""
+    from nielsgpt.report import page, records
+
+    record = records.find(_root() / "runs", name)
+    exam = records.marks(record, _root() / "checkpoints")
+    click.echo(page.write(record.folder, exam))
+
+
+@command.command("compare")
+@click.argument("names", metavar="ID ID...", nargs=-1)
+def compare(names: tuple[str, ...]) -> None:
+    """Print the figures of several runs and the settings that differ, and write their curves."""
+    from nielsgpt.report import comparison, figures, page, records
+
+    runs = _root() / "runs"
+    found = {record.run_id: record for record in (records.find(runs, name) for name in names)}
+    chosen = list(found.values())
+    if not 2 <= len(chosen) <= page.MOST_COMPARED:
+        raise click.UsageError(
+            f"compare takes 2 to {page.MOST_COMPARED} different runs, not {len(chosen)}"
+        )
+    table = figures.side_by_side(chosen)
+    click.echo(figures.aligned([*table, *comparison.differing(chosen)]))
+    click.echo(page.compare(runs, chosen))

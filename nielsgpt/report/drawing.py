@@ -1,0 +1,194 @@
+"""How a plot is drawn: which curves a record has for it, in which ink, on which scale."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nielsgpt.report.records import Column, Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Name of a page's variable: its colour on a light ground, and on a dark one.
+INKS = {
+    "text": ("#22303c", "#e3e8ed"),
+    "grid": ("#d9dfe5", "#3a444e"),
+    "curve-1": ("#1d66ad", "#72b1f0"),
+    "curve-2": ("#c4540d", "#f49b57"),
+    "curve-3": ("#17805c", "#55c79a"),
+    "curve-4": ("#7d43b3", "#c59bec"),
+    "curve-5": ("#bd2a45", "#f3828f"),
+    "curve-6": ("#0d7b8c", "#54c5d4"),
+    "curve-7": ("#77591f", "#d3b273"),
+    "curve-8": ("#5b6874", "#a8b4c0"),
+    "skip": ("#a86f00", "#e0ad45"),
+    "rollback": ("#a01c3c", "#ff7d92"),
+}
+CURVES = tuple(light for name, (light, _) in INKS.items() if name.startswith("curve"))
+Points = tuple[Column, Column]
+MARKED = {"skip": "skipped step", "rollback": "rolled back"}
+FEW_POINTS = 30  # drawn with a dot each
+SETTLED = 0.15  # share of a run after which a loss has to fit the frame
+MOST_POINTS = 500  # a curve is drawn with the lowest and highest of each of so many parts
+UNITS = {
+    "tokens_seen": ((1e9, "billion tokens"), (1e6, "million tokens"), (1e3, "thousand tokens")),
+    "time_sec": ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds")),
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A column to draw; `noisy` ones are drawn faint beneath their running mean."""
+
+    column: str
+    label: str
+    noisy: bool = False
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawing: its file's name, its title, the axes, and the curves that a record has for it."""
+
+    name: str
+    title: str
+    x: str
+    y: str
+    curves: Callable[[Record], list[Curve]]
+    scale: str
+    marked: bool = False
+
+
+def drawn(plot: Plot, record: Record) -> list[tuple[Curve, Points]]:
+    """The plot's curves for which the record has a point, with their points."""
+    x = record.column(plot.x)
+    found = []
+    for curve in plot.curves(record):
+        y = record.column(curve.column)
+        both = np.isfinite(x) & np.isfinite(y)
+        if both.any():
+            found.append((curve, (x[both], y[both])))
+    return found
+
+
+def draw(axes: "Axes", plot: Plot, records: Sequence[Record]) -> None:
+    """The plot of the records on the axes: one by its curves, several a colour each."""
+    divisor, unit = _unit(plot.x, records)
+    alone = len(records) == 1
+    for number, record in enumerate(records):
+        for place, (curve, (x, y), is_main) in enumerate(_chosen(plot, record, alone)):
+            colour = CURVES[(place if alone else number) % len(CURVES)]
+            label = curve.label if alone else f"{record.short_id} {record.name}"
+            x = x / divisor
+            if alone and curve.noisy and len(x) > FEW_POINTS:
+                axes.plot(*_thinned(x, y), color=colour, linewidth=0.7, alpha=0.3)
+            _line(axes, (x, y), curve.noisy, {"color": colour, "label": label}, is_main)
+        if plot.marked and alone:
+            _mark(axes, record, plot.x, divisor)
+    axes.set_xlabel(unit)
+    axes.set_ylabel(plot.y)
+    axes.yaxis.set_major_formatter(lambda value, position: f"{value:,.6g}")
+    SCALES[plot.scale](axes)
+
+
+def _chosen(plot: Plot, record: Record, alone: bool) -> list[tuple[Curve, Points, bool]]:
+    """The curves to draw, and whether each is a main one; of several runs one main curve each."""
+    found = drawn(plot, record)
+    steady = [curve for curve, _ in found if not curve.noisy] or [curve for curve, _ in found]
+    main = [curve for curve, _ in found] if alone else steady[:1]
+    return [
+        (curve, points, curve in main) for curve, points in found if curve.noisy or curve in main
+    ]
+
+
+def _line(axes: "Axes", points: Points, noisy: bool, style: dict[str, Any], is_main: bool) -> None:
+    """A strong labelled line for a main curve, else a dotted one."""
+    x, y = points
+    few = len(x) <= FEW_POINTS
+    if noisy and not few:
+        y = _running_mean(y, len(y) // 80 + 1)
+    if is_main:
+        marker = "o" if few else ""
+        axes.plot(*_thinned(x, y), linewidth=1.6, marker=marker, markersize=3.5, **style)
+    else:
+        axes.plot(*_thinned(x, y), linewidth=1.0, linestyle=":", color=style["color"])
+
+
+def _mark(axes: "Axes", record: Record, x: str, divisor: float) -> None:
+    """A line from bottom to top where a step was skipped or undone."""
+    for kind, label in MARKED.items():
+        steps = [event["step"] for event in record.events if event.get("kind") == kind]
+        if steps:
+            places = np.interp(steps, record.column("iter"), record.column(x) / divisor)
+            across = axes.get_xaxis_transform()
+            lines = axes.vlines(places, 0.0, 1.0, transform=across, label=label)
+            lines.set(color=INKS[kind][0], linestyle="dashed", linewidth=0.9)
+
+
+def _unit(x: str, records: Sequence[Record]) -> tuple[float, str]:
+    """The largest unit that the longest run reaches."""
+    longest = max((record.last(x) for record in records), key=lambda v: -1.0 if v != v else v)
+    reached = (unit for unit in UNITS[x] if longest >= unit[0])
+    return next(reached, UNITS[x][-1])
+
+
+def _settling(axes: "Axes") -> None:
+    """Leaves the first fall out of the frame where it would press the rest flat."""
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    later = [
+        float(y[x > left + SETTLED * (right - left)].max(initial=bottom))
+        for x, y in _lines(axes)
+        if len(x) > FEW_POINTS
+    ]
+    highest = max(later, default=bottom)
+    if highest > bottom:
+        axes.set_ylim(bottom, min(top, highest + 0.04 * (highest - bottom)))
+
+
+def _logarithmic(axes: "Axes") -> None:
+    """Powers of ten where the numbers span one; fewer are read better plain."""
+    values = np.concatenate([y for _, y in _lines(axes)])
+    if values.max() < 10.0 * values.min():
+        return
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    shown = axes.yaxis.get_major_formatter()
+    axes.set_yscale("log", nonpositive="mask")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(shown)
+
+
+def _from_zero(axes: "Axes") -> None:
+    axes.set_ylim(bottom=0.0)
+
+
+def _lines(axes: "Axes") -> list[Points]:
+    return [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata())) for line in axes.lines]
+
+
+SCALES: dict[str, Callable[["Axes"], None]] = {
+    "from zero": _from_zero,
+    "settling": _settling,
+    "logarithmic": _logarithmic,
+}
+
+
+def _running_mean(values: Column, reach: int) -> Column:
+    """The mean of each value with `reach` neighbours on either side, fewer at the ends."""
+    sums = np.concatenate(([0.0], np.cumsum(values)))
+    places = np.arange(len(values))
+    first, last = np.maximum(places - reach, 0), np.minimum(places + reach + 1, len(values))
+    return np.asarray((sums[last] - sums[first]) / (last - first))
+
+
+def _thinned(x: Column, y: Column) -> tuple[Column, Column]:
+    """The lowest and the highest point of each part, so that a spike is never lost."""
+    if len(x) <= 2 * MOST_POINTS:
+        return x, y
+    parts = np.array_split(np.arange(len(x)), MOST_POINTS)
+    ends = [part[pick(y[part])] for part in parts for pick in (np.argmin, np.argmax)]
+    kept = np.unique([0, *ends, len(x) - 1])
+    return x[kept], y[kept]

@@ -1,0 +1,147 @@
+"""The curves of one run or of several over each other: PNG files, and SVG text for a page.
+
+Colours are drawn as on a light ground; in the SVG each becomes a variable, so that a page may show
+the same drawing on a dark one.
+"""
+
+import io
+import logging
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from nielsgpt.report.drawing import INKS, Curve, Plot, draw, drawn
+from nielsgpt.report.records import Record
+from nielsgpt.workspace import writing
+
+INCHES, DOTS_PER_INCH = (5.6, 3.1), 160
+STYLE: Any = {  # matplotlib spells out every key in the type that it takes
+    "font.size": 9.5,
+    "axes.edgecolor": INKS["grid"][0],
+    "axes.labelcolor": INKS["text"][0],
+    "text.color": INKS["text"][0],
+    "xtick.color": INKS["text"][0],
+    "ytick.color": INKS["text"][0],
+    "grid.color": INKS["grid"][0],
+    "axes.grid": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "text.parse_math": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "nielsgpt",
+    "svg.image_inline": True,
+}
+
+
+def _losses(record: Record) -> list[Curve]:
+    averaged = not math.isnan(record.last("val_loss_ema"))
+    return [
+        Curve("train_loss", "training", noisy=True),
+        Curve("val_loss_raw", "validation, raw" if averaged else "validation"),
+        Curve("val_loss_ema", "validation, mean of the weights"),
+    ]
+
+
+def _bits(record: Record) -> list[Curve]:
+    names = [name for name in record.rows if name.endswith("_bits_per_byte")]
+    sources = [name for name in names if name != "val_bits_per_byte"]
+    mix = [Curve("val_bits_per_byte", "the mix")] if len(sources) != 1 else []
+    return [*mix, *(Curve(name, name.removesuffix("_bits_per_byte")) for name in sources)]
+
+
+def _one(column: str, noisy: bool = False) -> Callable[[Record], list[Curve]]:
+    return lambda record: [Curve(column, "", noisy)]
+
+
+PLOTS = (
+    Plot("loss", "Loss", "tokens_seen", "nats per token", _losses, "settling", marked=True),
+    Plot(
+        "loss_over_time",
+        "Loss over time",
+        "time_sec",
+        "nats per token",
+        _losses,
+        "settling",
+        marked=True,
+    ),
+    Plot("bits_per_byte", "Validation", "tokens_seen", "bits per byte", _bits, "settling"),
+    Plot("learning_rate", "Learning rate", "tokens_seen", "learning rate", _one("lr"), "from zero"),
+    Plot(
+        "gradient_norm",
+        "Gradient norm before clipping",
+        "tokens_seen",
+        "global norm",
+        _one("grad_norm", noisy=True),
+        "logarithmic",
+        marked=True,
+    ),
+    Plot(
+        "throughput",
+        "Speed",
+        "tokens_seen",
+        "tokens per second",
+        _one("throughput_tps", noisy=True),
+        "from zero",
+    ),
+)
+
+
+def svgs(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """(title, SVG text) of each plot for which there are numbers; the same bytes every time."""
+    found = []
+    for plot in PLOTS:
+        if any(drawn(plot, record) for record in records):
+            text = _rendered(plot, records, "svg", transparent=True).decode("utf-8")
+            found.append((plot.title, _themed(text, plot)))
+    return found
+
+
+def write(record: Record, folder: Path) -> list[Path]:
+    """PNG files of the plots for which there are numbers, in the folder."""
+    paths = []
+    for plot in PLOTS:
+        if drawn(plot, record):
+            paths.append(folder / f"{plot.name}.png")
+            with writing(paths[-1]) as file:
+                file.write(_rendered(plot, [record], "png", dpi=DOTS_PER_INCH))
+    return paths
+
+
+def _rendered(plot: Plot, records: Sequence[Record], form: str, **options: Any) -> bytes:
+    """The drawing as a file's bytes, without a date."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where a home is read-only
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    without = {"svg": {"Date": None, "Creator": None, "Format": None, "Type": None}}
+    file = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=INCHES, layout="constrained")
+        axes = figure.subplots()
+        draw(axes, plot, records)
+        if axes.get_legend_handles_labels()[1]:
+            figure.legend(loc="outside upper left", ncols=3 if len(records) == 1 else 2)
+        metadata = without.get(form, {"Software": None})
+        figure.savefig(file, format=form, metadata=metadata, **options)
+    return file.getvalue()
+
+
+def _themed(svg: str, plot: Plot) -> str:
+    """SVG to stand in a page: its colours are variables, its ids its own, its size the column's."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<defs>\s*<style.*?</defs>\s*", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' (?:xmlns(?::\w+)?|width|height|version)="[^"]*"', "", svg, count=5)
+    used = set(re.findall(r'(?:url\(|href=")#([\w.-]+)', svg))
+    svg = re.sub(
+        r' id="([\w.-]+)"', lambda m: f' id="{plot.name}-{m[1]}"' if m[1] in used else "", svg
+    )
+    svg = re.sub(r'(url\(|href=")#', rf"\g<1>#{plot.name}-", svg).replace("xlink:href", "href")
+    svg = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", svg)
+    for name, (light, _) in INKS.items():
+        svg = svg.replace(light, f"var(--{name})")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{plot.title}"', 1)
