@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.options import resettled, with_workspace
+from cli.training import in_processes, nproc_option
 
 if TYPE_CHECKING:
     from nielsgpt.workspace import Workspace
@@ -13,22 +14,28 @@ if TYPE_CHECKING:
 @click.command("pipeline")
 @with_workspace
 @click.option("--no-resume", is_flag=True, help="Train anew; the old files are set aside.")
+@nproc_option
 @click.option(
     "--hours", type=click.FloatRange(0, min_open=True), help="Train both phases within this time."
 )
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="The same in minutes.")
-def command(work: "Workspace", no_resume: bool, hours: float | None, minutes: float | None) -> None:
+def command(
+    work: "Workspace", no_resume: bool, nproc: int, hours: float | None, minutes: float | None
+) -> None:
     """From nothing to an examined chat model: tokenizer, caches, pretraining, SFT, exam.
 
     Every stage that is up to date is skipped; a stopped run goes on where it was.
     """
     from nielsgpt import examination, pipeline
+    from nielsgpt.resuming import Resume
 
     if hours and minutes:
         raise click.UsageError("--hours and --minutes exclude each other")
     if hours or minutes:
         work = resettled(work, _shared(work, minutes or 60 * (hours or 0.0)))
-    report = pipeline.run(work, no_resume)
+    for phase in pipeline.PHASES if nproc > 1 else ():
+        in_processes(work, phase, Resume(fresh=no_resume), nproc)
+    report = pipeline.run(work, no_resume and nproc == 1)
     marks = f"\n{examination.table(report)}\n" if report else ""
     click.echo(f"{marks}\n{pipeline.farewell(work)}")
 

@@ -1,16 +1,26 @@
 """What `pretrain` and `sft` share: everything but the phase, and in how many processes it runs."""
 
-import sys
-from typing import TYPE_CHECKING
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import resume_options, with_workspace
+from cli.options import resettled, resume_options, with_workspace
 
 if TYPE_CHECKING:
     from nielsgpt.resuming import Resume
     from nielsgpt.settings import Phase
     from nielsgpt.workspace import Workspace
+
+ABOVE_0 = click.FloatRange(0, min_open=True)
+
+
+def nproc_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--nproc N, as a whole number."""
+    words = "Processes on this machine that train together."
+    return click.option("--nproc", type=click.IntRange(1), default=1, help=words)(command)
 
 
 def training_command(phase: "Phase", purpose: str) -> click.Command:
@@ -18,16 +28,21 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
 
     @with_workspace
     @resume_options
-    @click.option(
-        "--nproc", type=click.IntRange(1), default=1, help="Processes on this machine that share it."
-    )
-    def train(work: "Workspace", resume: "Resume", nproc: int) -> None:
+    @nproc_option
+    @click.option("--hours", type=ABOVE_0, help="Train for this time instead of max_steps.")
+    @click.option("--minutes", type=ABOVE_0, help="The same in minutes.")
+    @click.option("--more-steps", type=click.IntRange(1), help="So many steps from where it is.")
+    @click.option("--auto-microbatch", is_flag=True, help="Measure the best micro-batch.")
+    @click.option("--init-from", help="A checkpoint to take the starting weights from.")
+    @click.option("--no-strict", is_flag=True, help="Take of --init-from what fits, and say what not.")
+    def train(work: "Workspace", resume: "Resume", nproc: int, **over: Any) -> None:
         from nielsgpt import launch
 
+        work = resettled(work, {"training": {phase: _settled(work, phase, **over)}})
         if launch.is_member():
             _as_member(work, phase, resume)
         elif nproc > 1:
-            in_processes(work, phase, sys.argv[1:], nproc)
+            in_processes(work, phase, resume, nproc)
         else:
             from nielsgpt import phases, pipeline
 
@@ -38,16 +53,47 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
     return click.command(phase, help=f"{purpose}\n\n{how}")(train)
 
 
-def in_processes(work: "Workspace", phase: "Phase", words: list[str], nproc: int) -> None:
-    """Run the command `words` of one phase in many processes; leaves with their exit code, if any.
+def _settled(
+    work: "Workspace",
+    phase: "Phase",
+    hours: float | None,
+    minutes: float | None,
+    more_steps: int | None,
+    auto_microbatch: bool,
+    init_from: str | None,
+    no_strict: bool,
+) -> dict[str, Any]:
+    """What the options change of a phase's settings."""
+    if sum(option is not None for option in (hours, minutes, more_steps)) > 1:
+        raise click.UsageError("--hours, --minutes and --more-steps exclude each other")
+    from nielsgpt.workspace import read_json
+
+    over: dict[str, Any] = {"init_from": init_from}
+    over["init_strict"] = False if no_strict else None
+    over["micro_batch_size"] = 0 if auto_microbatch else None
+    over["minutes"] = minutes if hours is None else 60 * hours
+    if more_steps is not None:
+        newest = read_json(work.checkpoints / phase / "latest.json") or {"step": 0}
+        over["max_steps"] = newest["step"] + more_steps
+    return {name: value for name, value in over.items() if value is not None}
+
+
+def in_processes(work: "Workspace", phase: "Phase", resume: "Resume", nproc: int) -> None:
+    """Bring a phase to its last step in many processes; leaves with their exit code if it is bad.
 
     What needs one process alone is done first.
     """
     from nielsgpt import launch, pipeline
+    from nielsgpt.workspace import write_json
 
     pipeline.caches(work)
-    folder = work.checkpoints / phase
-    code = launch.run(words, nproc, lambda: max(folder.glob("step_*.pt"), default=None))
+    steps = work.checkpoints / phase
+    with tempfile.TemporaryDirectory(prefix="nielsgpt-") as folder:
+        path = Path(folder) / "settings.json"
+        write_json(path, work.settings.model_dump(mode="json"))
+        words = [phase, "--config", str(path), *(["--no-resume"] if resume.fresh else [])]
+        words += ["--resume", str(resume.path)] if resume.path else []
+        code = launch.run(words, nproc, lambda: max(steps.glob("step_*.pt"), default=None))
     if code:
         raise click.exceptions.Exit(code)
 

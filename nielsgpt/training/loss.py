@@ -85,7 +85,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 def _losses(logits: Tensor, labels: Tensor, partition: Tensor, smoothing: float) -> Tensor:
     """The loss of each row, (n, 1)."""
-    losses = partition - logits.gather(1, labels)
+    losses = partition - logits.gather(1, labels).float()
     if smoothing:
         losses = torch.lerp(losses, partition - logits.float().mean(-1, keepdim=True), smoothing)
     return losses

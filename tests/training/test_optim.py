@@ -83,3 +83,23 @@ def test_the_first_adamw_step_is_the_papers(lively: Callable[..., GPT]) -> None:
     optimizer.step(0.01)
     expected = before * (1 - 0.01 * 0.1) - 0.01 * gradient / (gradient.abs() + 1e-8)
     torch.testing.assert_close(weight.detach(), expected, atol=1e-6, rtol=1e-4)
+
+
+def test_cautious_decay_of_adamw_spares_what_the_update_makes_larger(
+    lively: Callable[..., GPT],
+) -> None:
+    ends, start = {}, None
+    for decay, cautious in ((0.0, False), (0.5, True)):
+        model = lively("gpt_plus")
+        numbers = phase(weight_decay=decay, cautious_weight_decay=cautious, grad_clip=0.0)
+        optimizer = Optimizer(model, numbers)
+        weight = model.blocks[0].mlp.down.weight  # type: ignore[union-attr]
+        start = weight.detach().clone()
+        model(torch.arange(16).view(2, 8)).square().mean().backward()
+        optimizer.step(0.01)
+        ends[cautious] = weight.detach().clone()
+    assert start is not None
+    towards_zero = (start - ends[False]) * start > 0
+    expected = torch.where(towards_zero, ends[False] - 0.01 * 0.5 * start, ends[False])
+    torch.testing.assert_close(ends[True], expected)
+    assert 0 < towards_zero.float().mean() < 1

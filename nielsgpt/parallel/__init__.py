@@ -1,0 +1,1 @@
+"""Training on many processes: who trains together, and how their gradients become one."""
