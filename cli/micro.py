@@ -1,0 +1,187 @@
+"""nielsgpt micro: the teaching house, its training, its samples and its figures of speed."""
+
+import functools
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.micro_check import bpe, check, figures
+
+if TYPE_CHECKING:
+    from nielsgpt.micro.scenarios import Scenario
+
+Command = Callable[..., Any]
+FILE = click.Path(path_type=Path)
+
+
+class House(click.Group):
+    """Runs a command; micro's errors, which know nothing of the project, become the project's."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        from nielsgpt.errors import NielsError
+        from nielsgpt.micro.errors import MicroError
+
+        try:
+            return super().invoke(ctx)
+        except MicroError as error:
+            told = NielsError(str(error))
+            told.exit_code = error.exit_code
+            raise told from error
+
+
+def with_scenario(command: Command) -> Command:
+    """Give the command its settled Scenario as the first argument."""
+
+    @click.option("--scenario", "-s", default="names", show_default=True, help="A shipped one.")
+    @click.option("--config", "-c", type=FILE, help="A scenario file of yours.")
+    @click.option("--backend", "-b", help="python, numpy or numpy_batched.")
+    @functools.wraps(command)
+    def settled(scenario: str, config: Path | None, backend: str | None, **rest: Any) -> Any:
+        from nielsgpt.micro import scenarios
+
+        chosen = scenarios.load(scenario, config)
+        return command(scenarios.changed(chosen, backend=backend), **rest)
+
+    return settled
+
+
+def named() -> str:
+    """The words of this command line that name its scenario, for another command line."""
+    given = click.get_current_context().params
+    return f"-c {given['config']}" if given["config"] else f"-s {given['scenario']}"
+
+
+def root() -> Path:
+    """The folder of one's work."""
+    return Path(os.environ.get("NIELSGPT_ROOT", "."))
+
+
+@click.command("train")
+@with_scenario
+@click.option("--dtype", help="float64 or float32.")
+@click.option("--grad-accum", type=int, help="Documents of one update.")
+@click.option("--steps", type=int, help="Documents to train on.")
+@click.option("--seed", type=int, help="Of the weights and of the order of the documents.")
+@click.option("--timing", is_flag=True, help="Show where the time goes.")
+@click.option("--no-eta", is_flag=True, help="Do not show the time left.")
+@click.option("--output", "-o", type=FILE, help="Where the model goes.")
+def train(
+    scenario: "Scenario",
+    dtype: str | None,
+    grad_accum: int | None,
+    steps: int | None,
+    seed: int | None,
+    timing: bool,
+    no_eta: bool,
+    output: Path | None,
+) -> None:
+    """Train a scenario's model."""
+    from nielsgpt.errors import Stopped
+    from nielsgpt.micro import pace, scenarios, store
+    from nielsgpt.micro.training import Run
+    from nielsgpt.micro.weights import parameter_count
+    from nielsgpt.progress import clock
+
+    chosen = scenarios.changed(
+        scenario, dtype=dtype, grad_accum=grad_accum, num_steps=steps, seed=seed
+    )
+    run = Run(root(), chosen)
+    path = output or store.model_path(root(), chosen.name)
+    click.echo(
+        f"{len(run.corpus.sequences):,} documents, vocabulary {run.shape.vocab_size}, "
+        f"{parameter_count(run.shape):,} parameters, {chosen.training.backend}"
+    )
+    try:
+        for line in pace.lines(run, timing, None if no_eta else clock):
+            click.echo(line)
+    except KeyboardInterrupt:
+        step = f"stopped after step {run.adam.step} of {run.updates}"
+        raise Stopped(f"{step}; no model was written", signal.SIGINT) from None
+    store.save(path, run.saved())
+    click.echo(f"wrote {path}")
+
+
+@click.command("sample")
+@with_scenario
+@click.option("--model", "-m", type=FILE, help="A model.json; else that of the scenario.")
+@click.option("--prompt", "-i", default="", help="What the text begins with.")
+@click.option("--number", "-n", type=click.IntRange(1), help="How many; else 20, or 1 chain.")
+@click.option("--temperature", "-t", type=click.FloatRange(0), default=0.5, show_default=True)
+@click.option("--seed", default=42, show_default=True, help="Of the draws.")
+@click.option("--no-seed", is_flag=True, help="Other draws each time.")
+@click.option("--no-stop-at-bos", is_flag=True, help="Never end before --max-tokens.")
+@click.option("--max-tokens", type=click.IntRange(1), help="New characters; else one window.")
+@click.option("--chain", is_flag=True, help="One long text, in a window that slides.")
+@click.option("--max-chars", type=click.IntRange(1), default=2000, show_default=True)
+def sample(scenario: "Scenario", model: Path | None, prompt: str, **drawing: Any) -> None:
+    """Let a trained model write."""
+    import random
+
+    from nielsgpt.micro import backends, sampling, store
+
+    makes_it = f"make it with: nielsgpt micro train {named()}"
+    saved = store.load(model or store.model_path(root(), scenario.name), makes_it)
+    if unknown := saved.alphabet.unknown(prompt):
+        click.echo(f"the model does not know {unknown!r} and reads the prompt without it", err=True)
+    gpt = backends.make(scenario.training.backend, saved.shape, saved.weights)
+    rng = random.Random(None if drawing["no_seed"] else drawing["seed"])
+    start = (gpt, saved.alphabet, prompt, drawing["temperature"], rng)
+    click.echo("--- inference ---")
+    for number in range(1, 1 + (drawing["number"] or (1 if drawing["chain"] else 20))):
+        if drawing["chain"]:
+            text = sampling.chain(*start, drawing["max_chars"])
+        else:
+            stop = not drawing["no_stop_at_bos"]
+            text = sampling.sample(*start, stop, drawing["max_tokens"])
+        click.echo(f"sample {number:2}: {text}")
+
+
+@click.command("benchmark")
+@with_scenario
+@click.option("--steps", "-n", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--dtype", help="float64 or float32.")
+def benchmark(scenario: "Scenario", steps: int, dtype: str | None) -> None:
+    """Measure training speed; nothing is saved. The first step, which warms up, is not counted."""
+    from nielsgpt.micro import pace, scenarios
+    from nielsgpt.progress import clock
+
+    chosen = scenarios.changed(scenario, dtype=dtype)
+    per_s = pace.steps_per_s(root(), chosen, steps)
+    numbers = chosen.training
+    whole = -(-numbers.num_steps // numbers.grad_accum)
+    click.echo(
+        f"{numbers.backend}: {steps} steps at {per_s:,.1f} steps/s; all {whole:,} of "
+        f"{chosen.name} take about {clock(whole / per_s)}"
+    )
+
+
+@click.command("verify-jit")
+def verify_jit() -> None:
+    """Compile the numba kernel and hold it against NumPy."""
+    from nielsgpt.micro import kernel
+
+    click.echo(f"JIT verification: {kernel.verified()}")
+
+
+@click.command("download")
+@click.argument("scenario", default="names")
+@click.option("--config", "-c", type=FILE, help="A scenario file of yours.")
+@click.option("--invent", is_flag=True, help="Make names up instead, without a network.")
+def download(scenario: str, config: Path | None, invent: bool) -> None:
+    """Put a scenario's text in its place."""
+    from nielsgpt.micro import scenarios
+    from nielsgpt.micro.download import download as put
+
+    click.echo(put(root(), scenarios.load(scenario, config), invent))
+
+
+command = House(
+    "micro",
+    help="A GPT by hand: scalar, NumPy, batched NumPy.",
+    commands=[train, sample, benchmark, verify_jit, download, check, bpe, figures],
+)
