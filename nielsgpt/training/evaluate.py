@@ -5,7 +5,7 @@ tokenizers compare: bpb = sum of nats / (ln 2 x bytes).
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +32,11 @@ class Evaluation:
     def bits_per_byte(self) -> float:
         """Bits per UTF-8 byte of the tokens' text."""
         return self.nats / (math.log(2) * self.text_bytes)
+
+    def summed(self, totals: Callable[[Sequence[float]], list[float]]) -> "Evaluation":
+        """The sums over all processes, each of which measured a part of the rows."""
+        nats, tokens, text_bytes = totals([self.nats, self.tokens, self.text_bytes])
+        return Evaluation(nats, int(tokens), int(text_bytes))
 
 
 @torch.no_grad()

@@ -1,8 +1,8 @@
 """How far a phase is, from 0 to 1, and the learning rate there.
 
-Progress is a line in steps from the end of the warm-up to the last step. A phase with a time budget
-moves its end as it learns how fast it is; the line then bends where it is, so the rate never jumps
-and the last step is always at progress 1.
+The rate rises in a line to its peak, the warm-up, and falls as progress goes from 0 to 1. A phase
+with a time budget moves its end as it learns how fast it is; both lines then bend at the last step
+that was made, so the rate never jumps and the last step is at progress 1 all the same.
 """
 
 import math
@@ -12,20 +12,35 @@ from typing import Any, Self
 
 from nielsgpt.settings import PhaseSettings
 
+FAR = 10**9  # steps: the end of a phase whose pace is not known yet
+
 
 @dataclass(frozen=True)
 class Horizon:
-    """Progress is `progress` at step `start` and 1 at step `end` - 1, the last one."""
+    """The rate's share of its peak is `risen` at step `rising` and 1 from step `warmup` on.
+
+    Progress is `progress` at step `start` and 1 at step `end` - 1, the last one.
+    """
 
     warmup: int
     start: int
     progress: float
     end: int
+    rising: int = 0
+    risen: float = 0.0
 
     @classmethod
     def whole(cls, phase: PhaseSettings) -> Self:
-        """The horizon of a phase that knows its steps."""
-        return cls(phase.warmup_steps, phase.warmup_steps, 0.0, phase.max_steps)
+        """The horizon of a phase that has not begun."""
+        end = phase.max_steps if phase.minutes is None else FAR
+        return cls(phase.warmup_steps, phase.warmup_steps, 0.0, end)
+
+    def rise(self, step: int) -> float:
+        """The share of its peak that the warm-up lets the rate have at a step, counted from 0."""
+        way = self.warmup - self.rising
+        if step >= self.warmup or way <= 0:
+            return 1.0
+        return self.risen + (1 - self.risen) * max(0, step - self.rising) / way
 
     def at(self, step: int) -> float:
         """The progress at a step, counted from 0."""
@@ -33,12 +48,24 @@ class Horizon:
         return min(1.0, self.progress + (1 - self.progress) * max(0, step - self.start) / way)
 
     def moved(self, step: int, end: int) -> "Horizon":
-        """The horizon that ends at another step, unchanged up to this one.
+        """The horizon with another end, unchanged before `step`, which is the next to be made.
 
-        A warm-up longer than a tenth of the whole is cut short.
+        What is left of the warm-up takes at most a tenth of what is left of the steps.
         """
-        warmup = min(self.warmup, max(step, end // 10))
-        return Horizon(warmup, max(step, warmup), self.at(step), end)
+        last = max(0, step - 1)
+        warmup = min(self.warmup, last + (end - last) // 10)
+        if last >= self.warmup:
+            return Horizon(self.warmup, last, self.at(last), end, self.rising, self.risen)
+        if warmup == last:  # too few steps are left to rise and to fall
+            return Horizon(last, last, 1.0, end)
+        return Horizon(warmup, warmup, 0.0, end, last, self.rise(last))
+
+    def reopened(self, step: int, share: float) -> "Horizon":
+        """The horizon where it still has steps; else one that goes on with a larger time budget,
+        of which `share` is spent."""
+        if step < self.end:
+            return self
+        return Horizon(min(self.warmup, step), step, min(1.0, share), FAR)
 
     def state(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -56,7 +83,7 @@ def lr_at(step: int, phase: PhaseSettings, horizon: Horizon | None = None) -> fl
     horizon = horizon or Horizon.whole(phase)
     peak, floor = phase.learning_rate, phase.min_learning_rate
     if step < horizon.warmup:
-        return peak * step / horizon.warmup
+        return peak * horizon.rise(step)
     return peak + (floor - peak) * FALLS[phase.schedule](horizon.at(step), phase)
 
 

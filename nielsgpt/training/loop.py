@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 from nielsgpt.errors import RunError, Stopped
 from nielsgpt.training.clock import Clock
 from nielsgpt.training.guard import MOST_ROLLBACKS
+from nielsgpt.training.horizon import FAR
 from nielsgpt.training.journal import Journal
 from nielsgpt.training.trainer import Abandoned, Row, Trainer
 
@@ -39,11 +40,13 @@ class Loop:
         store: Store,
         clock: Clock | None = None,
         sampler: Sampler | None = None,
+        began: float | None = None,
     ) -> None:
         self.trainer, self.journal, self.store = trainer, journal, store
         self.clock, self.sampler, self.first = clock, sampler, trainer.step
         self.saved = trainer.step if trainer.step else -1
-        self.earlier, self.began = trainer.seconds, time.monotonic()
+        self.earlier = trainer.seconds
+        self.began = time.monotonic() if began is None else began
 
     def run(self) -> Outcome:
         """Train to the phase's last step, or its last minute, and save.
@@ -54,104 +57,149 @@ class Loop:
         trainer = self.trainer
         try:
             with _asked_to_stop() as asked, self.journal.progress:
-                trainer.interrupted = lambda: bool(asked)
-                while trainer.step < trainer.horizon.end and not trainer.out_of_patience:
+                # Of several processes none may leave a step that the others go on with.
+                trainer.interrupted = lambda: trainer.team.alone and bool(asked)
+                while trainer.due or not self._over:
                     try:
                         self._step()
                     except Abandoned:
                         self._stop(asked[0])
-                    if asked:
-                        self._stop(asked[0])
+                    number = trainer.team.most(asked[0] if asked else 0)
+                    if number:
+                        self._stop(number)
         finally:
             self.store.finish()
+        trainer.team.wait()
         return "early stop" if trainer.out_of_patience else "done"
 
+    @property
+    def _over(self) -> bool:
+        return self.trainer.step >= self.trainer.horizon.end or self.trainer.out_of_patience
+
     def _step(self) -> None:
-        trainer, phase = self.trainer, self.trainer.phase
-        row = trainer.train_step()
-        if row["skipped"]:
-            self._skipped(row)
-            if trainer.guard.wants_rollback(trainer.step):
-                self._roll_back()
+        """One step and what is due after it, or the latter alone, where the last session left it
+        in the middle of its evaluation."""
+        trainer = self.trainer
+        if trainer.due is None:
+            trainer.due = self._train()
+            if trainer.due["skipped"] and trainer.guard.wants_rollback(trainer.step):
+                self._roll_back("too many steps skipped")
                 return
-        self._plan()
-        done, improved = trainer.step >= trainer.horizon.end, False
-        if done or trainer.step % phase.eval_every == 0:
-            improved = self._evaluate(row)
-            done = done or trainer.out_of_patience
+            self._plan()
+        else:
+            self.journal.rewind(trainer.step - 1)
+        self._finish(trainer.due)
+
+    def _train(self) -> Row:
+        """The step itself, and the events in it."""
+        trainer, size = self.trainer, self.trainer.micro_batch_size
+        row = trainer.train_step()
+        if trainer.micro_batch_size != size:
+            text = f"micro-batches of {trainer.micro_batch_size} instead of {size}"
+            self.journal.event(trainer.step, "out of memory", text)
+        if row["skipped"]:
+            log.warning("step %d: skipped, for %s", row["iter"], row["skipped"])
+            self.journal.event(row["iter"], "skip", row["skipped"])
+        return row
+
+    def _finish(self, row: Row) -> None:
+        """Evaluate, note and save, where the step asks for it."""
+        trainer, phase, improved = self.trainer, self.trainer.phase, False
+        look = self.clock is not None and self.clock.settled(trainer.step, self.first)
+        if look or self._over or trainer.step % phase.eval_every == 0:
+            improved = self._evaluate(row, look)
         self.journal.record(row, trainer.evaluations if "val_loss" in row else {})
-        if improved or done or trainer.step % phase.checkpoint_every == 0:
-            self._save(improved)
+        trainer.due = None
+        if look or improved or self._over or trainer.step % phase.checkpoint_every == 0:
+            self._save(improved, look)
 
-    def _save(self, improved: bool) -> None:
-        self.trainer.seconds = self.earlier + time.monotonic() - self.began
-        self.store.save(self.trainer, improved)
-        self.saved = self.trainer.step
+    def _save(self, improved: bool, look: bool = False) -> None:
+        """Save a state that is sound; go back from one that is not."""
+        trainer, began = self.trainer, time.monotonic()
+        if not trainer.sound():
+            self._roll_back("the weights are not finite")
+            return
+        trainer.seconds = self.earlier + began - self.began
+        self.store.save(trainer, improved)
+        self.saved = trainer.step
+        if look and self.clock is not None:
+            self.store.finish()  # at the end of the budget a save is waited for too
+            every = min(trainer.phase.checkpoint_every, trainer.phase.eval_every)
+            self.clock.paused("save", time.monotonic() - began, every)
 
-    def _evaluate(self, row: Row) -> bool:
-        """Measure, note and show; true when it is the best so far."""
-        began, trainer = time.monotonic(), self.trainer
+    def _evaluate(self, row: Row, look: bool) -> bool:
+        """Measure, note and show; true when it is the best so far.
+
+        A session with a time budget begins with a look that shows how long this takes; it does not
+        count against the patience.
+        """
+        began, trainer, waited = time.monotonic(), self.trainer, self.trainer.waited
         improved = trainer.evaluate()
+        trainer.waited = min(trainer.waited, waited) if look else trainer.waited
         row |= _verdict(trainer)
-        if self.sampler is not None:
+        if self.sampler is not None and trainer.team.leads and not trainer.interrupted():
             self.journal.samples(trainer.step, self.sampler(trainer))
         if trainer.out_of_patience:
             log.info("no better evaluation in %d: ending early", trainer.waited)
             self.journal.event(trainer.step, "early stop", f"{trainer.waited} evaluations")
         if self.clock is not None:
-            self.clock.reserve(time.monotonic() - began)
+            self.clock.paused("evaluation", time.monotonic() - began, trainer.phase.eval_every)
         return improved
 
     def _plan(self) -> None:
         """Move the end to where the time budget ends at the pace so far."""
-        if self.clock is None:
-            return
         trainer = self.trainer
-        end = self.clock.end(trainer.step, self.first)
-        if end is None or end == trainer.horizon.end:
+        if self.clock is None or trainer.step >= trainer.horizon.end:
+            return
+        end = trainer.team.leaders(self.clock.end(trainer.step, self.first) or 0)
+        if not end or end == trainer.horizon.end:
             return
         if abs(end - trainer.horizon.end) > 0.05 * trainer.horizon.end:
             self.journal.event(trainer.step, "horizon", f"to end at step {end}")
         trainer.horizon = trainer.horizon.moved(trainer.step, end)
         self.journal.progress.total = end
 
-    def _skipped(self, row: Row) -> None:
-        log.warning("step %d: skipped, for %s", row["iter"], row["skipped"])
-        self.journal.event(row["iter"], "skip", row["skipped"])
-
-    def _roll_back(self) -> None:
+    def _roll_back(self, why: str) -> None:
         trainer, step = self.trainer, self.trainer.step
         if trainer.guard.rollbacks >= MOST_ROLLBACKS:
             raise RunError(
                 f"step {step}: going back did not help {MOST_ROLLBACKS} times; the last saved "
                 "state is sound: lower the learning rate and run the same command again"
             )
-        trainer.roll_back(self.store.newest())
+        trainer.due = None
+        self.store.finish()
+        trainer.roll_back(trainer.team.shared(self.store.newest))
         text = f"back to step {trainer.step}, the rate times {trainer.guard.rate_scale:g}"
-        log.warning("step %d: too many steps skipped: %s", step, text)
+        log.warning("step %d: %s: %s", step, why, text)
         self.journal.rewind(trainer.step)
         self.journal.event(step, "rollback", text)
 
     def _stop(self, signal_number: int) -> None:
         trainer = self.trainer
-        if trainer.step != self.saved:
+        if trainer.step != self.saved and trainer.sound():
             self._save(False)
         self.store.finish()
+        trainer.team.wait()
         self.journal.event(trainer.step, "stopped", signal.Signals(signal_number).name)
         raise Stopped(
-            f"stopped at step {trainer.step} of {trainer.horizon.end}, which is saved; "
+            f"stopped at step {_place(trainer, ' of ')}, which is saved; "
             "the same command, without --resume or --no-resume, goes on from there",
             signal_number,
         )
+
+
+def _place(trainer: Trainer, of: str) -> str:
+    """The step, and the last one where it is known."""
+    end = trainer.horizon.end
+    return f"{trainer.step}" if end == FAR else f"{trainer.step}{of}{end}"
 
 
 def _verdict(trainer: Trainer) -> dict[str, float]:
     """The journal's columns of one evaluation, and a line of it for people."""
     value, bits = trainer.metric("loss"), trainer.metric("bits_per_byte")
     log.info(
-        "step %d/%d: validation loss %.4f nats per token, %.4f bits per byte%s",
-        trainer.step,
-        trainer.horizon.end,
+        "step %s: validation loss %.4f nats per token, %.4f bits per byte%s",
+        _place(trainer, "/"),
         value,
         bits,
         " (best)" if value == trainer.best else "",

@@ -23,9 +23,10 @@ class LossScale:
         """Take note of a step; true where its gradient overflowed and a smaller scale may help."""
         if not self.moves:
             return False
-        if not finite and self.value > 1.0:
-            self.value, self.calm = self.value / 2, 0
-            return True
+        if not finite:
+            helps = self.value > 1.0
+            self.value, self.calm = max(1.0, self.value / 2), 0
+            return helps
         self.calm += 1
         if self.calm == PATIENCE and self.value < MOST:
             self.value, self.calm = self.value * 2, 0

@@ -7,16 +7,17 @@ is a function of (seed, step), so a resumed run is the run that was never stoppe
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nielsgpt.cache.batches import IGNORED, Mixture, Rows
+from nielsgpt.cache.batches import IGNORED, Batch, Mixture, Rows
 from nielsgpt.cache.shuffle import mixed
 from nielsgpt.device import Engine, compiled, out_of_memory
 from nielsgpt.model.gpt import GPT
+from nielsgpt.parallel.team import ALONE, Team
 from nielsgpt.settings import PhaseSettings
 from nielsgpt.training.averaging import Average
 from nielsgpt.training.evaluate import Evaluation, evaluate
@@ -47,10 +48,13 @@ class Trainer:
         shares: Mapping[str, float],
         byte_lengths: Tensor,
         seed: int,
+        team: Team = ALONE,
     ) -> None:
         model.compute_dtype, model.checkpointing = engine.dtype, phase.activation_checkpointing
         model.attend_with(engine.attention)
         self.model, self.phase, self.engine = model.to(engine.device), phase, engine
+        self.team = team
+        team.hold(model, phase.optimizer)
         self.batches, self.validation, self.shares = batches, validation, shares
         self.byte_lengths, self.seed = byte_lengths, seed
         self.optimizer = Optimizer(model, phase)
@@ -60,8 +64,11 @@ class Trainer:
         self.horizon, self.guard = Horizon.whole(phase), Guard(phase)
         self.scale = LossScale(engine.dtype)
         self.micro_batch_size = phase.micro_batch_size or engine.micro_batch_size
+        team.check(phase.batch_size, self.micro_batch_size)
+        self.lowered = False  # whether memory ran out with a larger one
         self.step, self.best, self.best_raw, self.waited = 0, math.inf, math.inf, 0
         self.seconds = 0.0
+        self.due: Row | None = None  # the row of a step whose evaluation was not finished
         self.evaluations: dict[str, Evaluation] = {}
         self.raw_evaluations: dict[str, Evaluation] = {}
         self.interrupted: Callable[[], bool] = lambda: False
@@ -75,10 +82,10 @@ class Trainer:
         batch = self.batches.batch(self.step)
         inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
         counted = int((targets != IGNORED).sum())
-        loss = self._gradients(inputs, targets, counted) / counted
+        loss = self._gradients(inputs, targets, max(1, counted)) / max(1, counted)
         norm = self.optimizer.clip(self.scale.value)
         rate = lr_at(self.step, self.phase, self.horizon) * self.guard.rate_scale
-        skipped = self._verdict(loss, norm)
+        skipped = self._verdict(loss, norm) if counted else "none of its tokens is supervised"
         if skipped is None:
             self.optimizer.step(rate)
             if self.average is not None:
@@ -104,29 +111,40 @@ class Trainer:
 
         Out of memory: the same once more in halves, with the same mathematics.
         """
+        rows = self.team.rows(len(inputs))
         while True:
-            if self.model.shape.dropout:
-                torch.manual_seed(mixed(self.seed, self.step))
+            full = False
             try:
-                return self._micro_batches(inputs, targets, counted)
+                nats = self._micro_batches(inputs, targets, counted, rows)
             except RuntimeError as error:
-                if not out_of_memory(error) or self.micro_batch_size == 1:
+                full = out_of_memory(error)
+                if not full or self.micro_batch_size == 1 or not self.team.independent:
                     raise
+            if not self.team.most(full):
+                self.team.sum_gradients(self.model.parameters())
+                return self.team.totals([nats])[0]
             self.optimizer.clear()
-            self.micro_batch_size = _smaller(self.micro_batch_size, self.phase.batch_size)
+            self.micro_batch_size = _smaller(self.micro_batch_size, len(rows))
+            self.lowered = True
             log.warning(
                 "step %d: out of memory; going on with micro-batches of %d, the same mathematics",
                 self.step + 1,
                 self.micro_batch_size,
             )
 
-    def _micro_batches(self, inputs: Tensor, targets: Tensor, counted: int) -> float:
+    def _micro_batches(self, inputs: Tensor, targets: Tensor, counted: int, rows: range) -> float:
+        """The gradients of some rows of the step; returns the nats summed over their tokens."""
         size, device = self.micro_batch_size, self.engine.device
-        totals = []
-        for x, y in zip(torch.split(inputs, size), torch.split(targets, size), strict=True):
+        totals, pieces = [], [rows[start : start + size] for start in range(0, len(rows), size)]
+        gradients = self.team.summing(self.model.parameters(), len(pieces))
+        for piece in pieces:
             if self.interrupted():
                 self.optimizer.clear()
                 raise Abandoned
+            if self.model.shape.dropout:
+                torch.manual_seed(mixed(self.seed, self.step, piece[0]))
+            chosen = slice(piece.start, piece.stop, piece.step)
+            x, y = inputs[chosen], targets[chosen]
             hidden = self.trunk(x.to(device, non_blocking=True))
             total = linear_cross_entropy(
                 hidden,
@@ -136,6 +154,7 @@ class Trainer:
                 self.exponentials,
             )
             torch.autograd.backward(total * (self.scale.value / counted))
+            gradients.add()
             totals.append(total.detach())
         return float(torch.stack(totals).double().sum())
 
@@ -165,12 +184,23 @@ class Trainer:
 
     def _evaluations(self) -> dict[str, Evaluation]:
         rows, size = self.phase.eval_batches * self.phase.batch_size, self.micro_batch_size
-        return {
+        found = {
             name: evaluate(
-                self.model, source.in_order(rows, size), self.byte_lengths, self.engine.device
+                self.model,
+                self.team.deal(self._watched(source.in_order(rows, size))),
+                self.byte_lengths,
+                self.engine.device,
             )
             for name, source in self.validation.items()
         }
+        return {name: e.summed(self.team.totals) for name, e in found.items()}
+
+    def _watched(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches; raises Abandoned between two of them when the process is asked to end."""
+        for batch in batches:
+            if self.interrupted():
+                raise Abandoned
+            yield batch
 
     def metric(self, figure: str, evaluations: Mapping[str, Evaluation] | None = None) -> float:
         """The figure that selects best: of one source, or over the mix by its shares."""
@@ -186,9 +216,16 @@ class Trainer:
         """Whether enough evaluations passed without a better one."""
         return 0 < self.phase.early_stopping_patience <= self.waited
 
+    def sound(self) -> bool:
+        """Whether the weights, and their mean, are finite."""
+        held = [p.detach() for p in self.model.parameters()]
+        held += self.average.weights().values() if self.average else []
+        norms = torch.stack([norm.float() for norm in torch._foreach_norm(held)])
+        return not self.team.most(int(not norms.isfinite().all()))
+
     def state(self) -> dict[str, Any]:
         """What a resumed run needs, beside the data."""
-        return {
+        whole = {
             "step": self.step,
             "best": self.best,
             "best_raw": self.best_raw,
@@ -200,11 +237,15 @@ class Trainer:
             "loss_scale": self.scale.state(),
             "horizon": self.horizon.state(),
             "micro_batch_size": self.micro_batch_size,
+            "lowered": self.lowered,
             "seconds": self.seconds,
+            "due": self.due,
         }
+        return self.team.whole(whole)
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from `state()`. A run without a time budget ends where its settings say."""
+        state = self.team.placed(state, self.model, self.optimizer.parts)
         self.model.load_state_dict(state["weights"])
         self.optimizer.load(state["optimizer"])
         self.step, self.best, self.best_raw = state["step"], state["best"], state["best_raw"]
@@ -214,9 +255,12 @@ class Trainer:
         if self.average is not None and state["average"] is not None:
             self.average.load(state["average"])
         if self.phase.minutes is not None:
-            self.horizon = Horizon.load(state["horizon"])
-        if not self.phase.micro_batch_size:
-            self.micro_batch_size = state["micro_batch_size"]
+            share = self.seconds / (60 * self.phase.minutes)
+            self.horizon = Horizon.load(state["horizon"]).reopened(self.step, share)
+        self.due, self.lowered = state["due"], state["lowered"]
+        if self.lowered or not self.phase.micro_batch_size:
+            size = self.team.shareable(self.phase.batch_size, state["micro_batch_size"])
+            self.micro_batch_size = size
 
     def roll_back(self, state: Mapping[str, Any] | None) -> None:
         """Go back to a saved state, or stay where there is none, and on at half the rate."""
