@@ -63,19 +63,16 @@ def ours(
     threads = torch.get_num_threads()
     engine = Engine(where, precision, attention, compiled, threads, shape.batch)  # type: ignore[arg-type]
     device.set_up(where, 0)
-    model = GPT(
-        ModelSettings(
-            n_layer=shape.layers,
-            n_head=shape.heads,
-            n_embd=shape.width,
-            context_length=shape.context,
-        ),
-        shape.vocab,
-    )
+    model = _model(shape)
     phase = PhaseSettings(batch_size=shape.batch, optimizer=optimizer, outlier_sigmas=0.0)  # type: ignore[arg-type]
     rows = RandomRows(shape)
     trainer = Trainer(model, phase, engine, rows, {}, {}, torch.zeros(0), seed=0)  # type: ignore[arg-type]
     return lambda: float(trainer.train_step()["train_loss"])
+
+
+def _model(shape: Shape) -> GPT:
+    size = {"n_layer": shape.layers, "n_head": shape.heads, "n_embd": shape.width}
+    return GPT(ModelSettings(**size, context_length=shape.context), shape.vocab)
 
 
 class RandomRows:
@@ -215,16 +212,7 @@ def _apart(way: str, shape: str, where: str) -> dict[str, float]:
 def _print_table(
     shape: Shape, found: dict[str, list[dict[str, float]]], peaks: dict[str, float]
 ) -> None:
-    model = GPT(
-        ModelSettings(
-            n_layer=shape.layers,
-            n_head=shape.heads,
-            n_embd=shape.width,
-            context_length=shape.context,
-        ),
-        shape.vocab,
-    )
-    flops = flops_per_token(model)
+    flops = flops_per_token(_model(shape))
     best = {name: peak / 1e9 for name, peak in peaks.items()}
     sys.stdout.write(f"{shape}; matrix peak {best['fp32']:,.0f} GFLOP/s in float32, ")
     sys.stdout.write(f"{best['bf16']:,.0f} in bfloat16; {flops / 1e6:.0f} MFLOP a token\n")

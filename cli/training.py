@@ -34,7 +34,9 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
     @click.option("--more-steps", type=click.IntRange(1), help="So many steps from where it is.")
     @click.option("--auto-microbatch", is_flag=True, help="Measure the best micro-batch.")
     @click.option("--init-from", help="A checkpoint to take the starting weights from.")
-    @click.option("--no-strict", is_flag=True, help="Take of --init-from what fits, and say what not.")
+    @click.option(
+        "--no-strict", is_flag=True, help="Take of --init-from what fits, and say what not."
+    )
     def train(work: "Workspace", resume: "Resume", nproc: int, **over: Any) -> None:
         from nielsgpt import launch
 

@@ -17,12 +17,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from nielsgpt.errors import RunError
+from nielsgpt.signals import asked_to_stop
 
 log = logging.getLogger("nielsgpt")
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
@@ -74,7 +73,7 @@ def run(words: Sequence[str], count: int, newest: Callable[[], object]) -> int:
     no new one.
     """
     pause, fruitless = FIRST_PAUSE_S, 0
-    with _asked_to_stop() as asked:
+    with asked_to_stop() as asked:
         while True:
             before = newest()
             code, why = _Attempt(words, count).run(asked)
@@ -195,19 +194,3 @@ def _pause(seconds: float, asked: list[int]) -> None:
     until = time.monotonic() + seconds
     while not asked and time.monotonic() < until:
         time.sleep(POLL_S)
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[list[int]]:
-    """A list that takes in the numbers of SIGINT and SIGTERM as they come."""
-    asked: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

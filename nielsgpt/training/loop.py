@@ -3,12 +3,11 @@
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from nielsgpt.errors import RunError, Stopped
+from nielsgpt.signals import asked_to_stop
 from nielsgpt.training.clock import Clock
 from nielsgpt.training.guard import MOST_ROLLBACKS
 from nielsgpt.training.horizon import FAR
@@ -56,7 +55,7 @@ class Loop:
         """
         trainer = self.trainer
         try:
-            with _asked_to_stop() as asked, self.journal.progress:
+            with asked_to_stop(once=True) as asked, self.journal.progress:
                 # Of several processes none may leave a step that the others go on with.
                 trainer.interrupted = lambda: trainer.team.alone and bool(asked)
                 while trainer.due or not self._over:
@@ -214,21 +213,3 @@ def _verdict(trainer: Trainer) -> dict[str, float]:
     if trainer.average is not None:
         row |= {"val_loss_ema": value, "best_val_loss_ema": trainer.best}
     return row
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[list[int]]:
-    """A list that holds the signal's number once SIGINT or SIGTERM came; a second one ends now."""
-    asked: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
