@@ -155,8 +155,7 @@ def _trainer(
 
 def _run(loop: Loop, folder: Path, phase: Phase, reports: bool) -> None:
     """Train, and note how it ended, whatever way it ended."""
-    began = time.monotonic()
-    outcome: str = "failed"
+    began, outcome = time.monotonic(), "failed"
     try:
         outcome = loop.run()
     except Stopped:
@@ -165,10 +164,10 @@ def _run(loop: Loop, folder: Path, phase: Phase, reports: bool) -> None:
     finally:
         notes.close(folder, loop.trainer, outcome)
         loop.journal.close()
-        if reports and outcome != "stopped":
-            log.info("%s: report in %s", phase, page.write(folder, None))
     taken = clock(time.monotonic() - began)
     log.info("%s: %d steps in %s", phase, loop.trainer.step, taken)
+    if reports:
+        log.info("%s: report in %s", phase, page.write(folder, None))
 
 
 def _journal(work: Workspace, trainer: Trainer, phase: Phase, folder: Path) -> Journal:
