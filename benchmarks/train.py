@@ -5,7 +5,8 @@
     python benchmarks/train.py --device cuda --shape gpt2
 
 Every way runs in a process of its own, in turns, round after round; the medians are compared. The
-share is of this machine's largest measured matrix product in the same precision. Transformers is
+share is of a large matrix product in the same precision, measured in the same process before and
+after the steps, for a shared machine's speed moves. Transformers is
 compared where it is installed (pip install transformers==5.23.0).
 """
 
@@ -158,6 +159,8 @@ def measure(way: str, shape: Shape, where: str) -> dict[str, float]:
     """Tokens/s (median), the step's seconds and the memory's peak, in this process."""
     make, precision, compiled = WAYS[way]
     torch.manual_seed(0)
+    dtype = device.DTYPES[precision]
+    products = [matrix_peak(where, dtype)]
     step = make(shape, where, precision, compiled)
     times = []
     for number in range(WARM_UP + STEPS):
@@ -171,7 +174,10 @@ def measure(way: str, shape: Shape, where: str) -> dict[str, float]:
         peak = torch.cuda.max_memory_allocated()
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"tokens_s": shape.batch * shape.context / seconds, "step_s": seconds, "peak": peak}
+    products.append(matrix_peak(where, dtype))
+    speed = shape.batch * shape.context / seconds
+    share = speed * flops_per_token(_model(shape)) / statistics.mean(products)
+    return {"tokens_s": speed, "share": share, "product": max(products), "memory": peak}
 
 
 def main() -> None:
@@ -190,13 +196,10 @@ def main() -> None:
     absent = importlib.util.find_spec("transformers") is None
     ways = [w for w in chosen.only if not (absent and w.startswith("Llama"))]
     found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
-    peaks: dict[str, list[float]] = {"fp32": [], "bf16": []}
     for _ in range(chosen.rounds):
-        for name, values in peaks.items():
-            values.append(matrix_peak(chosen.device, device.DTYPES[name]))
         for way in ways:
             found[way].append(_apart(way, chosen.shape, chosen.device))
-    _print_table(shape, found, {name: max(values) for name, values in peaks.items()})
+    _print_table(shape, found)
 
 
 def _apart(way: str, shape: str, where: str) -> dict[str, float]:
@@ -209,21 +212,19 @@ def _apart(way: str, shape: str, where: str) -> dict[str, float]:
     return measured
 
 
-def _print_table(
-    shape: Shape, found: dict[str, list[dict[str, float]]], peaks: dict[str, float]
-) -> None:
-    flops = flops_per_token(_model(shape))
-    best = {name: peak / 1e9 for name, peak in peaks.items()}
-    sys.stdout.write(f"{shape}; matrix peak {best['fp32']:,.0f} GFLOP/s in float32, ")
-    sys.stdout.write(f"{best['bf16']:,.0f} in bfloat16; {flops / 1e6:.0f} MFLOP a token\n")
-    speeds = {way: statistics.median(m["tokens_s"] for m in rows) for way, rows in found.items()}
-    first = next(iter(speeds.values()))
-    for way, rows in found.items():
-        share = speeds[way] * flops / peaks[WAYS[way][1]]
-        memory = max(m["peak"] for m in rows) / 2**30
+def _print_table(shape: Shape, found: dict[str, list[dict[str, float]]]) -> None:
+    """A line a way, with how many times as fast the first one is."""
+    sys.stdout.write(f"{shape}; {flops_per_token(_model(shape)) / 1e6:.0f} MFLOP a token\n")
+    middle = {
+        way: {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+        for way, rows in found.items()
+    }
+    first = next(iter(middle.values()))["tokens_s"]
+    for way, row in middle.items():
         sys.stdout.write(
-            f"{way:25} {speeds[way]:9,.0f} tokens/s   {share:5.1%} of the peak   "
-            f"{memory:5.2f} GiB   the first is {first / speeds[way]:.2f} times as fast\n"
+            f"{way:24} {row['tokens_s']:9,.0f} tokens/s  {row['share']:5.1%} of "
+            f"{row['product'] / 1e9:,.0f} GFLOP/s  {row['memory'] / 2**30:5.2f} GiB  "
+            f"the first is {first / row['tokens_s']:.2f} times as fast\n"
         )
 
 

@@ -1,7 +1,7 @@
 """How much memory training will take, said before it begins.
 
-What autograd keeps of a block is not written down here a second time: one block and two are run,
-for a row and for two, and what is kept is counted. The rest follows from the parameters.
+What autograd keeps of a block is not written down here a second time: one block and two are run
+on tensors without numbers, and what is kept is counted. The rest follows from the parameters.
 """
 
 import logging
@@ -77,7 +77,7 @@ def forecast(
 @cache
 def _parameters(shape: ModelSettings, vocab_size: int) -> tuple[int, int]:
     """The numbers in the blocks' matrices, and in all parameters, from one block and two."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.device("meta"):
         one, two = (GPT(replace_layers(shape, n), 2) for n in (1, 2))
     block = parameter_count(two) - parameter_count(one)
     matrices = sum(p.numel() for p in one.blocks.parameters() if p.dim() == 2)
@@ -142,21 +142,23 @@ def _activations(shape: ModelSettings, phase: PhaseSettings, engine: Engine, siz
 
 @cache
 def _kept(shape: ModelSettings, engine: Engine, size: int) -> int:
-    """Bytes that autograd keeps of a trunk for `size` rows: run with one and with two."""
-    with torch.random.fork_rng(devices=[]):
+    """Bytes that autograd keeps of a trunk for `size` rows."""
+    with torch.device("meta"):
         model = GPT(shape, 2)
-    model.compute_dtype = engine.dtype
-    model.attend_with(engine.attention)
-    one, two = (_kept_of(model, rows) for rows in (1, 2))
-    return one + (size - 1) * (two - one)
+        model.compute_dtype = engine.dtype
+        model.attend_with(engine.attention)
+        kept = kept_of(model, torch.zeros(size, shape.context_length, dtype=torch.int64))
+    if engine.attention == "plain":
+        return kept
+    # Without numbers torch takes the form that keeps a float32 for each score; the fused one keeps
+    # a float32 for each row of them.
+    row = 4 * size * shape.n_head * shape.context_length
+    return kept - shape.n_layer * row * (shape.context_length - 1)
 
 
-def _kept_of(model: GPT, rows: int) -> int:
-    ids = torch.zeros(rows, model.context_length, dtype=torch.int64)
-    with (
-        torch.random.fork_rng(devices=[]),
-        _counted({p.untyped_storage()._cdata for p in model.parameters()}) as kept,
-    ):
+def kept_of(model: GPT, ids: Tensor) -> int:
+    """Bytes that autograd keeps for the backward pass of a trunk, its parameters left out."""
+    with _counted({p.untyped_storage()._cdata for p in model.parameters()}) as kept:
         model.trunk(ids)
     return sum(kept.values())
 
