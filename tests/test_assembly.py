@@ -1,0 +1,76 @@
+"""Where a phase's weights start: seeded, a file's, or pretraining's best."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from nielsgpt import assembly, checkpoint, phases, pipeline
+from nielsgpt.errors import CheckpointError
+from nielsgpt.settings import Settings
+from nielsgpt.tokenizers import registry
+from nielsgpt.workspace import Workspace
+
+Tiny = Callable[..., Settings]
+
+
+@pytest.fixture
+def first(tiny: Tiny, root: Path) -> Workspace:
+    """A pretrained model."""
+    work = Workspace(root, tiny())
+    pipeline.caches(work)
+    phases.train(work, "pretrain")
+    return work
+
+
+def begun(
+    tiny: Tiny, first: Workspace, model: dict[str, object] | None = None, **over: object
+) -> Workspace:
+    """Another model's workspace, to start from the first one's weights."""
+    start = str(first.checkpoints / "pretrain" / "latest.pt")
+    numbers = {"pretrain": {"init_from": start, **over}}
+    return Workspace(first.root, tiny(name="second", model=model or {}, training=numbers))
+
+
+def test_a_warm_start_begins_with_the_files_weights(tiny: Tiny, first: Workspace) -> None:
+    work = begun(tiny, first)
+    pipeline.caches(work)
+    codec = registry.load(work.tokenizer)
+    shape = checkpoint.load(first.checkpoints / "pretrain" / "latest.pt")["facts"]["shape"]
+    model = assembly.model_at_start(work, "pretrain", codec, shape)
+    expected = checkpoint.load(first.checkpoints / "pretrain" / "latest.pt")["weights"]
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
+
+
+def test_the_same_command_goes_on_with_a_warm_start_and_begins_no_second_one(
+    tiny: Tiny, first: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "nielsgpt")
+    pipeline.caches(begun(tiny, first))
+    phases.train(begun(tiny, first, max_steps=3), "pretrain")
+    phases.train(begun(tiny, first), "pretrain")
+    assert "starting anew" not in caplog.text
+    latest = first.root / "checkpoints" / "second" / "pretrain" / "latest.pt"
+    assert checkpoint.load(latest)["step"] == 6
+    phases.train(Workspace(first.root, tiny(name="second")), "pretrain")
+    assert "pretrain: starting anew, for its data or starting weights changed" in caplog.text
+
+
+def test_weights_of_another_shape_are_refused_or_taken_where_they_fit(
+    tiny: Tiny, first: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "nielsgpt")
+    deeper = begun(tiny, first, model={"n_layer": 3})
+    pipeline.caches(deeper)
+    with pytest.raises(CheckpointError, match="n_layer: checkpoint 2, settings 3"):
+        phases.train(deeper, "pretrain")
+    phases.train(begun(tiny, first, model={"n_layer": 3}, init_strict=False), "pretrain")
+    assert "not: blocks.2.attention.k_norm.weight, blocks.2.attention.out.weight" in caplog.text
+
+
+def test_a_file_that_is_not_there_is_named(tiny: Tiny, root: Path) -> None:
+    work = Workspace(root, tiny(training={"pretrain": {"init_from": "none.pt"}}))
+    pipeline.caches(work)
+    with pytest.raises(CheckpointError, match=r"no starting weights .*none.pt; name a .pt with"):
+        phases.train(work, "pretrain")
