@@ -96,6 +96,8 @@ class Packed(Rows):
             )
         self.rows = pack(lengths, context_length + 1)
         self.lengths, self.starts, self.mask = lengths, split.starts, np.asarray(split.mask)
+        if not self.mask.any():
+            raise DataError(f"source {split.name} has no reply to learn from; add conversations")
 
     @property
     def count(self) -> int:

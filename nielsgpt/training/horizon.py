@@ -14,6 +14,8 @@ from nielsgpt.settings import PhaseSettings
 
 FAR = 10**9  # steps: the end of a phase whose pace is not known yet
 
+COOLED = 0.05  # of the peak: where a run that has only so much time must end
+
 
 @dataclass(frozen=True)
 class Horizon:
@@ -79,9 +81,11 @@ class Horizon:
 
 def lr_at(step: int, phase: PhaseSettings, horizon: Horizon | None = None) -> float:
     """The learning rate of optimizer step `step`, counted from 0: 0 at 0, the peak at the end of
-    the warm-up, the minimum at the last step."""
+    the warm-up, the minimum at the last step: with a time budget at most a twentieth of the peak."""
     horizon = horizon or Horizon.whole(phase)
     peak, floor = phase.learning_rate, phase.min_learning_rate
+    if phase.minutes is not None:
+        floor = min(floor, COOLED * peak)
     if step < horizon.warmup:
         return peak * horizon.rise(step)
     return peak + (floor - peak) * FALLS[phase.schedule](horizon.at(step), phase)

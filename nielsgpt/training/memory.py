@@ -27,8 +27,8 @@ from nielsgpt.training.trainer import Trainer
 log = logging.getLogger("nielsgpt")
 
 PROCESS_BYTES = 330 * 2**20  # torch, numpy and the rest, before there is a model
-COMPILER_BYTES = 150 * 2**20  # what torch.compile leaves in the process
-COMPILED_SHARE = 0.5  # of the kept activations; the rest is computed again
+COMPILER_BYTES = 60 * 2**20  # what torch.compile leaves in the process
+COMPILED_SHARE = 0.4  # of the kept activations; the rest is computed again
 SLACK = 1.2  # of what training itself takes: pages that lie between two tensors
 
 
@@ -148,7 +148,7 @@ def _kept(shape: ModelSettings, engine: Engine, size: int) -> int:
         model.compute_dtype = engine.dtype
         model.attend_with(engine.attention)
         kept = kept_of(model, torch.zeros(size, shape.context_length, dtype=torch.int64))
-    if engine.attention == "plain":
+    if engine.attention == "plain" or shape.dropout:
         return kept
     # Without numbers torch takes the form that keeps a float32 for each score; the fused one keeps
     # a float32 for each row of them.

@@ -69,3 +69,12 @@ def test_a_finished_budget_that_grows_goes_on_at_the_share_that_is_spent() -> No
 def test_a_horizon_comes_back_from_its_state() -> None:
     horizon = Horizon.whole(PHASE).moved(30, 77)
     assert Horizon.load(horizon.state()) == horizon
+
+
+def test_a_time_budget_ends_at_a_twentieth_of_the_peak_or_below() -> None:
+    numbers = {"max_steps": 100, "warmup_steps": 10, "learning_rate": 1.0, "min_learning_rate": 0.1}
+    free = PhaseSettings.model_validate(numbers)
+    timed = PhaseSettings.model_validate({**numbers, "minutes": 5.0})
+    horizon = Horizon.whole(free)
+    assert lr_at(99, free, horizon) == pytest.approx(0.1)
+    assert lr_at(99, timed, horizon) == pytest.approx(0.05)

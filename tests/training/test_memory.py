@@ -52,12 +52,13 @@ class Meter(TorchDispatchMode):
         self.live -= size
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
 @pytest.mark.parametrize("attention", ["plain", "fused"])
 @pytest.mark.parametrize("variant", ["gpt", "gpt_qk"])
 def test_what_is_forecast_without_numbers_is_what_autograd_keeps(
-    variant: str, attention: Any
+    variant: str, attention: Any, dropout: float
 ) -> None:
-    shape = SHAPE.model_copy(update={"variant": variant, "dropout": 0.1})
+    shape = SHAPE.model_copy(update={"variant": variant, "dropout": dropout})
     model = memory.GPT(shape, 2)
     model.attend_with(attention)
     real = memory.kept_of(model, torch.zeros(5, 64, dtype=torch.int64))
