@@ -101,7 +101,7 @@ def test_two_names_of_one_state_take_its_room_once(tmp_path: Path) -> None:
 def test_pruning_keeps_the_newest(tmp_path: Path) -> None:
     for step in (1, 20, 300):
         write(tmp_path, name=checkpoint.step_name(step))
-    checkpoint.prune(tmp_path, 2)
+    checkpoint.prune(tmp_path, 2, tmp_path / checkpoint.step_name(300))
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == [
         f"step_0000{step}.{kind}" for step in ("020", "300") for kind in ("json", "pt")

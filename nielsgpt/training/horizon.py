@@ -81,7 +81,8 @@ class Horizon:
 
 def lr_at(step: int, phase: PhaseSettings, horizon: Horizon | None = None) -> float:
     """The learning rate of optimizer step `step`, counted from 0: 0 at 0, the peak at the end of
-    the warm-up, the minimum at the last step: with a time budget at most a twentieth of the peak."""
+    the warm-up, the minimum at the last step, and with a time budget a twentieth of the peak at
+    most."""
     horizon = horizon or Horizon.whole(phase)
     peak, floor = phase.learning_rate, phase.min_learning_rate
     if phase.minutes is not None:

@@ -9,7 +9,7 @@ from nielsgpt.settings import PhaseSettings
 from nielsgpt.training.horizon import FAR, Horizon, lr_at
 
 PHASE = PhaseSettings(max_steps=100, warmup_steps=10, learning_rate=1.0, min_learning_rate=0.1)
-BUDGET = PHASE.model_copy(update={"minutes": 1.0})
+BUDGET = PHASE.model_copy(update={"minutes": 1.0, "min_learning_rate": 0.05})
 
 
 def test_the_rate_starts_at_zero_peaks_after_the_warm_up_and_ends_at_the_minimum() -> None:
@@ -39,7 +39,7 @@ def test_the_rate_never_jumps_when_the_end_moves(schedule: str, ends: tuple[int,
             # Bent at the last step made: that one is where it was.
             assert lr_at(step - 1, phase, horizon) == pytest.approx(before[-1])
             assert math.isclose(horizon.at(horizon.end - 1), 1.0)
-    assert rates[-1] == pytest.approx(0.1)
+    assert rates[-1] == pytest.approx(0.05)
     slopes = [abs(b - a) for a, b in itertools.pairwise(rates)]
     steps_left = [moves[3] - 3, moves[20] - 20, moves[36] - 36]
     assert max(slopes) <= max(0.21, *(4 / max(1, left) for left in steps_left))
@@ -47,7 +47,7 @@ def test_the_rate_never_jumps_when_the_end_moves(schedule: str, ends: tuple[int,
 
 def test_the_last_step_is_at_the_minimum_even_where_it_comes_at_once() -> None:
     horizon = Horizon.whole(BUDGET).moved(3, 200).moved(100, 101)
-    assert lr_at(100, BUDGET, horizon) == pytest.approx(0.1)
+    assert lr_at(100, BUDGET, horizon) == pytest.approx(0.05)
 
 
 def test_a_long_warm_up_is_cut_to_a_tenth_of_a_short_night() -> None:
