@@ -86,8 +86,12 @@ def in_processes(work: "Workspace", phase: "Phase", resume: "Resume", nproc: int
     What needs one process alone is done first.
     """
     from nielsgpt import launch, pipeline
+    from nielsgpt.parallel import sharing
     from nielsgpt.workspace import write_json
 
+    numbers, parallel = work.settings.phase(phase), work.settings.device.parallel
+    if numbers.micro_batch_size:
+        sharing.check(parallel, numbers.batch_size, numbers.micro_batch_size, nproc)
     pipeline.caches(work)
     steps = work.checkpoints / phase
     with tempfile.TemporaryDirectory(prefix="nielsgpt-") as folder:

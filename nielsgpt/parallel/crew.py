@@ -18,6 +18,7 @@ from nielsgpt import device, machine
 from nielsgpt.cache.batches import Batch
 from nielsgpt.device import Engine
 from nielsgpt.errors import RunError, SettingsError
+from nielsgpt.parallel import sharing
 from nielsgpt.parallel.team import InPlace, Sum, Team
 from nielsgpt.settings import DeviceSettings, PhaseSettings
 
@@ -83,10 +84,7 @@ class Crew(Team):
 
     def check(self, batch_size: int, micro_batch_size: int) -> None:
         """Raise SettingsError where there are fewer rows than ranks."""
-        if batch_size < self.size:
-            raise SettingsError(
-                f"batch_size {batch_size} is less than one row for each of {self.size} processes"
-            )
+        sharing.check("ddp", batch_size, micro_batch_size, self.size)
 
     def rows(self, batch_size: int) -> range:
         """Rows in turn, as cards are dealt."""

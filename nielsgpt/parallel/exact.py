@@ -6,7 +6,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from nielsgpt.errors import SettingsError
+from nielsgpt.parallel import sharing
 from nielsgpt.parallel.crew import Crew
 from nielsgpt.parallel.team import Sum
 from nielsgpt.parallel.tree import Tree, paired
@@ -21,14 +21,7 @@ class ExactCrew(Crew):
 
     def check(self, batch_size: int, micro_batch_size: int) -> None:
         """Raise SettingsError where the ranks cannot hold whole subtrees of equal size."""
-        count, rest = divmod(batch_size, micro_batch_size)
-        if rest or self.size & (self.size - 1) or count % self.size:
-            raise SettingsError(
-                f"device.parallel=exact cannot share {count} micro-batches of {micro_batch_size} "
-                f"rows among {self.size} processes: their number is to be a power of two that "
-                "divides the number of micro-batches; set micro_batch_size, or use "
-                "--set device.parallel=ddp"
-            )
+        sharing.check("exact", batch_size, micro_batch_size, self.size)
 
     def shareable(self, batch_size: int, micro_batch_size: int) -> int:
         """The largest size, at most this one, of which each rank computes equally many."""

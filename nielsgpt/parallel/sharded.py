@@ -19,6 +19,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from nielsgpt.cache.batches import IGNORED, Batch
 from nielsgpt.device import Engine
 from nielsgpt.errors import SettingsError
+from nielsgpt.parallel import sharing
 from nielsgpt.parallel.crew import Crew
 from nielsgpt.parallel.team import Parts, State
 from nielsgpt.settings import PhaseSettings
@@ -57,11 +58,7 @@ class ShardedCrew(Crew):
 
     def check(self, batch_size: int, micro_batch_size: int) -> None:
         """Raise SettingsError where the ranks would not compute equally often."""
-        if batch_size % self.size:
-            raise SettingsError(
-                f"device.parallel=fsdp needs a batch_size that {self.size} processes divide, not "
-                f"{batch_size}; use --set device.parallel=ddp, or another number of processes"
-            )
+        sharing.check("fsdp", batch_size, micro_batch_size, self.size)
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """They were summed in the backward pass."""

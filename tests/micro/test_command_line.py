@@ -159,7 +159,9 @@ def test_a_run_that_fails_leaves_with_1_and_keeps_the_model_of_before(
 
 
 def test_a_run_that_is_interrupted_says_so_and_writes_nothing(root: Path) -> None:
-    code = "from cli.main import main; main()"
+    # Where the tests run in the background, the shell has them ignore SIGINT.
+    hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{hears}; from cli.main import main; main()"
     with subprocess.Popen(
         [sys.executable, "-u", "-c", code, "micro", "train", "-b", "python", "--steps", "100000"],
         cwd=root,
