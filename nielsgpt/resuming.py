@@ -41,6 +41,7 @@ def state_to_resume(
     if newest is None:
         return None
     state, path = newest
+    _check_whole(path, state)
     before = state["facts"]
     moved = list(checkpoint.differences(before["origin"], facts["origin"]))
     if moved:
@@ -65,6 +66,7 @@ def state_to_resume(
 def _chosen_state(folder: Path, phase: Phase, facts: Facts, path: Path) -> checkpoint.State:
     """The state of a file that was named; what the folder holds beyond it is set aside."""
     state = checkpoint.load(path)
+    _check_whole(path, state)
     if state["facts"]["phase"] != phase:
         raise CheckpointError(
             f"{path} is of phase {state['facts']['phase']}; 'nielsgpt {state['facts']['phase']} "
@@ -76,6 +78,15 @@ def _chosen_state(folder: Path, phase: Phase, facts: Facts, path: Path) -> check
     if steps and steps[0].resolve() != path.resolve():
         log.info("%s: going on from %s; later states are in %s", phase, path, set_aside(folder))
     return state
+
+
+def _check_whole(path: Path, state: checkpoint.State) -> None:
+    """Raise CheckpointError where an earlier version wrote less than a resumed run needs."""
+    if not {"guard", "horizon", "due", "lowered"} <= set(state):
+        raise CheckpointError(
+            f"{path} was written by an earlier nielsgpt: --init-from {path} --no-resume starts from "
+            "its weights, --no-resume alone anew"
+        )
 
 
 def check_fits(path: Path, before: Facts, now: Facts) -> None:

@@ -352,3 +352,12 @@ def test_a_finished_pretraining_leaves_the_chat_models_names_alone(tiny: Tiny, r
     phases.train(work, "pretrain")
     assert names(work.checkpoints) == before
     assert checkpoint.read_facts(work.checkpoints / "best.pt")["phase"] == "sft"
+
+
+def test_a_state_of_an_earlier_version_is_refused_in_words(tiny: Tiny, root: Path) -> None:
+    work = after_pretraining(root, tiny())
+    path = checkpoint.newest_first(work.checkpoints / "pretrain")[0]
+    state = checkpoint.load(path)
+    checkpoint.save(path, {k: v for k, v in state.items() if k != "due"}, state["facts"])
+    with pytest.raises(CheckpointError, match=r"earlier nielsgpt: --init-from .*\.pt --no-resume"):
+        phases.train(work, "pretrain")
