@@ -84,8 +84,8 @@ def _check_whole(path: Path, state: checkpoint.State) -> None:
     """Raise CheckpointError where an earlier version wrote less than a resumed run needs."""
     if not {"guard", "horizon", "due", "lowered"} <= set(state):
         raise CheckpointError(
-            f"{path} was written by an earlier nielsgpt: --init-from {path} --no-resume starts from "
-            "its weights, --no-resume alone anew"
+            f"{path} was written by an earlier nielsgpt, which kept less than going on needs; "
+            "--no-resume trains anew and sets it aside"
         )
 
 
