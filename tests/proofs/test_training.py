@@ -359,5 +359,5 @@ def test_a_state_of_an_earlier_version_is_refused_in_words(tiny: Tiny, root: Pat
     path = checkpoint.newest_first(work.checkpoints / "pretrain")[0]
     state = checkpoint.load(path)
     checkpoint.save(path, {k: v for k, v in state.items() if k != "due"}, state["facts"])
-    with pytest.raises(CheckpointError, match="earlier nielsgpt, .* --no-resume"):
+    with pytest.raises(CheckpointError, match=r"earlier nielsgpt, .* --no-resume"):
         phases.train(work, "pretrain")
