@@ -17,6 +17,7 @@ import torch
 from nielsgpt import device, machine
 from nielsgpt.device import Engine
 from nielsgpt.model.gpt import GPT
+from nielsgpt.parallel.sharing import largest_divisor
 from nielsgpt.settings import DeviceSettings, ModelSettings, PhaseSettings
 from nielsgpt.training.loss import exponentials, linear_cross_entropy
 from nielsgpt.workspace import fingerprint
@@ -90,11 +91,6 @@ def by_rule(question: Question, where: str) -> Engine:
     at_once = TOKENS_AT_ONCE[where.partition(":")[0]] // question.shape.context_length
     size = phase.micro_batch_size or largest_divisor(phase.batch_size, at_once)
     return Engine(where, precision, attention, compiles, torch.get_num_threads(), size)
-
-
-def largest_divisor(whole: int, most: int) -> int:
-    """The largest divisor of `whole` that is at most `most`, at least 1."""
-    return next(n for n in range(max(1, min(whole, most)), 0, -1) if whole % n == 0)
 
 
 def _with_open_fields(question: Question, ruled: Engine, found: Mapping[str, Any]) -> Engine:

@@ -7,7 +7,8 @@ import torch
 
 from nielsgpt import device, machine, probing
 from nielsgpt.errors import SettingsError
-from nielsgpt.probing import Question, by_rule, engine, largest_divisor
+from nielsgpt.parallel.sharing import largest_divisor
+from nielsgpt.probing import Question, by_rule, engine
 from nielsgpt.settings import DeviceSettings, ModelSettings, PhaseSettings
 
 pytestmark = pytest.mark.usefixtures("no_memory")

@@ -83,8 +83,8 @@ class Crew(Team):
                 dist.broadcast(p.data, 0)
 
     def check(self, batch_size: int, micro_batch_size: int) -> None:
-        """Raise SettingsError where there are fewer rows than ranks."""
-        sharing.check("ddp", batch_size, micro_batch_size, self.size)
+        """Raise SettingsError where the ranks cannot share a batch in their way."""
+        sharing.check(self.parallel, batch_size, micro_batch_size, self.size)
 
     def rows(self, batch_size: int) -> range:
         """Rows in turn, as cards are dealt."""

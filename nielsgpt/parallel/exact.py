@@ -19,14 +19,9 @@ class ExactCrew(Crew):
     swapped in parts, added as the rest of the tree, and handed round: the bytes of an all-reduce.
     """
 
-    def check(self, batch_size: int, micro_batch_size: int) -> None:
-        """Raise SettingsError where the ranks cannot hold whole subtrees of equal size."""
-        sharing.check("exact", batch_size, micro_batch_size, self.size)
-
     def shareable(self, batch_size: int, micro_batch_size: int) -> int:
         """The largest size, at most this one, of which each rank computes equally many."""
-        share = max(1, batch_size // self.size)
-        return next(n for n in range(min(micro_batch_size, share), 0, -1) if share % n == 0)
+        return sharing.largest_divisor(max(1, batch_size // self.size), micro_batch_size)
 
     def rows(self, batch_size: int) -> range:
         """Neighbouring rows."""

@@ -19,7 +19,6 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from nielsgpt.cache.batches import IGNORED, Batch
 from nielsgpt.device import Engine
 from nielsgpt.errors import SettingsError
-from nielsgpt.parallel import sharing
 from nielsgpt.parallel.crew import Crew
 from nielsgpt.parallel.team import Parts, State
 from nielsgpt.settings import PhaseSettings
@@ -55,10 +54,6 @@ class ShardedCrew(Crew):
             part.set_force_sum_reduction_for_comms(True)  # type: ignore[operator]
         register_fsdp_forward_method(model, "trunk")
         self._apart: Callable[[], None] = model.reshard  # type: ignore[assignment]
-
-    def check(self, batch_size: int, micro_batch_size: int) -> None:
-        """Raise SettingsError where the ranks would not compute equally often."""
-        sharing.check("fsdp", batch_size, micro_batch_size, self.size)
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """They were summed in the backward pass."""

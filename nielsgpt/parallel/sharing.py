@@ -1,6 +1,11 @@
-"""Which batches so many processes can share, in each way of sharing: known before any starts."""
+"""How a batch falls into equal parts, and which ones so many processes can share."""
 
 from nielsgpt.errors import SettingsError
+
+
+def largest_divisor(whole: int, most: int) -> int:
+    """The largest divisor of `whole` that is at most `most`, at least 1."""
+    return next(n for n in range(max(1, min(whole, most)), 0, -1) if whole % n == 0)
 
 
 def check(parallel: str, batch_size: int, micro_batch_size: int, size: int) -> None:

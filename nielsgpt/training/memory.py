@@ -19,6 +19,7 @@ from torch import Tensor
 from nielsgpt.device import Engine
 from nielsgpt.errors import SettingsError
 from nielsgpt.model.gpt import GPT, parameter_count
+from nielsgpt.parallel.sharing import largest_divisor
 from nielsgpt.parallel.tree import odd_part
 from nielsgpt.settings import ModelSettings, PhaseSettings
 from nielsgpt.training.loss import CHUNK
@@ -104,8 +105,8 @@ def make_fit(trainer: Trainer, free_bytes: int) -> None:
                 f"{free_bytes / 2**30:.1f} GB are free; lower model.context_length, model.n_embd "
                 "or model.n_layer, or set activation_checkpointing"
             )
-        rows, half = trainer.phase.batch_size, trainer.micro_batch_size // 2
-        trainer.micro_batch_size = next(n for n in range(half, 0, -1) if rows % n == 0)
+        half = trainer.micro_batch_size // 2
+        trainer.micro_batch_size = largest_divisor(trainer.phase.batch_size, half)
     if trainer.micro_batch_size != wanted:
         log.warning(
             "memory is short: micro-batches of %d instead of %d, the same mathematics",

@@ -17,6 +17,7 @@ from nielsgpt.cache.batches import IGNORED, Batch, Mixture, Rows
 from nielsgpt.cache.shuffle import mixed
 from nielsgpt.device import Engine, compiled, out_of_memory
 from nielsgpt.model.gpt import GPT
+from nielsgpt.parallel.sharing import largest_divisor
 from nielsgpt.parallel.team import ALONE, Team
 from nielsgpt.settings import PhaseSettings
 from nielsgpt.training.averaging import Average
@@ -124,7 +125,7 @@ class Trainer:
                 self.team.sum_gradients(self.model.parameters())
                 return self.team.totals([nats])[0]
             self.optimizer.clear()
-            self.micro_batch_size = _smaller(self.micro_batch_size, len(rows))
+            self.micro_batch_size = largest_divisor(len(rows), self.micro_batch_size // 2)
             self.lowered = True
             log.warning(
                 "step %d: out of memory; going on with micro-batches of %d, the same mathematics",
@@ -270,8 +271,3 @@ class Trainer:
         if state is not None:
             self.load(state)
         guard.rate_scale, guard.rollbacks, guard.tried = lower
-
-
-def _smaller(size: int, batch_size: int) -> int:
-    """The largest divisor of the batch size that is at most half of `size`."""
-    return next(n for n in range(max(1, size // 2), 0, -1) if batch_size % n == 0)
