@@ -1,7 +1,6 @@
 """nielsgpt micro: the teaching house, its training, its samples and its figures of speed."""
 
 import functools
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.micro_check import bpe, check, figures
+from cli.options import root
 
 if TYPE_CHECKING:
     from nielsgpt.micro.scenarios import Scenario
@@ -54,11 +54,6 @@ def named() -> str:
     """The words of this command line that name its scenario, for another command line."""
     given = click.get_current_context().params
     return f"-c {given['config']}" if given["config"] else f"-s {given['scenario']}"
-
-
-def root() -> Path:
-    """The folder of one's work."""
-    return Path(os.environ.get("NIELSGPT_ROOT", "."))
 
 
 @click.command("train")

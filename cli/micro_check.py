@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from cli.options import root
+
 FILE = click.Path(path_type=Path)
 TIMEOUT_S = 30.0
 TOKENIZER = Path("models") / "micro" / "bpe.json"
@@ -11,8 +13,6 @@ TOKENIZER = Path("models") / "micro" / "bpe.json"
 
 def tokenizer_path(chosen: Path | None) -> Path:
     """Where the tokenizer lies, unless the command line says otherwise."""
-    from cli.micro import root
-
     return chosen or root() / TOKENIZER
 
 
@@ -99,7 +99,6 @@ def bpe_decode(ids: tuple[int, ...], model: Path | None) -> None:
 @click.option("--out", type=FILE, default=Path("docs/learn/figures"), show_default=True)
 def figures(scenario: str, steps: int, out: Path) -> None:
     """Draw the figures of docs/learn with the scenario's trained model."""
-    from cli.micro import root
     from nielsgpt.micro import figures, scenarios
 
     for path in figures.draw(root(), scenarios.load(scenario), steps, out):

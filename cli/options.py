@@ -34,10 +34,15 @@ def with_workspace(command: Command) -> Command:
     return settled
 
 
+def root() -> Path:
+    """The folder of a person's work: NIELSGPT_ROOT, else the current one."""
+    return Path(os.environ.get("NIELSGPT_ROOT", "."))
+
+
 def settle(
     config: str | None, assignments: tuple[str, ...] = (), device: str | None = None
 ) -> "Workspace":
-    """The workspace under the current folder (or NIELSGPT_ROOT) with these settings."""
+    """The workspace under the person's folder with these settings."""
     from nielsgpt.layers import load
     from nielsgpt.workspace import REPOSITORY, Workspace
 
@@ -46,7 +51,7 @@ def settle(
     settings, warnings = load(Path(config or DEFAULT_CONFIG), over, folders)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-    return Workspace(Path(os.environ.get("NIELSGPT_ROOT", ".")), settings)
+    return Workspace(root(), settings)
 
 
 def resettled(work: "Workspace", over: dict[str, Any]) -> "Workspace":

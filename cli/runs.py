@@ -1,14 +1,10 @@
 """nielsgpt runs: list runs, show one, compare several."""
 
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
-
-def _root() -> Path:
-    return Path(os.environ.get("NIELSGPT_ROOT", "."))
+from cli.options import root
 
 
 @click.group("runs", invoke_without_command=True)
@@ -18,7 +14,7 @@ def command(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         from nielsgpt.report import figures, records
 
-        found = records.every(_root() / "runs")
+        found = records.every(root() / "runs")
         if found:
             click.echo(figures.aligned(figures.listing(found, datetime.now(UTC))))
         else:
@@ -31,8 +27,8 @@ def show(name: str) -> None:
     """Write a run's report.html and its plots, and print where."""
     from nielsgpt.report import page, records
 
-    record = records.find(_root() / "runs", name)
-    exam = records.marks(record, _root() / "checkpoints")
+    record = records.find(root() / "runs", name)
+    exam = records.marks(record, root() / "checkpoints")
     click.echo(page.write(record.folder, exam))
 
 
@@ -42,7 +38,7 @@ def compare(names: tuple[str, ...]) -> None:
     """Print the figures of several runs and the settings that differ, and write their curves."""
     from nielsgpt.report import comparison, figures, page, records
 
-    runs = _root() / "runs"
+    runs = root() / "runs"
     found = {record.run_id: record for record in (records.find(runs, name) for name in names)}
     chosen = list(found.values())
     if not 2 <= len(chosen) <= page.MOST_COMPARED:

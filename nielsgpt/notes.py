@@ -1,7 +1,6 @@
 """What a run says of itself: to the terminal, and in its run_meta.json."""
 
 import logging
-import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -115,8 +114,3 @@ def say_if_engine_changed(before: Facts, engine: Engine) -> None:
             "way: %s",
             "; ".join(changed),
         )
-
-
-def command() -> str:
-    """The command that was typed, as one would type it again."""
-    return shlex.join(launch.typed())

@@ -55,7 +55,8 @@ def trust(engine: Engine) -> None:
 def identity(engine: Engine) -> str:
     """A name for this engine on this machine: another one where anything that computes changed."""
     facts = {name: fact for name, fact in engine.facts().items() if name != "micro_batch_size"}
-    here = {name: machine.facts()[name] for name in ("processor", "system")}
+    known = machine.facts()
+    here = {name: known[name] for name in ("processor", "system")}
     if engine.device.startswith("cuda"):
         here["gpu"] = torch.cuda.get_device_name(engine.device)
         with suppress(OSError):

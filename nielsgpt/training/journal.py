@@ -81,7 +81,7 @@ class Journal:
     def event(self, step: int, kind: str, text: str) -> None:
         """Note what happened at a step, in words.
 
-        Kinds are skip, rollback, out of memory, horizon, engine, saved, early stop, stopped, done.
+        Kinds are skip, rollback, out of memory, horizon, early stop, stopped.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
         line = {"time": now, "phase": self.phase, "step": step, "kind": kind, "text": text}
