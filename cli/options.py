@@ -71,7 +71,7 @@ def resume_options(command: Command) -> Command:
     @click.option("--no-resume", is_flag=True, help="Start anew; the old files are set aside.")
     @functools.wraps(command)
     def chosen(*args: Any, resume: Path | None, no_resume: bool, **rest: Any) -> Any:
-        from nielsgpt.resuming import Resume
+        from nielsgpt.resume import Resume
 
         if resume is not None and no_resume:
             raise click.UsageError("--resume and --no-resume contradict each other")

@@ -27,7 +27,7 @@ def command(
     Every stage that is up to date is skipped; a stopped run goes on where it was.
     """
     from nielsgpt import examination, pipeline
-    from nielsgpt.resuming import Resume
+    from nielsgpt.resume import Resume
 
     if hours and minutes:
         raise click.UsageError("--hours and --minutes exclude each other")

@@ -10,7 +10,7 @@ import click
 from cli.options import resettled, resume_options, with_workspace
 
 if TYPE_CHECKING:
-    from nielsgpt.resuming import Resume
+    from nielsgpt.resume import Resume
     from nielsgpt.settings import Phase
     from nielsgpt.workspace import Workspace
 

@@ -19,7 +19,8 @@ from nielsgpt.probing import Question
 from nielsgpt.progress import clock
 from nielsgpt.rehearsal import sampler
 from nielsgpt.report import page
-from nielsgpt.resuming import AUTOMATIC, Resume, state_to_resume
+from nielsgpt.resume import AUTOMATIC, Resume
+from nielsgpt.resuming import state_to_resume
 from nielsgpt.settings import Phase, PhaseSettings
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
@@ -54,7 +55,8 @@ def train(
     began = time.monotonic()
     codec = registry.load(work.tokenizer)
     team = team or Team(work.settings.device.parallel)
-    team.agree(assembly.premises(work, phase, codec))
+    if not team.alone:
+        team.agree(assembly.premises(work, phase, codec))
     numbers = work.settings.phase(phase)
     if numbers.micro_batch_size:
         team.check(numbers.batch_size, numbers.micro_batch_size)  # before anything is set aside

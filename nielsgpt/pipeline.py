@@ -107,7 +107,7 @@ def run(work: Workspace, fresh: bool = False) -> dict[str, Any] | None:
     Returns the exam's report, or None where there is nothing to examine.
     """
     from nielsgpt import examination, phases
-    from nielsgpt.resuming import Resume
+    from nielsgpt.resume import Resume
 
     caches(work)
     for phase in PHASES:

@@ -57,18 +57,17 @@ def engine(question: Question, before: Mapping[str, Any] | None = None) -> Engin
     settings = question.settings
     where = device.choose_device(settings.device)
     device.set_up(where, settings.threads)
-    ruled = by_rule(question, where)
     if before is not None and before.get("device") == where:
-        return _with_open_fields(question, ruled, before)
+        return _insisted(question, before)
     if not settings.measure:
-        return ruled
+        return by_rule(question, where)
     key = question.key(where)
     found = machine.recall("engines", key)
     if found is None:
-        found = _measure(question, ruled)
+        found = _measure(question, by_rule(question, where))
         machine.remember("engines", key, found)
         log.info("%s", _told(found))
-    chosen = _with_open_fields(question, ruled, found["engine"])
+    chosen = _insisted(question, found["engine"])
     if settings.compile == "auto":
         chosen = replace(chosen, compiled=_gains(found, question))
     device.set_up(where, chosen.threads)
@@ -76,8 +75,11 @@ def engine(question: Question, before: Mapping[str, Any] | None = None) -> Engin
 
 
 def by_rule(question: Question, where: str) -> Engine:
-    """The engine without measuring: what is usually best on such a device."""
-    settings, phase = question.settings, question.phase
+    """The engine without measuring: what is usually best on such a device.
+
+    Whether torch.compile works is tried, which takes seconds where the settings leave it open.
+    """
+    settings = question.settings
     precision = settings.precision
     if precision == "auto":
         precision = "bf16" if device.has_native_bf16(where) else "fp32"
@@ -88,25 +90,32 @@ def by_rule(question: Question, where: str) -> Engine:
     compiles = settings.compile == "on"
     if settings.compile == "auto":
         compiles = device.can_compile(where)
-    at_once = TOKENS_AT_ONCE[where.partition(":")[0]] // question.shape.context_length
-    size = phase.micro_batch_size or largest_divisor(phase.batch_size, at_once)
+    size = _size(question, where)
     return Engine(where, precision, attention, compiles, torch.get_num_threads(), size)
 
 
-def _with_open_fields(question: Question, ruled: Engine, found: Mapping[str, Any]) -> Engine:
-    """The rule's engine with what was found, where the settings leave it open."""
-    settings = question.settings
-    left_open = {
-        "precision": settings.precision == "auto",
-        "attention": question.shape.attention == "auto",
-        "compiled": settings.compile == "auto",
-        "threads": not settings.threads,
-        "micro_batch_size": not question.phase.micro_batch_size,
-    }
-    chosen = {name: found[name] for name, is_open in left_open.items() if is_open and name in found}
-    if question.phase.batch_size % int(chosen.get("micro_batch_size", 1)):
-        chosen.pop("micro_batch_size")
-    return replace(ruled, **chosen)
+def _size(question: Question, where: str) -> int:
+    """The micro-batch of the settings, or by rule."""
+    at_once = TOKENS_AT_ONCE[where.partition(":")[0]] // question.shape.context_length
+    phase = question.phase
+    return phase.micro_batch_size or largest_divisor(phase.batch_size, at_once)
+
+
+def _insisted(question: Question, found: Mapping[str, Any]) -> Engine:
+    """The engine that was found, but for what the settings insist on."""
+    settings, phase = question.settings, question.phase
+    chosen = Engine(**{**found, "torch_version": str(torch.__version__)})
+    if settings.precision != "auto":
+        chosen = replace(chosen, precision=settings.precision)
+    if question.shape.attention != "auto":
+        chosen = replace(chosen, attention=question.shape.attention)
+    if settings.compile != "auto":
+        chosen = replace(chosen, compiled=settings.compile == "on")
+    if settings.threads:
+        chosen = replace(chosen, threads=torch.get_num_threads())
+    if phase.micro_batch_size or phase.batch_size % chosen.micro_batch_size:
+        chosen = replace(chosen, micro_batch_size=_size(question, chosen.device))
+    return chosen
 
 
 def _measure(question: Question, ruled: Engine) -> dict[str, Any]:

@@ -4,28 +4,17 @@ What was trained on other data, or from other weights, is set aside and never de
 """
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nielsgpt import checkpoint
 from nielsgpt.errors import CheckpointError
+from nielsgpt.resume import Resume
 from nielsgpt.settings import Phase
 from nielsgpt.training.store import name_state, set_aside
 
 log = logging.getLogger("nielsgpt")
 Facts = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Resume:
-    """Where a phase goes on from: its newest state, a file, or nowhere (`fresh`)."""
-
-    path: Path | None = None
-    fresh: bool = False
-
-
-AUTOMATIC = Resume()
 
 
 def state_to_resume(

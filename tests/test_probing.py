@@ -45,6 +45,21 @@ def test_a_resumed_run_computes_as_it_began() -> None:
     assert insisting.precision == "bf16"
 
 
+def test_the_compiler_is_not_tried_where_it_is_known_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = question(compile="auto")
+    ruled = by_rule(question(), "cpu")
+    machine.remember("engines", asked.key("cpu"), {"engine": ruled.facts(), "row_s": 0.1})
+
+    def tried(where: str) -> bool:
+        raise AssertionError("the compiler was tried")
+
+    monkeypatch.setattr(device, "can_compile", tried)
+    assert engine(asked, before={**ruled.facts(), "compiled": True}).compiled
+    assert not engine(asked).compiled
+
+
 def test_what_was_measured_once_is_remembered(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "nielsgpt")
     asked = question()

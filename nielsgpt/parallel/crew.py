@@ -30,6 +30,8 @@ PIECE = 2**28  # bytes of one message
 class Crew(Team):
     """A rank among several; this one sums by all-reduce."""
 
+    way = "ddp"
+
     def __init__(self, parallel: str, rank: int, size: int, local: int, neighbours: int) -> None:
         super().__init__(parallel)
         self.rank, self.size, self.local, self.neighbours = rank, size, local, neighbours
@@ -84,7 +86,7 @@ class Crew(Team):
 
     def check(self, batch_size: int, micro_batch_size: int) -> None:
         """Raise SettingsError where the ranks cannot share a batch in their way."""
-        sharing.check(self.parallel, batch_size, micro_batch_size, self.size)
+        sharing.check(self.way, batch_size, micro_batch_size, self.size)
 
     def rows(self, batch_size: int) -> range:
         """Rows in turn, as cards are dealt."""

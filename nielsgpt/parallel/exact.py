@@ -19,6 +19,8 @@ class ExactCrew(Crew):
     swapped in parts, added as the rest of the tree, and handed round: the bytes of an all-reduce.
     """
 
+    way = "exact"
+
     def shareable(self, batch_size: int, micro_batch_size: int) -> int:
         """The largest size, at most this one, of which each rank computes equally many."""
         return sharing.largest_divisor(max(1, batch_size // self.size), micro_batch_size)

@@ -29,7 +29,7 @@ log = logging.getLogger("nielsgpt")
 class ShardedCrew(Crew):
     """Ranks that hold a model between them."""
 
-    independent = False
+    way, independent = "fsdp", False
 
     def engine(self, make: Callable[[], Engine], phase: PhaseSettings) -> Engine:
         """The leader's engine, not compiled: a compiled trunk would see no weights in parts."""

@@ -17,7 +17,7 @@ from nielsgpt.device import Engine
 from nielsgpt.errors import CheckpointError, Stopped
 from nielsgpt.inference.generate import complete_all
 from nielsgpt.model.gpt import GPT
-from nielsgpt.resuming import Resume
+from nielsgpt.resume import Resume
 from nielsgpt.settings import GenerationSettings, PhaseSettings, Settings
 from nielsgpt.tokenizers.units import ByteTokenizer
 from nielsgpt.training.trainer import Trainer
