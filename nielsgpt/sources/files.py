@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nielsgpt.conversation import Conversation, Document, conversation_from
 from nielsgpt.errors import DataError
-from nielsgpt.settings import TextSettings
+from nielsgpt.settings.sources import TextSettings
 
 TEXT_SUFFIXES = (".txt", ".md")
 CHAT_SUFFIXES = (".jsonl",)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nielsgpt.errors import DataError
-from nielsgpt.settings import TextSettings
+from nielsgpt.settings.sources import TextSettings
 from nielsgpt.sources.files import (
     CHAT_SUFFIXES,
     TEXT_SUFFIXES,
