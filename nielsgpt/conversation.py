@@ -21,10 +21,14 @@ SPECIAL_TEXTS = ("<|sys|>", "<|usr|>", "<|asst|>", "<|eot|>")
 
 @dataclass(frozen=True)
 class Document:
-    """A text from a source; `name` says where it came from, for error messages."""
+    """A text from a source; `name` says where it came from, for error messages.
+
+    `side` is that of a dataset which has its own split; None: the hash of the text decides.
+    """
 
     text: str
     name: str = ""
+    side: Literal["train", "val"] | None = None
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,13 @@ class Message:
 class Conversation:
     """Messages in order: at most one system message, first; then user and assistant in turn.
 
+    Conversations of one `group` share text, so they fall to one side of the split together.
     Raises DataError naming `name` when the order is anything else.
     """
 
     messages: tuple[Message, ...]
     name: str = ""
+    group: str | None = None
 
     def __post_init__(self) -> None:
         turns = self.messages[1:] if self.system else self.messages
@@ -64,7 +70,7 @@ class Conversation:
 
     def plus(self, role: Role, content: str) -> "Conversation":
         """This conversation with one more message."""
-        return Conversation((*self.messages, Message(role, content)), self.name)
+        return Conversation((*self.messages, Message(role, content)), self.name, self.group)
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,16 @@ Items = Iterator[Document] | Iterator[Conversation]
 
 @dataclass(frozen=True)
 class Source:
-    """A name, what it depends on, and a way to walk it from the start."""
+    """A name, what it depends on, and a way to walk it from the start, always in one order.
+
+    The token budgets end the walk's use early; 0 is no budget.
+    """
 
     name: str
     inputs: Any
     walk: Callable[[], Items]
+    train_tokens: int = 0
+    val_tokens: int = 0
 
 
 def sources(settings: Settings, phase: Phase, root: Path) -> dict[str, Source]:
