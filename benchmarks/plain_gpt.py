@@ -1,6 +1,6 @@
 """A GPT as most people would write it first: what `train.py` compares with.
 
-Learned positions, LayerNorm, GELU, a tied head, torch's own attention, and cross-entropy on the
+GPT-2's initialisation, learned positions, LayerNorm, GELU, a tied head, torch's own attention, and cross-entropy on the
 whole (B, T, V) tensor of logits.
 """
 
@@ -38,7 +38,11 @@ class PlainGPT(nn.Module):
         self.positions = nn.Embedding(context, width)
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width, bias=False)
-        nn.init.normal_(self.tokens.weight, std=0.02)
+        for name, weight in self.named_parameters():
+            if weight.dim() == 2:
+                into_stream = name.endswith(("out.weight", "down.weight"))
+                std = 0.02 / (2 * layers) ** 0.5 if into_stream else 0.02
+                nn.init.normal_(weight, std=std)
 
     def forward(self, ids: Tensor, targets: Tensor) -> Tensor:
         """(B, T) twice -> a number."""

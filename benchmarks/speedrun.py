@@ -117,7 +117,7 @@ def plain(text: Characters, options: argparse.Namespace) -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        return float(loss)
+        return float(loss.detach())
 
     _train(step, text, lambda x, y: float(model(x, y)) * y.numel(), options, "plain GPT")
 
@@ -134,7 +134,7 @@ def _train(
     value = float("nan")
     for number in range(1, options.steps + 1):
         step()
-        if number % options.look_every == 0 or number == options.steps:
+        if number == options.steps or (options.look_every and number % options.look_every == 0):
             value = text.loss(losses)
             if options.verbose:
                 sys.stderr.write(f"{number} {time.time() - BEGAN:.1f} s {value:.4f}\n")
@@ -161,7 +161,7 @@ def main() -> None:
     read.add_argument("--cooldown", type=float, default=0.6)
     read.add_argument("--decay", type=float, default=0.0)
     read.add_argument("--seed", type=int, default=1)
-    read.add_argument("--look-every", type=int, default=50)
+    read.add_argument("--look-every", type=int, default=0, help="Else at the end alone.")
     read.add_argument("--stop", action="store_true", help="End when the goal is met.")
     read.add_argument("--tune", action="store_true")
     read.add_argument("--verbose", action="store_true")
