@@ -8,7 +8,7 @@ is a function of (seed, step), so a resumed run is the run that was never stoppe
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ from nielsgpt.training.scaling import LossScale
 
 log = logging.getLogger("nielsgpt")
 Row = dict[str, Any]
+Found = TypeVar("Found")
 
 
 class Abandoned(Exception):
@@ -108,24 +109,28 @@ class Trainer:
         }
 
     def _gradients(self, inputs: Tensor, targets: Tensor, counted: int) -> float:
-        """Add up the gradients of the step's loss; returns the nats summed over its tokens.
-
-        Out of memory: the same once more in halves, with the same mathematics.
-        """
+        """Add up the gradients of the step's loss; returns the nats summed over its tokens."""
         rows = self.team.rows(len(inputs))
+        nats = self._sparing(lambda: self._micro_batches(inputs, targets, counted, rows))
+        self.team.sum_gradients(self.model.parameters())
+        return self.team.totals([nats])[0]
+
+    def _sparing(self, work: Callable[[], Found]) -> Found:
+        """What the work comes to; out of memory: the same once more in micro-batches half as
+        large, with the same mathematics."""
         while True:
             full = False
             try:
-                nats = self._micro_batches(inputs, targets, counted, rows)
+                found = work()
             except RuntimeError as error:
                 full = out_of_memory(error)
                 if not full or self.micro_batch_size == 1 or not self.team.independent:
                     raise
             if not self.team.most(full):
-                self.team.sum_gradients(self.model.parameters())
-                return self.team.totals([nats])[0]
+                return found
             self.optimizer.clear()
-            self.micro_batch_size = largest_divisor(len(rows), self.micro_batch_size // 2)
+            rows = len(self.team.rows(self.phase.batch_size))
+            self.micro_batch_size = largest_divisor(rows, self.micro_batch_size // 2)
             self.lowered = True
             log.warning(
                 "step %d: out of memory; going on with micro-batches of %d, the same mathematics",
@@ -184,8 +189,13 @@ class Trainer:
         return improved
 
     def _evaluations(self) -> dict[str, Evaluation]:
+        found = self._sparing(self._measured)
+        return {name: e.summed(self.team.totals) for name, e in found.items()}
+
+    def _measured(self) -> dict[str, Evaluation]:
+        """This process's part of every validation source."""
         rows, size = self.phase.eval_batches * self.phase.batch_size, self.micro_batch_size
-        found = {
+        return {
             name: evaluate(
                 self.model,
                 self.team.deal(self._watched(source.in_order(rows, size))),
@@ -194,7 +204,6 @@ class Trainer:
             )
             for name, source in self.validation.items()
         }
-        return {name: e.summed(self.team.totals) for name, e in found.items()}
 
     def _watched(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches; raises Abandoned between two of them when the process is asked to end."""

@@ -86,12 +86,12 @@ def test_nan_three_times_in_a_row_leads_back_and_the_run_ends_finite(
     assert steps == [str(n) for n in range(1, 13)]
 
 
-def short_of_memory(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-    """A machine on which more than `most` rows at once do not fit."""
+def short_of_memory(monkeypatch: pytest.MonkeyPatch, most: int, in_training: bool = True) -> None:
+    """A machine on which more than `most` rows at once do not fit, in training or evaluation."""
     plain = GPT.trunk
 
     def trunk(self: GPT, ids: torch.Tensor, *rest: Any) -> torch.Tensor:
-        if self.training and not ids.is_meta and ids.size(0) > most:
+        if self.training == in_training and not ids.is_meta and ids.size(0) > most:
             raise torch.OutOfMemoryError("out of memory")
         return plain(self, ids, *rest)
 
@@ -114,6 +114,18 @@ def test_a_run_short_of_memory_equals_one_with_small_micro_batches_and_stays_sma
     phases.train(longer, "pretrain")
     assert newest(longer)["micro_batch_size"] == 2
     assert len([e for e in events(work) if e["kind"] == "out of memory"]) == 1
+
+
+def test_an_evaluation_short_of_memory_goes_on_in_smaller_parts_and_measures_the_same(
+    tiny: Tiny, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = night(root / "plain", tiny, batch_size=8, micro_batch_size=8)
+    phases.train(plain, "pretrain")
+    short_of_memory(monkeypatch, 2, in_training=False)
+    short = night(root / "short", tiny, batch_size=8, micro_batch_size=8)
+    phases.train(short, "pretrain")
+    assert newest(short)["micro_batch_size"] == 2
+    assert newest(short)["best"] == pytest.approx(newest(plain)["best"], abs=1e-5)
 
 
 def test_resuming_at_each_of_fifty_steps_equals_the_straight_run(
