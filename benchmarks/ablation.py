@@ -174,8 +174,9 @@ def main() -> None:
     read.add_argument("--seconds", type=float, default=30.0, help="Of the recipe's training.")
     read.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     read.add_argument("--steps", type=int, help="Of the recipe, instead of --seconds.")
+    read.add_argument("--threads", type=int, default=0, help="0: one a core.")
     options = read.parse_args()
-    device.set_up("cpu", 0)
+    device.set_up("cpu", options.threads)
     extra = [f"data.text.path={options.text.resolve()}"] if options.text else []
     study = Study(options.root, "text" if options.text else "primer", extra)
     _seconds(study.recipe, 3)
