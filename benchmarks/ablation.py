@@ -1,7 +1,7 @@
 """What each choice of training is worth: bits per byte at equal time, several seeds.
 
     python benchmarks/ablation.py --root /tmp/ablation --seconds 30
-    python benchmarks/ablation.py --root /tmp/ablation --seconds 30 --text ../shared/data/tinyshakespeare.txt
+    python benchmarks/ablation.py --root /tmp/ablation --text ../shared/data/tinyshakespeare.txt
 
 Every row changes one thing against the quickstart's recipe. How long its step takes is measured
 beside the recipe's own, in turns, and it is given as many steps as fit the same time; so a busy
@@ -151,14 +151,16 @@ def _seconds(trainer: Trainer, steps: int) -> float:
 
 
 def table(rows: list[dict[str, Any]], seeds: list[int]) -> str:
-    """Mean over the seeds and the difference to the recipe at the same seeds, with its deviation."""
+    """Means over the seeds, and of the difference to the recipe at the same seed, ± deviation."""
     found = {(r["change"], r["seed"]): r for r in rows}
     lines = ["| | steps | bits per byte | against the recipe |", "|---|---|---|---|"]
     for change in CHANGES:
         if any((change, seed) not in found for seed in seeds):
             continue
         values = [found[change, seed]["bits_per_byte"] for seed in seeds]
-        gains = [v - found["the recipe", s]["bits_per_byte"] for v, s in zip(values, seeds, strict=True)]
+        gains = [
+            v - found["the recipe", s]["bits_per_byte"] for v, s in zip(values, seeds, strict=True)
+        ]
         spread = statistics.stdev(gains) if len(gains) > 1 else math.nan
         against = "" if change == "the recipe" else f"{statistics.mean(gains):+.4f} ± {spread:.4f}"
         steps = found[change, seeds[0]]["steps"]

@@ -1,7 +1,7 @@
 """A GPT as most people would write it first: what `train.py` compares with.
 
-GPT-2's initialisation, learned positions, LayerNorm, GELU, a tied head, torch's own attention, and cross-entropy on the
-whole (B, T, V) tensor of logits.
+GPT-2's initialisation, learned positions, LayerNorm, GELU, a tied head, torch's own attention, and
+cross-entropy on the whole (B, T, V) tensor of logits.
 """
 
 import torch.nn.functional as F

@@ -1,7 +1,7 @@
 """Time to a validation loss of 1.88 on the characters of Tiny Shakespeare, from the command on.
 
     python benchmarks/speedrun.py ../shared/data/tinyshakespeare.txt
-    python benchmarks/speedrun.py ../shared/data/tinyshakespeare.txt --steps 800 --rate 0.01  # further
+    python benchmarks/speedrun.py ../shared/data/tinyshakespeare.txt --steps 800 --rate 0.01
     python benchmarks/speedrun.py ../shared/data/tinyshakespeare.txt --against   # the plain way
 
 The last tenth of the text is the validation split; its loss is the mean over all of it in windows
