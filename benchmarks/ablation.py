@@ -49,6 +49,11 @@ SHAPES = {
 }
 CHANGES: dict[str, list[str]] = {
     "the recipe": [],
+    "AdamW, rate 0.001": [
+        f"{PHASE}.optimizer=adamw",
+        f"{PHASE}.learning_rate=0.001",
+        f"{PHASE}.min_learning_rate=0.00005",
+    ],
     "AdamW, rate 0.003": [f"{PHASE}.optimizer=adamw"],
     "AdamW, rate 0.006": [
         f"{PHASE}.optimizer=adamw",
