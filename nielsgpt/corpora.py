@@ -1,24 +1,33 @@
 """The sources by name: what each yields, and the identity by which a cache knows it changed."""
 
 import difflib
+import functools
 import itertools
-import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nielsgpt.cache.build import Sample, guard
-from nielsgpt.conversation import Conversation, Document, Message, render, split
-from nielsgpt.errors import DataError, SettingsError
+from nielsgpt.cache.build import side
+from nielsgpt.conversation import Conversation, Document
+from nielsgpt.errors import SettingsError
 from nielsgpt.primer import dialogues, facts, stories
 from nielsgpt.settings import Phase, Settings
-from nielsgpt.sources import files
-from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.sources import (
+    ancients,
+    cleaning,
+    dolly,
+    files,
+    hub,
+    hubtext,
+    lines,
+    mixture,
+    oasst,
+    roam,
+)
+from nielsgpt.sources.web import Patience
 from nielsgpt.workspace import file_sha256, fingerprint
 
-log = logging.getLogger("nielsgpt")
-AT_ONCE = 512
 Items = Iterator[Document] | Iterator[Conversation]
 
 
@@ -37,95 +46,53 @@ class Source:
 
 
 def sources(settings: Settings, phase: Phase, root: Path) -> dict[str, Source]:
-    """The sources of one phase's mix. Raises SettingsError for a name that is not known."""
+    """The sources of one phase's mix. Raises as `one` does."""
+    return {name: one(settings, phase, name, root) for name in sorted(settings.mix(phase))}
+
+
+def one(settings: Settings, phase: Phase, name: str, root: Path) -> Source:
+    """The source of this name. Raises SettingsError where it is not known, DataError where what it
+    is made from is not there."""
     known = TABLE[phase]
-    found = {}
-    for name in sorted(settings.mix(phase)):
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"sources are {', '.join(known)}"
-            raise SettingsError(f"data.mix_{phase} names the unknown source {name!r}; {hint}")
-        found[name] = known[name](settings, root)
-    return found
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"sources are {', '.join(known)}"
+        raise SettingsError(f"data.mix_{phase} names the unknown source {name!r}; {hint}")
+    source = known[name](settings, root)
+    return _cleaned(source, settings) if phase == "pretrain" else source
 
 
-def texts(source: Source) -> Iterator[str]:
-    """The source's text alone, as a tokenizer is trained on it."""
-    for item in source.walk():
-        if isinstance(item, Document):
-            yield item.text
-        else:
-            yield "\n".join(message.content for message in item.messages)
-
-
-def samples(source: Source, phase: Phase, settings: Settings, codec: Tokenizer) -> Iterator[Sample]:
-    """The source's documents or conversations, tokenized and, for SFT, rendered with their mask."""
-    if phase == "pretrain":
-        return _documents(source, settings, codec)
-    return _conversations(source, settings, codec)
+def text_of(item: Document | Conversation) -> str:
+    """Its text alone, as a tokenizer is trained on it."""
+    if isinstance(item, Document):
+        return item.text
+    return "\n".join(message.content for message in item.messages)
 
 
 def identity(source: Source, phase: Phase, settings: Settings) -> str:
     """A fingerprint of everything that decides the source's samples, but the tokenizer."""
     data = settings.data
     if phase == "pretrain":
-        return fingerprint(source.inputs, data.on_special_literal)
+        return fingerprint(source.inputs, data.on_special_literal, data.document_tokens)
     return fingerprint(source.inputs, data.on_special_literal_sft, settings.model.context_length)
 
 
-def _documents(source: Source, settings: Settings, codec: Tokenizer) -> Iterator[Sample]:
-    walk = source.walk()
-    while group := list(itertools.islice(walk, AT_ONCE)):
-        kept = []
-        for item in group:
-            assert isinstance(item, Document)
-            where = f"source {source.name}: {item.name or 'a document'}"
-            kept.append(guard(item.text, where, settings.data.on_special_literal) or "")
-        for text, ids in zip(kept, codec.encode_batch(kept), strict=True):
-            yield Sample(text, [*ids, codec.specials.end], len(text.encode()))
+def _cleaned(source: Source, settings: Settings) -> Source:
+    """The source with data.cleaning applied; itself, and so its cache, where nothing is on."""
+    chosen = settings.data.cleaning
+
+    def walk() -> Iterator[Document]:
+        return cleaning.cleaned(_prose(source), chosen, source.name)
+
+    if not cleaning.is_on(chosen):
+        return source
+    return replace(source, inputs=[source.inputs, chosen.model_dump()], walk=walk)
 
 
-def _conversations(source: Source, settings: Settings, codec: Tokenizer) -> Iterator[Sample]:
-    limit = settings.model.context_length + 1
-    given = kept = 0
+def _prose(source: Source) -> Iterator[Document]:
     for item in source.walk():
-        assert isinstance(item, Conversation)
-        given += _replies(item)
-        cleaned = _cleaned(item, source.name, settings)
-        for piece in split(cleaned, codec, limit) if cleaned else ():
-            ids, mask = render(piece, codec)
-            kept += _replies(piece)
-            spelled = sum(len(message.content.encode()) for message in piece.messages)
-            yield Sample("\n".join(m.content for m in item.messages), ids, spelled, mask)
-    if given > kept:
-        log.warning(
-            "source %s: %d of %d replies left out, for they or what they answer do not fit the "
-            "context of %d tokens or spell a special token",
-            source.name,
-            given - kept,
-            given,
-            settings.model.context_length,
-        )
-    if not kept:
-        raise DataError(
-            f"source {source.name} holds no exchange of user and assistant that fits the context "
-            f"of {settings.model.context_length} tokens; raise model.context_length"
-        )
-
-
-def _replies(item: Conversation) -> int:
-    return sum(message.role == "assistant" for message in item.messages)
-
-
-def _cleaned(item: Conversation, source: str, settings: Settings) -> Conversation | None:
-    messages = []
-    for number, message in enumerate(item.messages, start=1):
-        where = f"source {source}: {item.name or 'a conversation'}, message {number}"
-        text = guard(message.content, where, settings.data.on_special_literal_sft)
-        if text is None:
-            return None
-        messages.append(Message(message.role, text))
-    return Conversation(tuple(messages), item.name)
+        assert isinstance(item, Document)
+        yield item
 
 
 def primer_inputs() -> list[str]:
@@ -170,7 +137,84 @@ def _chat(settings: Settings, root: Path) -> Source:
     return Source("chat", files.stamps(found), lambda: files.conversations(found))
 
 
+def _roam(settings: Settings, root: Path) -> Source:
+    notes = roam.find(root, settings.data.roam)
+    return Source("roam", files.stamps(notes), lambda: roam.documents(notes))
+
+
+def _names(settings: Settings, root: Path) -> Source:
+    path = lines.obtain(root, settings.data.names, "data.names")
+    return Source("names", files.stamps([path]), lambda: lines.names(path))
+
+
+def _alice(settings: Settings, root: Path) -> Source:
+    path = lines.obtain(root, settings.data.alice, "data.alice")
+    size = settings.data.text.chunk_characters
+    return Source("alice", [files.stamps([path]), size], lambda: lines.book(path, size))
+
+
+def _ancients(settings: Settings, root: Path) -> Source:
+    chosen, seed = settings.data.ancients, settings.seed
+    folder = root / chosen.path
+    if not (folder / ancients.MANIFEST).exists():
+        ancients.fetch(folder, chosen, Patience())
+    books = ancients.books(folder, chosen)
+    code = [file_sha256(Path(file)) for file in ancients.CODE]
+    inputs = [files.stamps([book.path for book in books]), code, seed]
+    return Source("ancients", inputs, lambda: ancients.documents(books, seed))
+
+
+def _ancient_mix(settings: Settings, root: Path) -> Source:
+    chosen, fraction = settings.data.ancients, settings.data.val_fraction
+    rare = _ancients(settings, root)
+    common = TABLE["pretrain"][chosen.mixed_with](settings, root)
+    place = functools.partial(side, settings.seed)
+    made = mixture.Mixture(
+        "ancient_mix",
+        mixture.sided(lambda: _prose(rare), place, fraction),
+        mixture.sided(lambda: _prose(common), place, fraction),
+        chosen.ancient_share,
+        chosen.target_total_words,
+    )
+    told = [chosen.ancient_share, chosen.target_total_words, fraction, settings.seed]
+    return Source("ancient_mix", [rare.inputs, common.inputs, *told], made.walk)
+
+
+def _hub_text(name: str, settings: Settings, root: Path) -> Source:
+    dataset, seed = hub.find(name, getattr(settings.data, name)), settings.seed
+    return _budgeted(dataset, seed, lambda: hubtext.documents(dataset, seed))
+
+
+def _dolly(settings: Settings, root: Path) -> Source:
+    chosen, seed = settings.data.dolly, settings.seed
+    dataset = hub.find("dolly", chosen)
+    return _budgeted(dataset, seed, lambda: dolly.walk(dataset, seed, chosen.include_system))
+
+
+def _oasst1(settings: Settings, root: Path) -> Source:
+    chosen, seed = settings.data.oasst1, settings.seed
+    dataset = hub.find("oasst1", chosen)
+    limits = chosen.english_only, chosen.max_messages
+    return _budgeted(dataset, seed, lambda: oasst.walk(dataset, seed, *limits))
+
+
+def _budgeted(dataset: hub.Dataset, seed: int, walk: Callable[[], Items]) -> Source:
+    """The source of a dataset of the Hub; the seed decides only where rows are shuffled."""
+    wanted = dataset.wanted
+    inputs = {**dataset.inputs, "seed": seed if wanted.shuffle_buffer else None}
+    return Source(dataset.source, inputs, walk, wanted.train_tokens, wanted.val_tokens)
+
+
 TABLE: dict[Phase, dict[str, Callable[[Settings, Path], Source]]] = {
-    "pretrain": {"primer": _primer_prose, "text": _text},
-    "sft": {"primer": _primer_dialogues, "chat": _chat},
+    "pretrain": {
+        "primer": _primer_prose,
+        "text": _text,
+        "roam": _roam,
+        "names": _names,
+        "alice": _alice,
+        "ancients": _ancients,
+        "ancient_mix": _ancient_mix,
+        **{name: functools.partial(_hub_text, name) for name in hubtext.SHAPES},
+    },
+    "sft": {"primer": _primer_dialogues, "chat": _chat, "oasst1": _oasst1, "dolly": _dolly},
 }

@@ -1,19 +1,25 @@
 """Your own files, and the words for what is wrong with them."""
 
+import codecs
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nielsgpt.errors import DataError
 from nielsgpt.settings.sources import TextSettings
 from nielsgpt.sources.files import (
     CHAT_SUFFIXES,
     TEXT_SUFFIXES,
+    blocks,
     chunks,
     conversations,
     documents,
     find,
+    lines,
     read,
 )
 
@@ -37,7 +43,7 @@ def test_nothing_to_read_names_the_setting(name: str, what: str, tmp_path: Path)
 
 def test_chunks_are_whole_paragraphs_and_lose_nothing() -> None:
     text = "\n\n".join(f"paragraph {number} " + "x" * number for number in range(80))
-    pieces = list(chunks(text, 200))
+    pieces = list(chunks([text], 200))
     assert "".join(pieces) == text
     assert all(200 <= len(piece) <= 400 and piece.endswith("\n\n") for piece in pieces[:-1])
     assert len(pieces) > 10
@@ -46,10 +52,82 @@ def test_chunks_are_whole_paragraphs_and_lose_nothing() -> None:
 @pytest.mark.parametrize("separator", ["\n", " ", ""])
 def test_text_without_blank_lines_is_cut_at_lines_then_words_then_anywhere(separator: str) -> None:
     text = separator.join(["wordword"] * 500)
-    pieces = list(chunks(text, 100))
+    pieces = list(chunks([text], 100))
     assert "".join(pieces) == text
     assert 20 <= len(pieces) <= 50
     assert all(piece.endswith(separator) for piece in pieces[:-1])
+
+
+PROSE = st.text(st.sampled_from("ab \n\r\u00e9\U0001f30a"), max_size=60)
+
+
+@settings(deadline=None)
+@given(st.lists(PROSE), st.integers(1, 12))
+def test_a_text_is_cut_alike_however_it_is_parted(parts: list[str], size: int) -> None:
+    assert list(chunks(parts, size)) == list(chunks(["".join(parts)], size))
+
+
+@settings(deadline=None)
+@given(st.lists(PROSE), st.integers(1, 12))
+def test_only_blank_pieces_are_lost(parts: list[str], size: int) -> None:
+    text, at = "".join(parts), 0
+    for piece in chunks(parts, size):
+        found = text.index(piece, at)
+        assert not text[at:found].strip() and len(piece) <= 2 * size
+        at = found + len(piece)
+    assert not text[at:].strip()
+
+
+@settings(deadline=None)
+@given(PROSE, st.integers(3, 9), st.booleans())
+def test_a_file_reads_alike_in_blocks_of_any_size(
+    tmp_path_factory: pytest.TempPathFactory, text: str, size: int, marked: bool
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "blocks.txt"
+    path.write_bytes(codecs.BOM_UTF8 * marked + text.encode())
+    assert "".join(blocks(path, size=size)) == text.replace("\r\n", "\n")
+    assert list(lines(blocks(path, size=size))) == text.replace("\r\n", "\n").split("\n")
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from([b"a", b"\xc3", b"\xa9", b"\xf0\x9f", b"\x8c\x8a"])), st.integers(3, 9)
+)
+def test_a_bad_byte_has_one_place_whatever_the_block(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes], size: int
+) -> None:
+    path, data = tmp_path_factory.getbasetemp() / "bad.txt", b"".join(pieces)
+    path.write_bytes(data)
+    try:
+        assert "".join(blocks(path, size=size)) == data.decode()
+    except DataError as told:
+        with pytest.raises(UnicodeDecodeError) as known:
+            data.decode()
+        place = known.value.start
+        assert f"byte {place} is 0x{data[place]:02X};" in str(told)
+
+
+def test_the_place_of_a_bad_byte_counts_the_mark_before_the_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(codecs.BOM_UTF8 + b"a\xff")
+    with pytest.raises(DataError, match="byte 4 is 0xFF"):
+        read(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("suffix", ["txt", "jsonl"])
+def test_ten_times_the_file_takes_no_more_memory(suffix: str, tmp_path: Path) -> None:
+    turns = [{**turn, "content": "word " * 400} for turn in PAIR]
+    line = b"word " * 100 + b"\n\n" if suffix == "txt" else json.dumps(turns).encode() + b"\n"
+    peaks = []
+    for megabytes in (2, 20):
+        path = tmp_path / f"{megabytes}.{suffix}"
+        path.write_bytes(line * (megabytes * 2**20 // len(line)))
+        walk = documents([path], TextSettings()) if suffix == "txt" else conversations([path])
+        tracemalloc.start()
+        seen = sum(1 for _ in walk)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert seen > 500
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 def test_a_small_file_still_gives_many_documents(tmp_path: Path) -> None:
@@ -64,6 +142,16 @@ def test_many_files_are_documents_as_they_are(tmp_path: Path) -> None:
     for file in files:
         file.write_text("one\n\ntwo")
     assert [d.text for d in documents(files, TextSettings())] == ["one\n\ntwo"] * 20
+
+
+@pytest.mark.parametrize(("split_by", "count"), [("file", 2), ("chunk", 50), ("auto", 50)])
+def test_what_is_held_out_whole_can_be_chosen(split_by: str, count: int, tmp_path: Path) -> None:
+    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for file in files:
+        file.write_text("\n\n".join(["word " * 10] * 200))
+    found = list(documents(files, TextSettings(split_by=split_by)))  # type: ignore[arg-type]
+    assert abs(len(found) - count) <= count // 5
+    assert "".join(d.text for d in found) == "".join(read(file) for file in files)
 
 
 def test_an_empty_corpus_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""nielsgpt ancients: download ancient texts from Project Gutenberg, show what is there."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.options import resettled, with_workspace
+
+if TYPE_CHECKING:
+    from nielsgpt.workspace import Workspace
+
+
+@click.group("ancients")
+def command() -> None:
+    """Books by the authors of antiquity, for the sources `ancients` and `ancient_mix`."""
+
+
+@command.command("download")
+@with_workspace
+@click.option("--count-only", is_flag=True, help="Say how many books there are; download none.")
+@click.option("--author-year-end", type=int, help="Latest year in which an author died.")
+@click.option("--languages", help="Separated by commas.")
+@click.option("--delay-seconds", type=click.FloatRange(0), help="Between requests.")
+@click.option("--limit", type=click.IntRange(1), help="So many books, most downloaded first.")
+def download(work: "Workspace", count_only: bool, limit: int | None, **chosen: Any) -> None:
+    """Fetch the catalogue and the books that are missing. Safe to repeat.
+
+    Options go over data.ancients; give a training run the same ones with --set.
+    """
+    from nielsgpt.sources import ancients, gutendex
+    from nielsgpt.sources.web import Patience
+
+    over = {name: value for name, value in chosen.items() if value is not None}
+    work = resettled(work, {"data": {"ancients": over}})
+    asked = work.settings.data.ancients
+    folder = work.root / asked.path
+    if count_only:
+        found = gutendex.books(asked, Patience(), "run the same command again later")
+        click.echo(f"{len(found[:limit])} books")
+    else:
+        count = ancients.fetch(folder, asked, Patience(), limit)
+        click.echo(f"{count} books in {folder}; see them with 'nielsgpt ancients show'")
+
+
+@command.command("show")
+@with_workspace
+def show(work: "Workspace") -> None:
+    """List the books that are there, with the words that cleaning leaves of each."""
+    from nielsgpt.report.figures import aligned
+    from nielsgpt.sources import ancients
+
+    asked = work.settings.data.ancients
+    rows, total = [], 0
+    for book in ancients.books(work.root / asked.path, asked):
+        words = len(ancients.prose(book).split())
+        total += words
+        rows.append([f"{words:,}", book.title[:60], book.authors[:40]])
+    click.echo(
+        aligned([["words", "title", "authors"], *rows, [f"{total:,}", f"{len(rows)} books", ""]])
+    )

@@ -1,0 +1,78 @@
+"""nielsgpt sources: list them, try them."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import with_workspace
+
+if TYPE_CHECKING:
+    from nielsgpt.settings import Phase
+    from nielsgpt.workspace import Workspace
+
+SAMPLES = 2
+PREVIEW = 72
+
+
+@click.group("sources", invoke_without_command=True)
+@with_workspace
+def command(work: "Workspace") -> None:
+    """List every source: its share of the mix, where it comes from, whether it is here."""
+    if click.get_current_context().invoked_subcommand is None:
+        from nielsgpt.corpora import TABLE
+        from nielsgpt.presence import origin, state
+        from nielsgpt.report.figures import aligned
+
+        rows = [["phase", "source", "share", "from", "state"]]
+        for phase, table in TABLE.items():
+            mix = work.settings.mix(phase)
+            for name in table:
+                share = f"{mix[name]:.3g}" if name in mix else "-"
+                told = origin(work.settings, name), state(work, phase, name)
+                rows.append([phase, name, share, *told])
+        click.echo(aligned(rows))
+
+
+@command.command("check")
+@with_workspace
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+def check(work: "Workspace", names: tuple[str, ...]) -> None:
+    """Load two samples of each source; exit code 1 where one fails.
+
+    Without a NAME: the sources of the mixes and all that come from the Hub.
+    """
+    from nielsgpt.errors import NielsError, RunError
+    from nielsgpt.presence import glimpse
+    from nielsgpt.report.figures import aligned
+
+    rows = []
+    for phase, name in _chosen(work, names):
+        click.echo(f"{phase} {name}")
+        try:
+            for text in glimpse(work.settings, phase, name, work.root, SAMPLES):
+                click.echo(f"    {' '.join(text.split())[:PREVIEW]}")
+            rows.append([name, "PASS", ""])
+        except NielsError as error:
+            rows.append([name, "FAIL", str(error)])
+    click.echo(f"\n{aligned(rows)}")
+    failed = [row[0] for row in rows if row[1] == "FAIL"]
+    if failed:
+        raise RunError(f"{len(failed)} of {len(rows)} sources failed: {', '.join(failed)}")
+
+
+def _chosen(work: "Workspace", names: tuple[str, ...]) -> list[tuple["Phase", str]]:
+    """The sources of these names, in both phases. Raises a click error for an unknown one."""
+    from nielsgpt.corpora import TABLE
+    from nielsgpt.settings.sources import HubSettings
+
+    every = [(phase, name) for phase, table in TABLE.items() for name in table]
+    known = sorted({name for _, name in every})
+    for name in names:
+        if name not in known:
+            raise click.UsageError(f"there is no source {name!r}; sources are {', '.join(known)}")
+    wanted = {name for name, of in work.settings.data if isinstance(of, HubSettings)}
+    return [
+        (phase, name)
+        for phase, name in every
+        if name in (names or wanted | set(work.settings.mix(phase)))
+    ]
