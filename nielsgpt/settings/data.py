@@ -95,10 +95,15 @@ class DataSettings(Section):
         path="data/raw/alice.txt", url="https://www.gutenberg.org/files/11/11-0.txt"
     )
     ancients: AncientSettings = AncientSettings()
-    wikitext: HubSettings = HubSettings(dataset="Salesforce/wikitext", config="wikitext-103-raw-v1")
+    wikitext: HubSettings = HubSettings(
+        dataset="Salesforce/wikitext",
+        config="wikitext-103-raw-v1",
+        revision="b08601e04326c79dfdd32d625aee71d232d685c3",
+    )
     fineweb_edu: HubSettings = HubSettings(
         dataset="HuggingFaceFW/fineweb-edu",
         config="CC-MAIN-2024-10",
+        revision="87f09149ef4734204d70ed1d046ddc9ca3f2b8f9",
         streaming=True,
         shuffle_buffer=10_000,
         train_tokens=200_000_000,
@@ -111,7 +116,9 @@ class DataSettings(Section):
         train_tokens=200_000_000,
         val_tokens=5_000_000,
     )
-    tinystories: HubSettings = HubSettings(dataset="roneneldan/TinyStories")
+    tinystories: HubSettings = HubSettings(
+        dataset="roneneldan/TinyStories", revision="f54c09fd23315a6f9c86f9dc80f725de7d8f9c64"
+    )
     dolly: DollySettings = DollySettings()
     oasst1: OasstSettings = OasstSettings()
 

@@ -87,6 +87,9 @@ class DollySettings(HubSettings):
     """Instructions and answers written by people."""
 
     dataset: str = Field("databricks/databricks-dolly-15k", description="owner/name")
+    revision: str | None = Field(
+        "bdd27f4d94b9c1f951818a7da7fd7aeea5dbff1a", description="commit of the dataset"
+    )
     include_system: bool = Field(False, description="open each with a plain system message")
 
 
@@ -94,5 +97,8 @@ class OasstSettings(HubSettings):
     """Conversations as trees of messages; every way from root to leaf is one."""
 
     dataset: str = Field("OpenAssistant/oasst1", description="owner/name")
+    revision: str | None = Field(
+        "fdf72ae0827c1cda404aff25b6603abec9e3399b", description="commit of the dataset"
+    )
     english_only: bool = Field(True, description="leave out messages in other languages")
     max_messages: Count = Field(32, description="a longer conversation ends there")
