@@ -1,19 +1,88 @@
-"""nielsgpt tokenizer."""
+"""nielsgpt tokenizer: train it, report on it, try it."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import with_workspace
+from cli.options import resettled, with_workspace
 
 if TYPE_CHECKING:
     from nielsgpt.workspace import Workspace
 
+KINDS = ("byte", "char", "word", "bpe", "sentencepiece")
+COUNT = click.IntRange(0)
 
-@click.command("tokenizer")
+
+@click.group("tokenizer", invoke_without_command=True)
 @with_workspace
-def command(work: "Workspace") -> None:
-    """Train the tokenizer on the configured text, unless it is up to date."""
-    from nielsgpt import pipeline
+@click.option("--kind", type=click.Choice(KINDS), help="tokenizer.kind")
+@click.option("--vocab-size", type=int, help="tokenizer.vocab_size")
+@click.option("--algorithm", type=click.Choice(["bpe", "unigram"]), help="tokenizer.algorithm")
+@click.option("--input-glob", "input_globs", multiple=True, help="tokenizer.input_globs")
+@click.option("--include-wikitext", is_flag=True, default=None, help="tokenizer.include_wikitext")
+@click.option("--fineweb-bytes", type=COUNT, help="tokenizer.fineweb_bytes")
+def command(work: "Workspace", **over: Any) -> None:
+    """Train the tokenizer on the configured text, unless it is up to date.
 
-    pipeline.tokenizer(work)
+    The options stand for settings of the same name; put those that stay into your config.
+    """
+    context = click.get_current_context()
+    if context.invoked_subcommand is None:
+        from nielsgpt import presence, vocabulary
+
+        chosen = {name: value for name, value in over.items() if value not in (None, ())}
+        vocabulary.train(presence.readable(resettled(work, {"tokenizer": chosen})))
+    elif any(value not in (None, ()) for value in context.params.values()):
+        raise click.UsageError(f"options go after the word {context.invoked_subcommand}")
+
+
+@command.command("report")
+@with_workspace
+@click.option("--text-file", "paths", multiple=True, type=click.Path(path_type=Path))
+@click.option("--wikitext", is_flag=True, help="Measure on WikiText's validation side.")
+@click.option("--wikitext-bytes", type=COUNT, help="At most so many bytes of it.")
+@click.option("--fineweb-bytes", type=COUNT, help="Measure on so many bytes of FineWeb-Edu.")
+def report(
+    work: "Workspace",
+    paths: tuple[Path, ...],
+    wikitext: bool,
+    wikitext_bytes: int | None,
+    fineweb_bytes: int | None,
+) -> None:
+    """Print and draw what the tokenizer makes of text; without text, of the held-out text."""
+    from nielsgpt import presence, vocabulary
+    from nielsgpt.report import tokens
+
+    wanted = {"wikitext": wikitext_bytes, "fineweb_edu": fineweb_bytes}
+    if wikitext and wikitext_bytes is None:
+        wanted["wikitext"] = vocabulary.REPORTED
+    hub = {name: most for name, most in wanted.items() if most}
+    if not hub and not paths:
+        work = presence.readable(work)
+    found, folder = vocabulary.report(work, list(paths), hub)
+    click.echo("\n".join(tokens.lines(found)))
+    click.echo(f"{folder / 'report.json'}\n{folder / 'report.png'}")
+
+
+@command.command("encode")
+@with_workspace
+@click.argument("text")
+def encode(work: "Workspace", text: str) -> None:
+    """Print the id and the piece of each token of TEXT."""
+    from nielsgpt.report.tokens import shown
+    from nielsgpt.tokenizers import registry
+
+    codec = registry.load(work.tokenizer)
+    for token in codec.encode(text):
+        click.echo(f"{token:>8}  {shown(codec, token)}")
+
+
+@command.command("decode")
+@with_workspace
+@click.argument("ids", type=int, nargs=-1, required=True)
+def decode(work: "Workspace", ids: tuple[int, ...]) -> None:
+    """Print the text of the IDS; special tokens are no text."""
+    from nielsgpt.tokenizers import registry
+
+    click.echo(registry.load(work.tokenizer).decode(ids))

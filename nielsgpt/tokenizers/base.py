@@ -6,8 +6,9 @@ text add up to its UTF-8 bytes; no text encodes to a special token. A folder hol
 """
 
 import hashlib
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +22,7 @@ class Tokenizer(ABC):
     """Ids of text, and the four ids that no text can spell."""
 
     kind: str
+    library = "nielsgpt"  # what trains and encodes it: a package's name
 
     @property
     @abstractmethod
@@ -40,6 +42,11 @@ class Tokenizer(ABC):
     def token_bytes(self, token: int) -> bytes:
         """The bytes that an id stands for; none for a special token."""
 
+    @property
+    @abstractmethod
+    def byte_ids(self) -> Collection[int]:
+        """The ids that spell, one byte each, what the vocabulary does not hold."""
+
     @abstractmethod
     def files(self) -> dict[str, bytes]:
         """The trained state by file name: what a folder or a checkpoint keeps."""
@@ -48,25 +55,34 @@ class Tokenizer(ABC):
         """`encode` of each text."""
         return [self.encode(text) for text in texts]
 
+    def encode_arrays(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The ids of all texts one after another, and how many each text has, (n,)."""
+        encoded = self.encode_batch(texts)
+        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+        ids = itertools.chain.from_iterable(encoded)
+        return np.fromiter(ids, np.int32, int(lengths.sum())), lengths
+
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes of the ids, special tokens left out. Raises TokenizerError for a foreign id."""
         try:
-            return b"".join(self._table[token] for token in ids)
-        except IndexError:
-            raise TokenizerError(f"an id is not in the vocabulary of {self.vocab_size}") from None
+            return b"".join(map(self._table.__getitem__, ids))
+        except KeyError as error:
+            raise TokenizerError(
+                f"the id {error} is not in the vocabulary of {self.vocab_size}"
+            ) from None
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of the ids; bytes that are no UTF-8 become U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
     @cached_property
-    def _table(self) -> list[bytes]:
-        return [self.token_bytes(token) for token in range(self.vocab_size)]
+    def _table(self) -> dict[int, bytes]:
+        return {token: self.token_bytes(token) for token in range(self.vocab_size)}
 
     @cached_property
     def byte_lengths(self) -> NDArray[np.int64]:
         """(V,) the number of bytes that each id stands for."""
-        return np.array([len(piece) for piece in self._table], dtype=np.int64)
+        return np.array([len(piece) for piece in self._table.values()], dtype=np.int64)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -75,6 +91,14 @@ class Tokenizer(ABC):
         for name, content in sorted(self.files().items()):
             digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
         return digest.hexdigest()[:16]
+
+
+def too_large(vocab_size: int, held: int) -> TokenizerError:
+    """The error of a corpus that holds enough for `held` ids only."""
+    return TokenizerError(
+        f"tokenizer.vocab_size {vocab_size} is too large for this corpus, which holds enough for "
+        f"{held}; use --set tokenizer.vocab_size={held} or more text"
+    )
 
 
 def utf8(text: str) -> bytes:

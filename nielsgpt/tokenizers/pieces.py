@@ -6,15 +6,19 @@ U+2581 of the text itself is split off and spelled in bytes. Newlines are byte p
 """
 
 import io
+import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 import sentencepiece
+from numpy.typing import NDArray
 
 from nielsgpt.conversation import SPECIAL_TEXTS, Specials
 from nielsgpt.errors import TokenizerError
-from nielsgpt.tokenizers.base import Tokenizer, utf8
+from nielsgpt.tokenizers.base import Tokenizer, too_large, utf8
 
 SPACE = "\u2581"
 MODEL_FILE = "spm.model"
@@ -25,10 +29,13 @@ class SentencePieceTokenizer(Tokenizer):
     """Trained pieces (Kudo and Richardson 2018) with one id for each of the 256 bytes."""
 
     kind = "sentencepiece"
+    library = "sentencepiece"
 
     def __init__(self, model: bytes) -> None:
         self._model = model
         try:
+            if not model:  # the library takes nothing for a model that is yet to come
+                raise RuntimeError("it is empty")
             self._processor: Any = sentencepiece.SentencePieceProcessor(model_proto=model)
         except RuntimeError as error:
             raise TokenizerError(f"the SentencePiece model cannot be read: {error}") from None
@@ -56,17 +63,31 @@ class SentencePieceTokenizer(Tokenizer):
         utf8(text)
         if SPACE not in text:
             return list(self._processor.encode(text))
-        first, *rest = self._processor.encode(text.split(SPACE))
-        return [*first, *(token for part in rest for token in (*self._space_bytes, *part))]
+        return self.encode_batch([text])[0]
 
-    def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
-        """`encode` of each text, in one call where no text needs more care."""
-        texts = list(texts)
-        if any(SPACE in text for text in texts):
-            return [self.encode(text) for text in texts]
-        for text in texts:
-            utf8(text)
-        return list(self._processor.encode(texts, num_threads=1))
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` of each text; all go to SentencePiece in one call, cut at each U+2581."""
+        parts, counts = _parts(texts)
+        encoded = self._processor.encode(parts, num_threads=1)
+        return encoded if counts is None else self._rejoined(iter(encoded), counts)
+
+    def encode_arrays(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The ids of all texts one after another, and how many each text has, (n,)."""
+        parts, counts = _parts(texts)
+        if counts is not None or not parts:
+            return super().encode_arrays(texts)
+        encoded = self._processor.encode(parts, num_threads=1, return_type="numpy")
+        return np.concatenate(encoded), np.fromiter(map(len, encoded), np.int64, len(encoded))
+
+    def _rejoined(self, encoded: Iterator[list[int]], counts: list[int]) -> list[list[int]]:
+        """The ids of each text from those of its parts, with the bytes of U+2581 between."""
+        whole = []
+        for count in counts:
+            ids = next(encoded)
+            for part in itertools.islice(encoded, count - 1):
+                ids += [*self._space_bytes, *part]
+            whole.append(ids)
+        return whole
 
     def token_bytes(self, token: int) -> bytes:
         """The piece's text, a byte piece's byte, nothing for control and unknown."""
@@ -77,6 +98,11 @@ class SentencePieceTokenizer(Tokenizer):
         if processor.is_byte(token):
             return bytes([int(piece[3:5], 16)])
         return piece.replace(SPACE, " ").encode()
+
+    @cached_property
+    def byte_ids(self) -> frozenset[int]:
+        """The ids of the byte pieces."""
+        return frozenset(filter(self._processor.is_byte, range(self.vocab_size)))
 
     def files(self) -> dict[str, bytes]:
         """The SentencePiece model."""
@@ -90,10 +116,10 @@ def train(
 
     Raises TokenizerError when the texts hold too little for that many pieces.
     """
-    model = io.BytesIO()
+    model, lines = io.BytesIO(), _Lines(texts)
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_lines(texts),
+            sentence_iterator=iter(lines),
             model_writer=model,
             vocab_size=vocab_size,
             model_type=algorithm,
@@ -113,34 +139,60 @@ def train(
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise TokenizerError(_too_large(vocab_size, str(error))) from None
+        if lines.failure is not None:
+            raise lines.failure from None
+        raise _misfit(vocab_size, str(error)) from None
     tokenizer = SentencePieceTokenizer(model.getvalue())
     if tokenizer.vocab_size != vocab_size:
-        raise TokenizerError(_too_large(vocab_size, f"<= {tokenizer.vocab_size}"))
+        raise too_large(vocab_size, tokenizer.vocab_size)
     return tokenizer
 
 
-def _lines(texts: Iterable[str]) -> Iterator[str]:
+def restore(files: Mapping[str, bytes]) -> SentencePieceTokenizer:
+    """The tokenizer of its files."""
+    return SentencePieceTokenizer(files[MODEL_FILE])
+
+
+def _parts(texts: Sequence[str]) -> tuple[list[str], list[int] | None]:
+    """The texts cut at each U+2581, and the number of parts of each; None where each is one."""
     for text in texts:
-        for line in text.replace(SPACE, " ").splitlines():
-            if line.strip():
-                yield line
+        utf8(text)
+    if not any(SPACE in text for text in texts):
+        return list(texts), None
+    cut = [text.split(SPACE) for text in texts]
+    return list(itertools.chain.from_iterable(cut)), list(map(len, cut))
 
 
-def _too_large(vocab_size: int, reason: str) -> str:
+class _Lines:
+    """The lines of the texts; `failure` is the error of the texts, which SentencePiece swallows."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._texts = texts
+        self.failure: Exception | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            for text in self._texts:
+                utf8(text)
+                for line in text.replace(SPACE, " ").splitlines():
+                    if line.strip():
+                        yield line
+        except Exception as error:
+            self.failure = error
+            raise
+
+
+def _misfit(vocab_size: int, reason: str) -> TokenizerError:
     limit = re.search(r"<= ?(\d+)", reason)
     least = re.search(r"required_chars\. \d+ vs (\d+)", reason)
     if least:
-        return (
+        return TokenizerError(
             f"tokenizer.vocab_size {vocab_size} is too small for the characters of this corpus; "
             f"use --set tokenizer.vocab_size={least[1]} or more"
         )
     if limit:
-        return (
-            f"tokenizer.vocab_size {vocab_size} is too large for this corpus, which holds enough "
-            f"for {limit[1]}; use --set tokenizer.vocab_size={limit[1]} or more text"
-        )
-    return (
+        return too_large(vocab_size, int(limit[1]))
+    return TokenizerError(
         f"tokenizer.vocab_size {vocab_size} cannot be trained on this corpus: {reason.strip()}; "
         "set another size or use more text"
     )

@@ -1,57 +1,90 @@
 """Making, saving and opening tokenizers by kind."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from nielsgpt import __version__
 from nielsgpt.errors import TokenizerError
 from nielsgpt.settings import TokenizerSettings
+from nielsgpt.tokenizers import bytepairs, characters, pieces, words
 from nielsgpt.tokenizers.base import Tokenizer
-from nielsgpt.tokenizers.pieces import MODEL_FILE, SentencePieceTokenizer, train
 from nielsgpt.tokenizers.units import ByteTokenizer
 from nielsgpt.workspace import read_json, write_json, writing
 
 META_FILE = "meta.json"
+FILES = (pieces.MODEL_FILE, bytepairs.MODEL_FILE, characters.VOCAB_FILE, words.VOCAB_FILE)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind is made from texts as the settings ask, and opened again from its files."""
+
+    make: Callable[[TokenizerSettings, Iterable[str]], Tokenizer]
+    restore: Callable[[Mapping[str, bytes]], Tokenizer]
+
+
+KINDS = {
+    "byte": Kind(lambda asked, texts: ByteTokenizer(), lambda files: ByteTokenizer()),
+    "char": Kind(
+        lambda asked, texts: characters.train(texts, asked.vocab_size), characters.restore
+    ),
+    "word": Kind(lambda asked, texts: words.train(texts, asked.vocab_size), words.restore),
+    "bpe": Kind(lambda asked, texts: bytepairs.train(texts, asked.vocab_size), bytepairs.restore),
+    "sentencepiece": Kind(
+        lambda asked, texts: pieces.train(texts, asked.vocab_size, asked.algorithm), pieces.restore
+    ),
+}
 
 
 def make(settings: TokenizerSettings, texts: Iterable[str]) -> Tokenizer:
     """A tokenizer as the settings ask, trained on the texts where its kind is trained."""
-    if settings.kind == "byte":
-        return ByteTokenizer()
-    return train(texts, settings.vocab_size, settings.algorithm)
+    return KINDS[settings.kind].make(settings, texts)
 
 
 def restore(kind: str, files: Mapping[str, bytes]) -> Tokenizer:
     """The tokenizer of this kind from its files."""
-    if kind == "byte":
-        return ByteTokenizer()
-    if kind == "sentencepiece" and MODEL_FILE in files:
-        return SentencePieceTokenizer(files[MODEL_FILE])
-    raise TokenizerError(f"a tokenizer of kind {kind!r} with files {sorted(files)} is not known")
+    try:
+        return KINDS[kind].restore(files)
+    except KeyError:  # an unknown kind, or one whose file is missing
+        raise TokenizerError(
+            f"a tokenizer of kind {kind!r} with files {sorted(files)} is not known"
+        ) from None
 
 
 def save(tokenizer: Tokenizer, folder: Path, made_from: Mapping[str, Any]) -> None:
-    """Write the tokenizer's files and, last, its meta, which says what it was made from."""
+    """Write the tokenizer's files and, last, its meta, which says what it was made from.
+
+    Files of the folder's former tokenizer go.
+    """
     for name, content in tokenizer.files().items():
         with writing(folder / name) as file:
             file.write(content)
+    own = tokenizer.library == "nielsgpt"
     meta = {
         "kind": tokenizer.kind,
         "vocab_size": tokenizer.vocab_size,
         "specials": asdict(tokenizer.specials),
         "fingerprint": tokenizer.fingerprint,
         "files": sorted(tokenizer.files()),
+        "library": tokenizer.library,
+        "library_version": __version__ if own else version(tokenizer.library),
         **made_from,
     }
     write_json(folder / META_FILE, meta)
+    for name in {*FILES} - {*tokenizer.files()}:
+        (folder / name).unlink(missing_ok=True)
 
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
     """What the folder's meta says, or None where no tokenizer was finished."""
     meta = read_json(folder / META_FILE)
     if meta is not None and not isinstance(meta, dict):
-        raise TokenizerError(f"{folder / META_FILE} is damaged; run 'nielsgpt tokenizer' again")
+        raise TokenizerError(
+            f"{folder / META_FILE} is damaged; delete it and run 'nielsgpt tokenizer'"
+        )
     return meta
 
 

@@ -1,11 +1,13 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nielsgpt.inference.textstream import TextStream
 from nielsgpt.tokenizers.units import ByteTokenizer
+from tests.tokenizers.conftest import SIZES, made
 
 BYTES = ByteTokenizer()
 small = st.text("ab\né😀", max_size=12)
@@ -38,6 +40,18 @@ def test_bytes_that_are_no_text_show_as_a_full_decode_shows_them(data: bytes) ->
     shown = TextStream(BYTES)
     pieces = [shown.push(byte) for byte in data] + [shown.flush()]
     assert "".join(pieces) == BYTES.decode(data)
+
+
+@pytest.mark.parametrize("name", SIZES)
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_with_every_tokenizer_the_stream_is_the_text_and_never_half_a_character(
+    name: str, text: str
+) -> None:
+    shown = TextStream(made(name))
+    pieces = [shown.push(token) for token in made(name).encode(text)]
+    assert "".join(pieces) == text  # nothing is left for the flush
+    assert shown.flush() == ""
 
 
 def test_an_unfinished_character_waits_and_shows_as_replaced_only_at_the_end() -> None:
