@@ -1,19 +1,114 @@
-"""nielsgpt caches."""
+"""nielsgpt caches: build them, verify them, show what they hold."""
 
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import with_workspace
+from cli.options import resettled, with_workspace
 
 if TYPE_CHECKING:
     from nielsgpt.workspace import Workspace
 
+TOKENS = click.IntRange(0)
 
-@click.command("caches")
+
+def _numbers(context: object, option: object, text: str | None) -> tuple[int, int] | None:
+    """i/n as two numbers."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text or "")
+    if text is None or (found and 1 <= int(found[1]) <= int(found[2])):
+        return (int(found[1]), int(found[2])) if found else None
+    raise click.BadParameter(f"{text!r} is no part; the second of three is 2/3")
+
+
+@click.group("caches", invoke_without_command=True)
 @with_workspace
-def command(work: "Workspace") -> None:
-    """Tokenize the configured sources, unless their caches are up to date."""
-    from nielsgpt import pipeline
+@click.option("--cache-dir", help="data.cache_dir")
+@click.option("--seed", type=TOKENS, help="seed")
+@click.option("--shard-bytes", type=int, help="data.shard_bytes")
+@click.option("--roam-dir", help="data.roam.path")
+@click.option("--fineweb-train-tokens", type=TOKENS, help="data.fineweb_edu.train_tokens")
+@click.option("--fineweb-val-tokens", type=TOKENS, help="data.fineweb_edu.val_tokens")
+@click.option("--workers", type=TOKENS, help="data.workers")
+@click.option("--part", callback=_numbers, metavar="I/N", help="Do one part of the work.")
+@click.option("--join", type=click.IntRange(1), help="Put so many finished parts together.")
+def command(work: "Workspace", part: tuple[int, int] | None, join: int | None, **over: Any) -> None:
+    """Tokenize the configured sources, unless their caches are up to date.
 
-    pipeline.caches(work)
+    The options of a setting's name stand for it; put those that stay into your config. A build
+    that was ended goes on from its last finished shard.
+    """
+    context = click.get_current_context()
+    if context.invoked_subcommand is not None:
+        if any(value not in (None, ()) for value in context.params.values()):
+            raise click.UsageError(f"options go after the word {context.invoked_subcommand}")
+        return
+    if part and join:
+        raise click.UsageError("--part makes a part and --join puts parts together: one of them")
+    from nielsgpt import pipeline
+    from nielsgpt.cache.parts import Part
+
+    pipeline.caches(_with(work, **over), part=Part(*part) if part else None, join=join or 0)
+
+
+@command.command("verify")
+@with_workspace
+@click.option("--cache-dir", help="data.cache_dir")
+def verify(work: "Workspace", cache_dir: str | None) -> None:
+    """Read every file of the caches again and compare it with its checksum."""
+    from nielsgpt.cache import inventory
+
+    folders = _folders(_with(work, cache_dir=cache_dir))
+    faults = [fault for folder in folders.values() for fault in inventory.faults(folder)]
+    for fault in faults:
+        click.echo(fault, err=True)
+    if faults:
+        raise click.exceptions.Exit(1)
+    count = sum(len(inventory.names(folder)) for folder in folders.values())
+    click.echo(f"all sound: {count} splits")
+
+
+@command.command("show")
+@with_workspace
+@click.option("--cache-dir", help="data.cache_dir")
+def show(work: "Workspace", cache_dir: str | None) -> None:
+    """Print what the caches hold, and how much of it training reaches."""
+    import time
+
+    from nielsgpt.cache import inventory
+    from nielsgpt.report import caches, figures
+
+    work = _with(work, cache_dir=cache_dir)
+    found = inventory.holdings(_folders(work), work.settings.model.context_length)
+    click.echo(figures.aligned(caches.table(list(found), time.time())))
+
+
+def _with(
+    work: "Workspace",
+    seed: int | None = None,
+    roam_dir: str | None = None,
+    fineweb_train_tokens: int | None = None,
+    fineweb_val_tokens: int | None = None,
+    **data: Any,
+) -> "Workspace":
+    """The workspace with what the options say."""
+    web = {"train_tokens": fineweb_train_tokens, "val_tokens": fineweb_val_tokens}
+    trees = {**data, "roam": _given(path=roam_dir), "fineweb_edu": _given(**web)}
+    return resettled(work, _given(seed=seed) | {"data": _given(**trees)})
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _folders(work: "Workspace") -> "dict[str, Path]":
+    """The folder of each phase's splits. Raises DataError where there is none."""
+    from nielsgpt.cache import inventory
+    from nielsgpt.errors import DataError
+    from nielsgpt.pipeline import PHASES
+
+    folders: dict[str, Path] = {phase: work.splits(phase) for phase in PHASES}
+    if not any(map(inventory.names, folders.values())):
+        raise DataError(f"no caches in {work.cache}; make them with 'nielsgpt caches'")
+    return folders

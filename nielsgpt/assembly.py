@@ -9,7 +9,7 @@ import torch
 
 import nielsgpt
 from nielsgpt import checkpoint
-from nielsgpt.cache import build, shards
+from nielsgpt.cache import shards
 from nielsgpt.cache.batches import Mixture, Packed, Rows, Windows
 from nielsgpt.cache.shards import Split
 from nielsgpt.device import Engine
@@ -87,7 +87,7 @@ def trainer(
 ) -> Trainer:
     """The phase at step 0 on this engine."""
     settings, numbers = work.settings, work.settings.phase(phase)
-    train_rows, val_rows = (_rows(work, phase, codec, split) for split in build.SPLITS)
+    train_rows, val_rows = (_rows(work, phase, codec, split) for split in shards.SPLITS)
     return Trainer(
         model,
         numbers,
@@ -104,7 +104,7 @@ def trainer(
 def premises(work: Workspace, phase: Phase, codec: Tokenizer) -> dict[str, str]:
     """What every process of a team must start from, by name."""
     folder, settings = work.splits(phase), work.settings
-    splits = [f"{name}_{split}" for name in sorted(settings.mix(phase)) for split in build.SPLITS]
+    splits = [f"{name}_{split}" for name in sorted(settings.mix(phase)) for split in shards.SPLITS]
     return {
         "the version of nielsgpt": nielsgpt.__version__,
         "the version of torch": str(torch.__version__),

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from nielsgpt import assembly, checkpoint, machine, notes, probing
+from nielsgpt import assembly, checkpoint, machine, notes, presence, probing
 from nielsgpt.assembly import identity, starting_weights
 from nielsgpt.doctor.trust import trust
 from nielsgpt.errors import CheckpointError, SettingsError, Stopped
@@ -53,6 +53,7 @@ def train(
     Raises CheckpointError when the checkpoint's shape or tokenizer is not the settings'.
     """
     began = time.monotonic()
+    work = presence.trainable(work, phase)
     codec = registry.load(work.tokenizer)
     team = team or Team(work.settings.device.parallel)
     if not team.alone:

@@ -12,7 +12,8 @@ LINE_EVERY_S = 10.0
 class Progress:
     """Shows `done` of `total` and a text; time left is from the pace of this session's own work.
 
-    The first unit is left out of the pace: it holds warm-up and compilation.
+    A `total` of 0 is one that nobody knows. The first unit is left out of the pace: it holds
+    warm-up and compilation.
     """
 
     def __init__(self, label: str, total: int, done: int = 0) -> None:
@@ -30,7 +31,9 @@ class Progress:
                 TextColumn("{task.fields[t]}"),
             )
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task(label, total=total, completed=done, t="starting")
+            self._task = self._bar.add_task(
+                label, total=total or None, completed=done, t="starting"
+            )
 
     def show(self, done: int, text: str) -> None:
         """Say that `done` units are finished."""
@@ -38,7 +41,8 @@ class Progress:
         if done <= self.first or self._began is None:
             self._began = now
         left = self.seconds_left(done, now)
-        line = f"{done:,}/{self.total:,}  {text}" + (f"  {clock(left)} left" if left else "")
+        of = f"/{self.total:,}" if self.total else ""
+        line = f"{done:,}{of}  {text}" + (f"  {clock(left)} left" if left else "")
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, t=line)
         elif now - self._said >= LINE_EVERY_S:
@@ -46,8 +50,8 @@ class Progress:
             log.info("%s %s", self.label, line)
 
     def seconds_left(self, done: int, now: float) -> float:
-        """Seconds to the end at the pace so far; 0 while there is none."""
-        if self._began is None or done <= self.first:
+        """Seconds to the end at the pace so far; 0 while there is none, or no end is known."""
+        if not self.total or self._began is None or done <= self.first:
             return 0.0
         return (now - self._began) / (done - self.first) * (self.total - done)
 

@@ -72,7 +72,7 @@ class Windows(Rows):
     @property
     def count(self) -> int:
         """Windows that fit wherever the cutting starts."""
-        return max(1, (self.split.tokens - self.T) // self.T)
+        return window_count(self.split.tokens, self.T)
 
     def row(self, number: int, phase: int) -> tuple[Matrix, Matrix]:
         """Ids `number` T + phase and the T that follow."""
@@ -107,7 +107,7 @@ class Packed(Rows):
     @property
     def fill(self) -> float:
         """The share of all places that hold an id of an example."""
-        return float(self.split.tokens / (self.count * (self.T + 1)))
+        return fill(self.split.tokens, self.count, self.T)
 
     def row(self, number: int, phase: int) -> tuple[Matrix, Matrix]:
         """The examples of one row, end to end, then padding."""
@@ -118,6 +118,16 @@ class Packed(Rows):
         ids[:used] = np.concatenate([self.split.read(*span) for span in spans])
         counts[:used] = np.concatenate([self.mask[start : start + n] for start, n in spans])
         return ids[:-1], np.where(counts[1:], ids[1:], IGNORED)
+
+
+def window_count(tokens: int, context_length: int) -> int:
+    """Windows of an epoch, wherever the cutting of the stream starts."""
+    return max(1, (tokens - context_length) // context_length)
+
+
+def fill(tokens: int, rows: int, context_length: int) -> float:
+    """The share of the rows' places that hold an id of an example."""
+    return tokens / (rows * (context_length + 1))
 
 
 def pack(lengths: NDArray[np.int64], capacity: int) -> list[list[int]]:

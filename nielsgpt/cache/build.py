@@ -1,61 +1,74 @@
 """Samples to splits: each goes to training or validation by the hash of its text, for good.
 
-The builder knows no source and no tokenizer; it is handed finished samples and an identity of what
+The builder knows no source and no tokenizer; it is handed encoded blocks and an identity of what
 they were made from, and does nothing when the cache already holds just that.
 """
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nielsgpt.cache.shards import SplitWriter, forget, read_meta
+from nielsgpt.cache.blocks import Block
+from nielsgpt.cache.pair import Pair
+from nielsgpt.cache.shards import SPLITS, read_meta
 from nielsgpt.conversation import SPECIAL_TEXTS
 from nielsgpt.errors import DataError
 
 log = logging.getLogger("nielsgpt")
-SPLITS = ("train", "val")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A document (no mask) or a rendered conversation.
-
-    `key` decides its side; pieces of one conversation share it. `text_bytes` are the UTF-8 bytes
-    that its ids spell.
-    """
-
-    key: str
-    ids: list[int]
-    text_bytes: int
-    mask: list[bool] | None = None
+Blocks = Callable[[int], Generator[Block, None, None]]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a cache is made from; equal recipes give equal bytes."""
+    """What a cache is made from; equal recipes give equal bytes.
+
+    The token budgets end the build early; 0 is none. `context_length` is what SFT examples fit in;
+    none for text.
+    """
 
     source: str
     inputs: str
     tokenizer: str
     vocab_size: int
-    masked: bool
     seed: int
     val_fraction: float
     shard_bytes: int
+    train_tokens: int = 0
+    val_tokens: int = 0
+    context_length: int | None = None
+    revision: str | None = None
+
+    @property
+    def masked(self) -> bool:
+        """Whether the samples are conversations."""
+        return self.context_length is not None
+
+    @property
+    def share(self) -> float:
+        """The share of the documents that falls to validation."""
+        if self.train_tokens and self.val_tokens:
+            return self.val_tokens / (self.train_tokens + self.val_tokens)
+        return self.val_fraction
 
     def facts(self) -> dict[str, Any]:
         """What goes into the meta beside the counts."""
+        rule = f"sha256(seed, text) < {self.share:g}"
+        if self.train_tokens or self.val_tokens:
+            rule += f", at most {self.train_tokens:,} tokens for training, {self.val_tokens:,} not"
+        known = {"context_length": self.context_length, "revision": self.revision}
         return {
             "source": self.source,
             "inputs": self.inputs,
             "tokenizer": self.tokenizer,
             "vocab_size": self.vocab_size,
             "seed": self.seed,
-            "split_rule": f"sha256(seed, text) < {self.val_fraction:g}",
+            "split_rule": rule,
             "shard_bytes": self.shard_bytes,
+            **{name: value for name, value in known.items() if value is not None},
         }
 
 
@@ -74,49 +87,85 @@ def staleness(folder: Path, recipe: Recipe) -> str | None:
     return None
 
 
-def build(folder: Path, recipe: Recipe, samples: Callable[[], Iterable[Sample]]) -> None:
-    """Write both splits. Raises DataError when there is too little text for two sides."""
-    smallest = _write(folder, recipe, samples(), recipe.val_fraction)
-    if smallest is not None:
-        _write(folder, recipe, samples(), smallest)
+def build(folder: Path, recipe: Recipe, blocks: Blocks) -> None:
+    """Write both splits from `blocks(skip)`, the source's blocks after so many documents.
+
+    What a killed build of the same recipe finished is kept. Raises DataError when there is too
+    little text for two sides.
+    """
+    nearest = _write(folder, recipe, blocks, recipe.share)
+    if nearest is not None:
+        _write(folder, recipe, blocks, nearest)
 
 
-def _write(
-    folder: Path, recipe: Recipe, samples: Iterable[Sample], fraction: float
-) -> float | None:
+def _write(folder: Path, recipe: Recipe, blocks: Blocks, fraction: float) -> float | None:
     """Write both splits and return None; or, when nothing fell to validation, write nothing and
     return the fraction that the sample nearest to it needs."""
-    for split in SPLITS:
-        forget(folder, f"{recipe.source}_{split}")
-    writers = [
-        SplitWriter(
-            folder, f"{recipe.source}_{split}", recipe.vocab_size, recipe.shard_bytes, recipe.masked
+    pair = Pair(
+        folder,
+        recipe.source,
+        recipe.facts(),
+        fraction,
+        (recipe.train_tokens, recipe.val_tokens),
+        vocab_size=recipe.vocab_size,
+        shard_bytes=recipe.shard_bytes,
+        masked=recipe.masked,
+    )
+    try:
+        if not pair.is_full:
+            with closing(blocks(pair.counts["documents"])) as coming:
+                for block in coming:
+                    pair.add(block)
+                    if pair.is_full:
+                        break
+        if _is_two_sided(pair, recipe):
+            pair.finish({**recipe.facts(), **_left_out(pair, recipe)})
+            return None
+    except BaseException:
+        pair.abandon()
+        raise
+    pair.abandon(keep=False)
+    return pair.nearest
+
+
+def _is_two_sided(pair: Pair, recipe: Recipe) -> bool:
+    """Whether both sides hold something; False where a larger fraction would mend it."""
+    train, val = (writer.samples for writer in pair.writers)
+    name = recipe.source
+    if recipe.masked and not train + val:
+        raise DataError(
+            f"source {name} holds no exchange of user and assistant that fits the context of "
+            f"{recipe.context_length} tokens; raise model.context_length"
         )
-        for split in SPLITS
-    ]
-    train, val = writers
-    smallest = 1.0
-    with train, val:
-        for sample in samples:
-            place = side(recipe.seed, sample.key)
-            smallest = min(smallest, place)
-            writer = val if place <= fraction else train
-            writer.add(sample.ids, sample.mask, sample.text_bytes)
-        if train.samples + val.samples < 2:
-            raise DataError(
-                f"source {recipe.source} holds {train.samples + val.samples} documents; training "
-                "and validation need one each: add text, or more, smaller documents"
-            )
-        if not val.samples:
-            return smallest
-        if not train.samples:
-            raise DataError(
-                f"every document of source {recipe.source} fell to validation; "
-                "lower data.val_fraction or add text"
-            )
-        for writer in writers:
-            writer.finish(recipe.facts())
-    return None
+    if train + val < 2:
+        raise DataError(
+            f"source {name} holds {train + val} documents; training and validation need one each: "
+            "add text, or more, smaller documents"
+        )
+    if not train or (not val and pair.nearest == 1.0):
+        raise DataError(
+            f"every document of source {name} fell to {'training' if train else 'validation'}; "
+            f"{'choose another dataset' if train else 'lower data.val_fraction'} or add text"
+        )
+    return bool(val)
+
+
+def _left_out(pair: Pair, recipe: Recipe) -> dict[str, Any]:
+    """What of the conversations became no example, for the meta of either side; says so too."""
+    if not recipe.masked:
+        return {}
+    given, lost, dropped = (pair.counts[name] for name in ("replies", "left_out", "dropped"))
+    if lost:
+        log.warning(
+            "source %s: %d of %d replies left out, for they or what they answer do not fit the "
+            "context of %d tokens or spell a special token (%d conversations)",
+            recipe.source,
+            lost,
+            given,
+            recipe.context_length,
+            dropped,
+        )
+    return {"replies": given, "replies_left_out": lost, "conversations_dropped": dropped}
 
 
 def side(seed: int, text: str) -> float:

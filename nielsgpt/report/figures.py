@@ -40,8 +40,12 @@ def size(value: float) -> str:
 def age(record: Record, now: datetime) -> str:
     """How long ago the run ended, or last wrote something down."""
     noted = record.noted_at
-    seconds = max(0.0, (now - noted).total_seconds()) if noted else math.nan
-    return known(seconds, lambda s: f"{s // 86400:.0f}d" if s >= 2 * 86400 else clock(s))
+    return known((now - noted).total_seconds() if noted else math.nan, ago)
+
+
+def ago(seconds: float) -> str:
+    """So many seconds of age as 5d, 1h02m or 45s."""
+    return f"{seconds // 86400:.0f}d" if seconds >= 2 * 86400 else clock(max(0.0, seconds))
 
 
 def _steps(record: Record) -> str:

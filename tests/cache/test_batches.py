@@ -8,27 +8,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nielsgpt.cache.batches import IGNORED, Mixture, Packed, Windows, pack
-from nielsgpt.cache.shards import Split, SplitWriter
+from nielsgpt.cache.shards import Split
 from nielsgpt.cache.shuffle import mixed, shuffled
+from nielsgpt.cache.writer import SplitWriter
 from nielsgpt.errors import DataError
 
 END = 59
 
 
 def stream(folder: Path, tokens: int, shard_bytes: int = 2**20, name: str = "s") -> Split:
-    with SplitWriter(folder, name, 60_000, shard_bytes, masked=False) as writer:
-        for start in range(0, tokens, 100):
-            writer.add(range(start, min(start + 100, tokens)), None, 0)
-        writer.finish({"tokenizer": "t"})
+    writer = SplitWriter(folder, name, 60_000, shard_bytes, masked=False)
+    for start in range(0, tokens, 100):
+        ids = range(start, min(start + 100, tokens))
+        writer.add(ids, [len(ids)], 0)
+    writer.finish({"tokenizer": "t"})
     return Split(folder, name, "t")
 
 
 def examples(folder: Path, lengths: list[int]) -> Split:
-    with SplitWriter(folder, "e", 60_000, 2**20, masked=True) as writer:
-        for number, length in enumerate(lengths):
-            half = length // 2
-            writer.add([1000 + number] * length, [False] * half + [True] * (length - half), 0)
-        writer.finish({"tokenizer": "t"})
+    writer = SplitWriter(folder, "e", 60_000, 2**20, masked=True)
+    for number, length in enumerate(lengths):
+        half = length // 2
+        mask = [False] * half + [True] * (length - half)
+        writer.add([1000 + number] * length, [length], 0, mask)
+    writer.finish({"tokenizer": "t"})
     return Split(folder, "e", "t")
 
 

@@ -11,7 +11,8 @@ import torch
 
 from nielsgpt import checkpoint, phases, pipeline
 from nielsgpt.cache.batches import Batch, Mixture, Packed
-from nielsgpt.cache.shards import Split, SplitWriter
+from nielsgpt.cache.shards import Split
+from nielsgpt.cache.writer import SplitWriter
 from nielsgpt.conversation import Conversation, Message, prompt, render
 from nielsgpt.device import Engine
 from nielsgpt.errors import CheckpointError, Stopped
@@ -32,10 +33,10 @@ def one_conversation(folder: Path) -> Packed:
         (Message("user", "Who are you?"), Message("assistant", "Niels. I keep it."))
     )
     ids, mask = render(talk, CODEC)
-    with SplitWriter(folder, "c", CODEC.vocab_size, 2**20, masked=True) as writer:
-        for _ in range(8):
-            writer.add(ids, mask, len(ids))
-        writer.finish({"tokenizer": CODEC.fingerprint})
+    writer = SplitWriter(folder, "c", CODEC.vocab_size, 2**20, masked=True)
+    for _ in range(8):
+        writer.add(ids, [len(ids)], len(ids), mask)
+    writer.finish({"tokenizer": CODEC.fingerprint})
     return Packed(Split(folder, "c", CODEC.fingerprint), 48, 0, CODEC.specials.end)
 
 

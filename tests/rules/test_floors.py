@@ -24,15 +24,15 @@ FLOORS = (
     ("settings", "conversation"),
     ("workspace", "layers"),
     ("machine", "launch"),
-    ("tokenizers", "sources", "primer", "cache", "device"),
+    ("tokenizers", "sources", "primer", "cache", "device", "workers"),
     ("model",),
     ("checkpoint", "parallel"),
     ("training", "inference"),
     ("serve", "bench", "export", "report", "probing", "doctor"),
-    ("corpora", "resuming", "rehearsal"),
-    ("assembly", "notes"),
+    ("corpora", "encoding", "resuming", "rehearsal"),
+    ("assembly", "notes", "vocabulary", "presence"),
     ("phases",),
-    ("examination", "opening"),
+    ("examination", "opening", "caching", "planning"),
     ("pipeline",),
     ("cli",),
 )
@@ -54,7 +54,7 @@ TORCH_ROOMS = (
     "assembly",
     "notes",
 )
-LOADS_TORCH = (*TORCH_ROOMS, "examination", "opening", "resuming")
+LOADS_TORCH = (*TORCH_ROOMS, "examination", "opening", "resuming", "planning")
 UNSAFE_MODULES = ("pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib")
 # What reads, probes, draws or decides, by the last part of its name: no work for an import.
 WORK = re.compile(

@@ -19,14 +19,20 @@ STAGES = [
     "exam",
     "chat",
     "sample",
+    "export",
     "runs",
+    "bench",
+    "plan",
+    "recommend",
     "doctor",
     "primer",
     "config",
+    "sources",
 ]
 TOOLS = [
     *("setup", "build", "test", "lint", "format", "proofs", "speedrun", "lock", "clean", "help"),
-    *("micro-train", "micro-sample", "micro-benchmark"),
+    *("caches-verify", "caches-show", "ancients", "check-sources"),
+    *("overnight", "micro-train", "micro-sample", "micro-benchmark"),
 ]
 # Stand-ins for what lies outside the project: each says how it was called.
 NIELSGPT = '#!/bin/sh\nfor word; do printf "[%s]" "$word"; done\n'
@@ -88,6 +94,24 @@ def checkout(tmp_path: Path) -> Checkout:
 def test_a_target_runs_the_command_of_its_name(checkout: Checkout, stage: str) -> None:
     done = checkout.make(stage)
     assert (done.returncode, done.stdout) == (0, f"[{stage}]")
+
+
+@pytest.mark.parametrize("word", ["verify", "show"])
+def test_a_target_of_the_caches_runs_its_command(checkout: Checkout, word: str) -> None:
+    done = checkout.make(f"caches-{word}", "CONFIG=a.json")
+    assert (done.returncode, done.stdout) == (0, f"[caches][{word}][--config][a.json]")
+
+
+def test_the_target_ancients_downloads_them(checkout: Checkout) -> None:
+    done = checkout.make("ancients", "ARGS=--limit 3")
+    assert (done.returncode, done.stdout) == (0, "[ancients][download][--limit][3]")
+
+
+def test_overnight_plans_and_then_trains_by_the_plan(checkout: Checkout) -> None:
+    done = checkout.make("overnight", "HOURS=6", "CONFIG=my.json", "DEVICE=cpu")
+    plan = "[plan][--hours][6][--name][overnight-plan][--config][my.json][--device][cpu]"
+    train = "[pipeline][--config][plans/overnight-plan.json][--hours][6][--device][cpu]"
+    assert (done.returncode, done.stdout) == (0, plan + train)
 
 
 def test_the_settings_reach_the_command_whole(checkout: Checkout) -> None:

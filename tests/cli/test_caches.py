@@ -1,0 +1,98 @@
+"""nielsgpt caches: building, parts, verifying, showing, and errors through processes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.caches import command
+from nielsgpt.cache.batches import Packed
+from nielsgpt.cache.shards import Split
+from nielsgpt.tokenizers.units import ByteTokenizer
+from tests.conftest import TINY
+
+SPECIAL = "x\n\n" * 99 + "look: <|asst|>\n\n" + "y\n\n" * 99
+
+
+@pytest.fixture
+def home(root: Path) -> Path:
+    (root / "tiny.json").write_text(json.dumps(TINY))
+    return root
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(command, [*words[:1], *words[1:], "-c", "tiny.json"])
+
+
+def sound(home: Path) -> dict[str, bytes]:
+    files = (home / "data/cache/tiny").rglob("*")
+    return {path.name: path.read_bytes() for path in files if path.suffix in (".bin", ".npy")}
+
+
+def test_options_stand_for_settings(home: Path) -> None:
+    words = ("--cache-dir", "elsewhere", "--seed", "7", "--shard-bytes", "4096", "--workers", "1")
+    ran = run(*words)
+    assert ran.exit_code == 0, ran.output
+    meta = json.loads((home / "elsewhere/streams/primer_val.meta.json").read_text())
+    assert (meta["seed"], meta["shard_bytes"]) == (7, 4096)
+    assert not (home / "data/cache").exists()
+
+
+def test_verifying_names_each_damaged_file_and_ends_with_1(home: Path) -> None:
+    run()
+    assert run("verify").output == "all sound: 4 splits\n"
+    stream, mask = (
+        home / f"data/cache/tiny/{f}"
+        for f in ("streams/primer_val.bin", "sft/primer_train.mask.bin")
+    )
+    content = bytearray(stream.read_bytes())
+    content[3] ^= 4
+    stream.write_bytes(content)
+    mask.unlink()
+    ran = run("verify")
+    assert ran.exit_code == 1
+    lines = ran.output.splitlines()
+    assert len(lines) == 2
+    assert "primer_val.bin is damaged: its sha256 is not the meta's" in lines[0]
+    assert "primer_train.mask.bin has no bytes where its meta says" in lines[1]
+
+
+def test_nothing_to_verify_is_an_error_that_says_what_makes_caches(home: Path) -> None:
+    with pytest.raises(Exception, match=r"no caches in .*; make them with 'nielsgpt caches'"):
+        CliRunner().invoke(command, ["verify", "-c", "tiny.json"], catch_exceptions=False)
+
+
+def test_the_table_says_what_training_reaches(home: Path) -> None:
+    run()
+    heading, *rows = (line.split("  ") for line in run("show").output.splitlines())
+    rows = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    assert [cell.strip() for cell in heading if cell.strip()] == [
+        *("phase", "source", "split", "documents", "tokens", "text", "tokens/byte"),
+        *("tokens in rows", "row fill", "left out", "made from", "on disk", "age"),
+    ]
+    assert [row[:3] for row in rows] == [
+        [phase, "primer", side] for phase in ("pretrain", "sft") for side in ("train", "val")
+    ]
+    assert float(rows[0][7].rstrip("%")) >= 95
+    split = Split(home / "data/cache/tiny/sft", "primer_train", ByteTokenizer().fingerprint)
+    assert rows[2][8] == f"{Packed(split, 128, 0, 0).fill:.1%}"
+    assert rows[2][9] == f"{split.meta['replies_left_out']} of {split.meta['replies']}"
+
+
+def test_parts_are_put_together(home: Path) -> None:
+    for part in ("2/2", "1/2"):
+        assert run("--part", part).exit_code == 0
+    assert run("--join", "2").exit_code == 0
+    joined = sound(home)
+    run("--cache-dir", "elsewhere")
+    assert {p.name: p.read_bytes() for p in (home / "elsewhere").rglob("*.bin")}.items() <= (
+        joined.items()
+    )
+
+
+@pytest.mark.parametrize("wrong", ["0/2", "3/2", "2", "a/b"])
+def test_a_part_that_cannot_be_is_refused(wrong: str, home: Path) -> None:
+    ran = run("--part", wrong)
+    assert ran.exit_code == 2
+    assert f"'{wrong}' is no part; the second of three is 2/3" in ran.output
