@@ -11,13 +11,14 @@ PYTHON ?=
 TORCH_INDEX ?=
 DOCKER_ARGS ?=
 JOBS ?= 2
+HOURS ?= 8
 SCENARIO ?=
 TEXT ?= data/raw/tinyshakespeare.txt
 BACKEND ?=
 
 # -- what follows from the checkout --------------------------------------------------------------
-STAGES := pipeline caches tokenizer pretrain sft exam chat sample runs doctor primer config
-TOOLS := setup build test lint format proofs speedrun lock clean help micro-train micro-sample micro-benchmark
+STAGES := pipeline caches tokenizer pretrain sft exam chat sample export runs bench plan recommend doctor primer config sources
+TOOLS := setup build test lint format proofs speedrun lock clean help overnight caches-verify caches-show ancients check-sources micro-train micro-sample micro-benchmark
 TORCH_VERSION := $(shell sed -n 's/.*"torch==\([0-9.]*\)".*/\1/p' pyproject.toml)
 UV_VERSION := 0.13.8
 PIP := .venv/bin/python -m pip --disable-pip-version-check install
@@ -37,7 +38,7 @@ export HOST_UID HOST_GID NIELSGPT_IMAGE TORCH_INDEX
 .PHONY: $(STAGES) $(TOOLS) ready image moved
 
 # -- docker or native? Asked only where the answer matters ---------------------------------------
-ifneq ($(filter $(STAGES) micro-% setup build test proofs clean,$(MAKECMDGOALS)),)
+ifneq ($(filter $(STAGES) overnight caches-% ancients check-sources micro-% setup build test proofs clean,$(MAKECMDGOALS)),)
 ifeq ($(filter auto docker native,$(RUN)),)
 $(error RUN=$(RUN) is unknown; use RUN=docker, RUN=native or leave it out)
 endif
@@ -94,13 +95,34 @@ sft:       ## train on conversations
 exam:      ## examine the model and print its score
 chat:      ## talk to the model
 sample:    ## continue a text: ARGS='--prompt "Once"'
+export:    ## write the model for others: ARGS="--to gguf"
 runs:      ## list the runs: ARGS='compare A B' overlays two
+bench:     ## measure what trains here and how fast: ARGS=--small
+plan:      ## choose the model for the time there is: ARGS="--hours 8"
+recommend: ## a size and rates by rule, from the corpus and the memory
 doctor:    ## check this machine before a night on it
 primer:    ## write the invented conversations to a file
 config:    ## print the settled settings
+sources:   ## list the sources of text and what is here of them
 pipeline pretrain sft: FLAGS += $(if $(NPROC),--nproc "$(NPROC)")
 $(STAGES): ready
 	@exec $(NIELSGPT) $@ $(FLAGS)
+
+overnight: ready ## plan, then train by the plan: HOURS=8
+	@$(NIELSGPT) plan --hours "$(HOURS)" --name overnight-plan $(FLAGS) && \
+	  exec $(NIELSGPT) pipeline --config plans/overnight-plan.json --hours "$(HOURS)" \
+	  $(if $(DEVICE),--device "$(DEVICE)")
+
+caches-verify: ## read every checksum of the caches again
+caches-show:   ## what the caches hold, and how much of it training reaches
+caches-verify caches-show: ready
+	@exec $(NIELSGPT) caches $(@:caches-%=%) $(FLAGS)
+
+check-sources: ready ## load two samples of each source: ARGS=wikitext for one
+	@exec $(NIELSGPT) sources check $(FLAGS)
+
+ancients: ready ## download ancient texts: ARGS=--count-only
+	@exec $(NIELSGPT) ancients download $(FLAGS)
 
 ##@ A GPT by hand: SCENARIO= and BACKEND= choose
 micro-train:     ## train it: SCENARIO=names BACKEND=numpy_batched
@@ -161,7 +183,8 @@ help: ## this list
 	  'RUN=' 'docker or native; else decided for you' \
 	  'CONFIG=' 'a file of settings, as in CONFIG=configs/mine.json' \
 	  'DEVICE=' 'cpu, mps, cuda or cuda:1; else the best there is' \
-	  'NPROC=' 'processes that train together: one a GPU, or sharing the cores' \
+	  'HOURS=' 'how long make overnight may train; 8 where it is not set' \
+  'NPROC=' 'processes that train together: one a GPU, or sharing the cores' \
 	  'ARGS=' 'anything more for the command, as in ARGS="--help"' \
 	  'PYTHON=' 'the interpreter that .venv is made from' \
 	  'TORCH_INDEX=' 'another index for torch: CPU only, or another CUDA' \

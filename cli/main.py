@@ -18,11 +18,17 @@ COMMANDS = {
     "exam": "Ask the model what nielsgpt knows the answers to.",
     "chat": "Talk with the model.",
     "sample": "Let the model continue a text.",
+    "export": "Write the model for Transformers, llama.cpp and what is built on them.",
     "config": "Print the settled settings.",
     "primer": "Write dialogues invented from the facts.",
+    "sources": "List the sources of text, try them.",
+    "ancients": "Download ancient texts, show what is there.",
     "checkpoint": "Look at a checkpoint.",
     "doctor": "Check this machine before a night on it.",
     "runs": "List runs, compare them, write their report.",
+    "bench": "Measure what trains here and how fast.",
+    "plan": "Choose size, batch and rates for the time there is.",
+    "recommend": "A size and rates by rule, without measuring.",
     "micro": "A GPT by hand: scalar, NumPy, batched NumPy.",
 }
 

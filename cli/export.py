@@ -1,0 +1,54 @@
+"""nielsgpt export."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import with_workspace
+
+if TYPE_CHECKING:
+    from nielsgpt.workspace import Workspace
+
+PATH = click.Path(path_type=Path)
+DTYPES = {"hf": ("float32", "bfloat16", "float16"), "gguf": ("f32", "f16", "q8_0")}
+
+
+@click.command("export")
+@with_workspace
+@click.argument("checkpoint", required=False, type=PATH)
+@click.option("--to", type=click.Choice(list(DTYPES)), default="hf", show_default=True)
+@click.option("--out", type=PATH, help="The folder, or for gguf the file; else in models/<name>.")
+@click.option("--dtype", help="float32, bfloat16, float16; for gguf f32, f16, q8_0.")
+@click.option("--force", is_flag=True, help="Replace the export of another model.")
+@click.option("--verify", is_flag=True, help="Compare with what Transformers computes.")
+def command(
+    work: "Workspace",
+    checkpoint: Path | None,
+    to: str,
+    out: Path | None,
+    dtype: str | None,
+    force: bool,
+    verify: bool,
+) -> None:
+    """Write the model for Transformers, or for llama.cpp and what is built on it."""
+    chosen = dtype or DTYPES[to][0]
+    if chosen not in DTYPES[to]:
+        raise click.UsageError(f"--dtype {chosen} is not one of {', '.join(DTYPES[to])}")
+    if verify and to != "hf":
+        raise click.UsageError("--verify compares with Transformers; use it with --to hf")
+    from nielsgpt.export import hf, llamacpp
+    from nielsgpt.export.trained import open_trained
+    from nielsgpt.export.verify import verify as compared
+
+    trained = open_trained(work, checkpoint)
+    own = work.root / "models" / trained.name
+    if to == "gguf":
+        place = out or own / f"{trained.name}-{chosen}.gguf"
+        llamacpp.write(trained, place, chosen, force)
+    else:
+        place = out or own / "hf"
+        hf.write(trained, place, chosen, force)
+    click.echo(f"wrote {place}")
+    if verify:
+        click.echo(str(compared(trained, place)))

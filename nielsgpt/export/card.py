@@ -1,0 +1,113 @@
+"""The model card: what was measured, and what only the owner can say left to the owner."""
+
+from nielsgpt import __version__
+from nielsgpt.export.tensors import family_of
+from nielsgpt.export.trained import Facts, Trained
+from nielsgpt.model.gpt import parameter_count
+
+
+def text(trained: Trained, dtype: str, opens: bool) -> str:
+    """README.md of the export; `opens`: Transformers opens its tokenizer too."""
+    parts = [
+        _head(),
+        f"# {trained.name}\n\n{_what(trained, dtype)}",
+        _use() if opens else "Its tokenizer has no form outside of nielsgpt; the weights take ids.",
+        "## Measured\n\n" + _table(_measured(trained)),
+        _marks(trained.marks),
+        "## Made from\n\n" + _table(_sources(trained)),
+        "## Licence\n\nNot chosen yet: that is the owner's to say, and so is what the licences of "
+        "the data ask for.\n",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _head() -> str:
+    return (
+        "---\n"
+        "# license: choose one, see https://hf.co/docs/hub/repositories-licenses\n"
+        "library_name: transformers\n"
+        "pipeline_tag: text-generation\n"
+        "tags:\n- nielsgpt\n"
+        "---"
+    )
+
+
+def _what(trained: Trained, dtype: str) -> str:
+    shape = trained.model.shape
+    return (
+        f"A chat model trained from scratch with nielsgpt {__version__}: variant {shape.variant}, "
+        f"here as `{family_of(trained.model).architecture}` in {dtype}. {shape.n_layer} blocks, "
+        f"width {shape.n_embd}, {shape.n_head} heads, context {shape.context_length}, "
+        f"{trained.model.vocab_size} ids."
+    )
+
+
+def _use() -> str:
+    return (
+        "```python\n"
+        "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        'model = AutoModelForCausalLM.from_pretrained(".")\n'
+        'tokenizer = AutoTokenizer.from_pretrained(".")\n'
+        'asked = [{"role": "user", "content": "Who are you?"}]\n'
+        "ids = tokenizer.apply_chat_template(\n"
+        '    asked, add_generation_prompt=True, return_tensors="pt", return_dict=True\n'
+        ")\n"
+        'reply = model.generate(**ids)[0, ids["input_ids"].shape[1] :]\n'
+        "print(tokenizer.decode(reply, skip_special_tokens=True))\n"
+        "```\n\n"
+        "Text in a message never becomes a special token. Text that is tokenized without the chat "
+        "template does, unless `split_special_tokens=True` is passed."
+    )
+
+
+def _measured(trained: Trained) -> list[tuple[str, str]]:
+    phases = [facts for facts in (trained.before, trained.facts) if facts is not None]
+    rows = [("parameters", f"{parameter_count(trained.model):,}")]
+    for facts in phases:
+        rows.append((f"tokens seen in {facts['phase']}", f"{_tokens(facts):,}"))
+    for facts in phases:
+        rows += [
+            (
+                f"bits per byte on held-out {name}, after {facts['phase']}",
+                f"{e['bits_per_byte']:.4f}",
+            )
+            for name, e in sorted(facts.get("evaluations", {}).items())
+        ]
+    return rows
+
+
+def _tokens(facts: Facts) -> int:
+    return int(facts["step"] * facts["numbers"]["batch_size"] * facts["shape"]["context_length"])
+
+
+def _marks(marks: Facts | None) -> str:
+    if marks is None:
+        return ""
+    rows = [
+        f"| {row['section']} | {row['right']}/{row['total']} | "
+        f"{row['interval'][0]:.1%} - {row['interval'][1]:.1%} | {row['chance']:.1%} |"
+        for row in marks["sections"]
+    ]
+    head = ["| section | right | 95 % interval | chance |", "|---|---|---|---|"]
+    ended = f"{marks['ended']} of {marks['replies']} replies were ended by the model itself."
+    return "\n".join(["## Exam", "", *head, *rows, "", ended])
+
+
+def _sources(trained: Trained) -> list[tuple[str, str]]:
+    rows = []
+    for facts in (trained.before, trained.facts):
+        mix = {} if facts is None else facts["numbers"]["mix"]
+        for name, share in sorted(mix.items()):
+            made = facts["origin"].get(name, "?") if facts else "?"
+            rows.append((f"{name} ({facts and facts['phase']}, {share:.0%})", f"`{made}`"))
+    return [
+        *rows,
+        ("settings", f"`{trained.settings}`"),
+        ("tokenizer", f"{trained.tokenizer.kind}, `{trained.tokenizer.fingerprint}`"),
+        ("weights, sha256", f"`{trained.facts['weights_sha256']}`"),
+        ("run", f"`{trained.facts.get('run_id', '?')}`, step {trained.facts['step']:,}"),
+    ]
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])

@@ -1,0 +1,219 @@
+"""What lies on the disk after an export, also after one that failed, and what is never replaced."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import gguf
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from nielsgpt.errors import BusyError, DataError, RunError, TokenizerError
+from nielsgpt.export import hf, llamacpp
+from nielsgpt.export.tensors import exported
+from nielsgpt.model.gpt import GPT, parameter_count
+from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.workspace import lock
+from tests.export.made import trained
+from tests.tokenizers.conftest import made
+
+Lively = Callable[..., GPT]
+FILES = ["README.md", "config.json", "generation_config.json", "model.safetensors"]
+TOKENIZER = ["tokenizer.json", "tokenizer_config.json"]
+
+
+def test_the_folder_holds_the_tensors_of_the_model_and_nothing_half_written(
+    tmp_path: Path, lively: Lively, pieced: Tokenizer
+) -> None:
+    model = lively("gpt_qk")
+    hf.write(trained(model, pieced), tmp_path / "out", "float32", force=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES + TOKENIZER)
+    assert len({path.stat().st_mode for path in (tmp_path / "out").iterdir()}) == 1
+    stored = load_file(tmp_path / "out" / "model.safetensors")
+    assert stored.keys() == dict(exported(model, "hf")).keys()
+    assert sum(tensor.numel() for tensor in stored.values()) == parameter_count(model)
+
+
+def test_the_configs_say_what_ends_a_reply_and_what_it_never_holds(
+    tmp_path: Path, lively: Lively, pieced: Tokenizer
+) -> None:
+    model = lively("gpt_plus", tied=False, rope_theta=500.0, d_ff=48)
+    source = trained(model, pieced, temperature=0.5, top_k=7)
+    hf.write(source, tmp_path / "out", "bfloat16", force=False)
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    special = pieced.specials
+    assert (config["eos_token_id"], config["bos_token_id"]) == (special.end, None)
+    assert (config["rope_theta"], config["intermediate_size"]) == (500.0, 48)
+    assert (config["tie_word_embeddings"], config["dtype"]) == (False, "bfloat16")
+    drawn = json.loads((tmp_path / "out" / "generation_config.json").read_text())
+    assert (drawn["do_sample"], drawn["temperature"], drawn["top_k"]) == (True, 0.5, 7)
+    assert drawn["suppress_tokens"] == [special.system, special.user, special.assistant]
+
+
+def test_the_card_holds_what_was_measured_and_leaves_the_licence_to_the_owner(
+    tmp_path: Path, lively: Lively, pieced: Tokenizer
+) -> None:
+    model = lively("gpt_qk")
+    source = trained(model, pieced)
+    hf.write(source, tmp_path / "out", "float32", force=False)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"| parameters | {parameter_count(model):,} |" in card
+    assert "| tokens seen in sft | 1,920 |" in card  # 30 steps of 4 rows of 16
+    assert "| bits per byte on held-out primer, after sft | 0.7500 |" in card
+    assert "`0123456789abcdef`" in card
+    assert source.facts["weights_sha256"] in card
+    assert "# license: choose one" in card
+
+
+def test_a_failed_export_leaves_the_one_before(
+    tmp_path: Path, lively: Lively, pieced: Tokenizer
+) -> None:
+    model = lively("gpt_qk")
+    hf.write(trained(model, pieced), tmp_path / "out", "float32", force=False)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    with torch.no_grad():
+        model.blocks[0].mlp.down.weight[0, 0] = 1e6
+    with pytest.raises(DataError, match=r"down_proj.weight .* cannot hold; use --dtype float32"):
+        hf.write(trained(model, pieced), tmp_path / "out", "float16", force=False)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_a_killed_export_left_is_cleared_away(
+    tmp_path: Path, lively: Lively, pieced: Tokenizer
+) -> None:
+    left = tmp_path / ".out.part"
+    (left / "deep").mkdir(parents=True)
+    (left / "model.safetensors").write_bytes(b"half")
+    hf.write(trained(lively("gpt_qk"), pieced), tmp_path / "out", "float32", force=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert not (tmp_path / "out" / "deep").exists()
+
+
+def test_two_exports_to_one_place_do_not_mix(
+    tmp_path: Path, lively: Lively, pieced: Tokenizer
+) -> None:
+    with lock(tmp_path / ".out.part"), pytest.raises(BusyError):
+        hf.write(trained(lively("gpt_qk"), pieced), tmp_path / "out", "float32", force=False)
+
+
+@pytest.mark.parametrize("write", [hf.write, llamacpp.write], ids=["hf", "gguf"])
+def test_another_models_export_is_replaced_only_by_force(
+    write: Callable[..., None], tmp_path: Path, lively: Lively, pieced: Tokenizer
+) -> None:
+    dtype = "float32" if write is hf.write else "f32"
+    model, out = lively("gpt_qk"), tmp_path / "out"
+    write(trained(model, pieced), out, dtype, force=False)
+    write(trained(model, pieced), out, dtype, force=False)
+    with pytest.raises(DataError, match=r"holds an export of keeper, and this is other; .*--force"):
+        write(trained(model, pieced, "other"), out, dtype, force=False)
+    write(trained(model, pieced, "other"), out, dtype, force=True)
+
+
+@pytest.mark.parametrize("write", [hf.write, llamacpp.write], ids=["hf", "gguf"])
+def test_what_is_no_export_is_not_replaced_even_by_force(
+    write: Callable[..., None], tmp_path: Path, lively: Lively, pieced: Tokenizer
+) -> None:
+    mine = tmp_path / "out"
+    if write is hf.write:
+        mine.mkdir()
+        mine = mine / "thesis.txt"
+    mine.write_text("mine")
+    with pytest.raises(DataError, match="is no export of nielsgpt"):
+        write(trained(lively("gpt_qk"), pieced), tmp_path / "out", "f32", force=True)
+    assert mine.read_text() == "mine"
+
+
+def test_a_tensor_that_came_back_otherwise_is_seen(
+    tmp_path: Path, lively: Lively, pieced: Tokenizer
+) -> None:
+    model = lively("gpt_qk")
+    hf.write(trained(model, pieced), tmp_path / "out", "float32", force=False)
+    llamacpp.write(trained(model, pieced), tmp_path / "m.gguf", "q8_0", force=False)
+    with torch.no_grad():
+        model.norm.weight[3] += 0.5
+    with pytest.raises(RunError, match=r"model.norm.weight did not come back"):
+        hf.check(tmp_path / "out", model, torch.float32)
+    with pytest.raises(RunError, match=r"output_norm.weight did not come back"):
+        llamacpp.check(tmp_path / "m.gguf", model, "q8_0")
+
+
+def test_a_library_that_writes_other_numbers_is_found_out_before_anything_appears(
+    tmp_path: Path, lively: Lively, pieced: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, add = hf.save_file, gguf.GGUFWriter.add_tensor
+    monkeypatch.setattr(
+        hf, "save_file", lambda tensors, *rest: save({n: t + 1 for n, t in tensors.items()}, *rest)
+    )
+    monkeypatch.setattr(
+        gguf.GGUFWriter, "add_tensor", lambda self, name, array, **rest: add(self, name, array + 1)
+    )
+    source = trained(lively("gpt_qk"), pieced)
+    with pytest.raises(RunError, match="did not come back"):
+        hf.write(source, tmp_path / "out", "float32", force=False)
+    with pytest.raises(RunError, match="did not come back"):
+        llamacpp.write(source, tmp_path / "m.gguf", "f32", force=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_kind_word_exports_its_weights_and_its_own_file(
+    tmp_path: Path, lively: Lively, caplog: pytest.LogCaptureFixture
+) -> None:
+    codec = made("word")
+    torch.manual_seed(0)
+    model = GPT(lively("gpt_qk").shape, codec.vocab_size)
+    hf.write(trained(model, codec), tmp_path / "out", "float32", force=False)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted([*FILES, "vocab.json"])
+    assert "the weights alone open in Transformers" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"), [("word", "kind word"), ("pieces unigram", "algorithm unigram")]
+)
+def test_what_llama_cpp_cannot_tokenize_is_one_line_and_no_file(
+    kind: str, named: str, tmp_path: Path, lively: Lively
+) -> None:
+    codec = made(kind)
+    model = GPT(lively("gpt_qk").shape, codec.vocab_size)
+    with pytest.raises(TokenizerError, match=named) as raised:
+        llamacpp.write(trained(model, codec), tmp_path / "m.gguf", "f32", force=False)
+    assert "\n" not in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_gguf_file_says_what_llama_cpp_must_know(
+    tmp_path: Path, lively: Lively, pieced: Tokenizer
+) -> None:
+    model = lively("gpt_qk", n_head=4, rope_theta=500.0)
+    llamacpp.write(trained(model, pieced), tmp_path / "m.gguf", "f16", force=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.Modelfile", "m.gguf"]
+    reader = gguf.GGUFReader(tmp_path / "m.gguf")
+    said = {name: field.contents() for name, field in reader.fields.items()}
+    assert said["general.architecture"] == "qwen3"
+    assert said["general.name"] == "keeper"
+    assert (said["qwen3.context_length"], said["qwen3.attention.key_length"]) == (16, 8)
+    assert said["qwen3.rope.freq_base"] == 500.0
+    assert said["tokenizer.ggml.eos_token_id"] == pieced.specials.end
+    assert said["tokenizer.ggml.eot_token_id"] == pieced.specials.end
+    assert not said["tokenizer.ggml.add_bos_token"]
+    assert not said["tokenizer.ggml.add_space_prefix"]
+    tokens, types = said["tokenizer.ggml.tokens"], said["tokenizer.ggml.token_type"]
+    assert len(tokens) == len(said["tokenizer.ggml.scores"]) == pieced.vocab_size
+    assert len(set(tokens)) == len(tokens)
+    special = pieced.specials
+    assert tokens[special.user] == "<|usr|>"
+    assert types[special.user] == gguf.TokenType.CONTROL
+    assert tokens[pieced.encode("\n")[0]] == "<0x0A>"
+    assert tokens[pieced.encode(" ")[0]] == "\u2581"
+
+
+def test_q8_0_keeps_vectors_whole_and_rows_that_have_no_blocks_in_float16(lively: Lively) -> None:
+    model = lively("gpt_plus", d_ff=40)
+    kinds = {name: kind.name for name, _, kind in llamacpp.stored(model, "q8_0")}
+    assert kinds["blk.0.attn_norm.weight"] == "F32"
+    assert kinds["blk.0.attn_q.weight"] == "Q8_0"
+    assert kinds["blk.0.ffn_down.weight"] == "F16"
+    learned = {name: kind.name for name, _, kind in llamacpp.stored(lively("gpt"), "q8_0")}
+    assert learned["position_embd.weight"] == "F32"
