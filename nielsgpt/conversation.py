@@ -68,6 +68,11 @@ class Conversation:
         first = self.messages[0] if self.messages else None
         return first if first is not None and first.role == "system" else None
 
+    @property
+    def text(self) -> str:
+        """What is said, a message a line."""
+        return "\n".join(message.content for message in self.messages)
+
     def plus(self, role: Role, content: str) -> "Conversation":
         """This conversation with one more message."""
         return Conversation((*self.messages, Message(role, content)), self.name, self.group)

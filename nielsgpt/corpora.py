@@ -62,13 +62,6 @@ def one(settings: Settings, phase: Phase, name: str, root: Path) -> Source:
     return _cleaned(source, settings) if phase == "pretrain" else source
 
 
-def text_of(item: Document | Conversation) -> str:
-    """Its text alone, as a tokenizer is trained on it."""
-    if isinstance(item, Document):
-        return item.text
-    return "\n".join(message.content for message in item.messages)
-
-
 def identity(source: Source, phase: Phase, settings: Settings) -> str:
     """A fingerprint of everything that decides the source's samples, but the tokenizer."""
     data = settings.data

@@ -45,7 +45,7 @@ class Encoder:
             ids=ids.astype(token_dtype(self.codec.vocab_size)),
             lengths=lengths + len(marks),
             text_bytes=np.array([len(text.encode()) for text in texts], dtype=np.int64),
-            places=np.array([self._place(text, item.side) for item, text in pairs]),
+            places=np.array([place(item, text, self.settings.seed) for item, text in pairs]),
         )
 
     def conversations(self, items: Sequence[Conversation]) -> Block:
@@ -56,11 +56,11 @@ class Encoder:
         rendered = list[tuple[list[int], list[bool]]]()
         sizes, places, kept = list[int](), list[float](), 0
         for item, clean in zip(items, cleaned, strict=True):
-            place = self._place(item.group or "\n".join(m.content for m in item.messages))
+            where = place(item, item.text, self.settings.seed)
             for piece in split(clean, codec, limit) if clean else ():
                 rendered.append(render(piece, codec))
                 sizes.append(sum(len(message.content.encode()) for message in piece.messages))
-                places.append(place)
+                places.append(where)
                 kept += _replies(piece)
         given, dtype = sum(map(_replies, items)), token_dtype(self.codec.vocab_size)
         return Block(
@@ -75,9 +75,6 @@ class Encoder:
             dropped=cleaned.count(None),
         )
 
-    def _place(self, key: str, own: str | None = None) -> float:
-        return side(self.settings.seed, key) if own is None else ALWAYS[own]
-
     def _guarded(self, item: Conversation) -> Conversation | None:
         messages = []
         for number, message in enumerate(item.messages, start=1):
@@ -87,6 +84,16 @@ class Encoder:
                 return None
             messages.append(Message(message.role, text))
         return replace(item, messages=tuple(messages))
+
+
+def place(item: Document | Conversation, text: str, seed: int) -> float:
+    """Where the item lies in [0, 1): what lies below a source's share of validation is held out.
+
+    A dataset's own split and a conversation's group come before the hash of the text.
+    """
+    if isinstance(item, Conversation):
+        return side(seed, item.group or text)
+    return ALWAYS[item.side] if item.side else side(seed, text)
 
 
 class _Encoded:

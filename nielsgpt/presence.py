@@ -135,7 +135,7 @@ def glimpse(settings: Settings, phase: Phase, name: str, root: Path, count: int)
             data = settings.data.model_copy(update={name: streamed})
             settings = settings.model_copy(update={"data": data})
     walk: Iterator[Document | Conversation] = corpora.one(settings, phase, name, root).walk()
-    texts = [corpora.text_of(item) for item in itertools.islice(walk, count)]
+    texts = [item.text for item in itertools.islice(walk, count)]
     if len(texts) < count:
         raise DataError(f"source {name} holds {len(texts)} documents; {count} were asked for")
     return texts

@@ -14,7 +14,8 @@ from typing import Literal, get_args
 
 from nielsgpt.cache import build
 from nielsgpt.conversation import Conversation, Document
-from nielsgpt.corpora import Source, one, sources, text_of
+from nielsgpt.corpora import Source, one, sources
+from nielsgpt.encoding import place
 from nielsgpt.errors import DataError
 from nielsgpt.report import bars, tokens
 from nielsgpt.report.tokens import Report
@@ -118,27 +119,22 @@ def texts(share: Share, settings: Settings, side: Side | None = None) -> Iterato
     """The share's text, of one side alone where it is named."""
     left = share.most
     for item in share.source.walk():
-        if side is not None and _side(item, settings) != side:
+        if side is not None and _is_held_out(item, share.source, settings) != (side == "val"):
             continue
-        text = text_of(item)
+        text = item.text
         yield text
         left -= len(text.encode()) if share.in_bytes else len(text)
         if left <= 0:
             return
 
 
-def _side(item: Document | Conversation, settings: Settings) -> Side:
-    """The side on which the caches put it."""
-    data = settings.data
-    if isinstance(item, Conversation):
-        key = item.group or text_of(item)
-    elif item.side is not None:
-        return item.side
-    else:
-        key = item.text
-        if data.on_special_literal == "escape":
-            key = build.guard(key, item.name, "escape") or ""
-    return "val" if build.side(settings.seed, key) <= data.val_fraction else "train"
+def _is_held_out(item: Document | Conversation, source: Source, settings: Settings) -> bool:
+    """Whether the caches put it on the validation side."""
+    data, key = settings.data, item.text
+    if isinstance(item, Document) and data.on_special_literal == "escape":
+        key = build.guard(key, item.name, "escape") or ""
+    share = build.held_out_share(data.val_fraction, source.train_tokens, source.val_tokens)
+    return place(item, key, settings.seed) <= share
 
 
 def _counted(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nielsgpt.corpora import identity, sources, text_of
+from nielsgpt.corpora import identity, sources
 from nielsgpt.errors import SettingsError
 from nielsgpt.settings import Settings
 
@@ -32,7 +32,7 @@ def test_the_primer_is_as_large_as_asked_and_never_repeats_a_document(
     tiny: Tiny, root: Path
 ) -> None:
     settings = tiny(data={"primer": {"characters": 500_000, "dialogues": 700}})
-    told = list(map(text_of, sources(settings, "pretrain", root)["primer"].walk()))
+    told = [item.text for item in sources(settings, "pretrain", root)["primer"].walk()]
     assert 500_000 <= sum(map(len, told)) < 502_000
     assert len(set(told)) == len(told)
     assert len(list(sources(settings, "sft", root)["primer"].walk())) == 700

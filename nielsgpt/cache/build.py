@@ -22,6 +22,13 @@ log = logging.getLogger("nielsgpt")
 Blocks = Callable[[int], Generator[Block, None, None]]
 
 
+def held_out_share(val_fraction: float, train_tokens: int, val_tokens: int) -> float:
+    """The share of a source that falls to validation: by its budgets, where it has both."""
+    if train_tokens and val_tokens:
+        return val_tokens / (train_tokens + val_tokens)
+    return val_fraction
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What a cache is made from; equal recipes give equal bytes.
@@ -50,9 +57,7 @@ class Recipe:
     @property
     def share(self) -> float:
         """The share of the documents that falls to validation."""
-        if self.train_tokens and self.val_tokens:
-            return self.val_tokens / (self.train_tokens + self.val_tokens)
-        return self.val_fraction
+        return held_out_share(self.val_fraction, self.train_tokens, self.val_tokens)
 
     def facts(self) -> dict[str, Any]:
         """What goes into the meta beside the counts."""
