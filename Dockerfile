@@ -35,10 +35,10 @@ ARG UID=1000
 ARG GID=1000
 RUN groupadd -o -g "${GID}" nielsgpt \
     && useradd -o -l -m -u "${UID}" -g "${GID}" nielsgpt \
-    && mkdir -p /workspace/data /workspace/checkpoints /workspace/runs /workspace/models /cache/huggingface /cache/compiled \
+    && mkdir -p /workspace/data /workspace/checkpoints /workspace/runs /workspace/models /workspace/bench /workspace/plans /cache/huggingface /cache/compiled \
     && chown -R "${UID}:${GID}" /workspace /cache
 USER ${UID}:${GID}
 WORKDIR /workspace
-VOLUME ["/workspace/data", "/workspace/checkpoints", "/workspace/runs", "/workspace/models", "/cache/huggingface", "/cache/compiled"]
+VOLUME ["/workspace/data", "/workspace/checkpoints", "/workspace/runs", "/workspace/models", "/workspace/bench", "/workspace/plans", "/cache/huggingface", "/cache/compiled"]
 ENTRYPOINT ["nielsgpt"]
 CMD ["--help"]

@@ -1,0 +1,121 @@
+"""Is `nielsgpt plan` right? Plans, then trains every candidate for the same time, and compares.
+
+    python benchmarks/plan.py --root /tmp/honesty --minutes 3 5 10 --seeds 1 2
+    python benchmarks/plan.py --root /tmp/honesty --minutes 0.5 --grid tiny.json --batches 8,32
+
+For each time and seed: does the chosen candidate end below the median of all, how far is it from
+the best, in how many of the intervals did the candidates end, and how near was the predicted
+speed. Each gets as many steps as fit the time at the speed that was measured before, so a machine
+that is busy for a while slows a run down but does not change its loss. What was trained is kept in
+the root and not trained again.
+"""
+
+import argparse
+import statistics
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.options import settle
+from cli.plan import planner_of
+from nielsgpt.bench import grid as grids
+from nielsgpt.bench import supervise
+from nielsgpt.bench.ledger import Ledger
+from nielsgpt.planning import candidates
+from nielsgpt.planning.candidates import Candidate
+from nielsgpt.planning.pilot import Pilot
+from nielsgpt.planning.plan import MASS, Budget, Planner
+from nielsgpt.planning.speeds import Option, limits
+from nielsgpt.workspace import Workspace
+
+NEAR = 0.03  # bits per byte from the best: the goal
+PILOTS = 0.5  # of the time, by default
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one plan came to: bits per byte of the chosen one and of all, and how the forecasts
+    did."""
+
+    chosen: float
+    found: list[float]
+    inside: int
+    pace: float
+
+    @property
+    def gap(self) -> float:
+        """How far the chosen one is from the best."""
+        return self.chosen - min(self.found)
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the chosen one is below the median."""
+        return self.chosen < statistics.median(self.found)
+
+
+def trained(planner: Planner, option: Option, ledger: Ledger, root: Path) -> tuple[float, float]:
+    """Bits per byte at the end, and the speed as a share of what was predicted."""
+    settings = candidates.settled(planner.settings, option.candidate, option.engine, option.steps)
+    pilot = Pilot(
+        root=str(root.resolve()), settings=settings, engine=option.engine, data=planner.data
+    )
+    bounds = limits(600 + 20 * option.steps * option.step_s)
+    row = ledger.result(pilot, bounds)
+    if row["status"] != "ok":
+        raise SystemExit(f"{option.candidate}: {row['status']}, {row['reason']}")
+    sys.stderr.write(f"{option.candidate}: {row['bits_per_byte']:.4f} after {option.steps}\n")
+    return float(row["bits_per_byte"]), option.step_s / float(row["step_s"])
+
+
+def trial(work: Workspace, seed: int, chosen: list[Candidate], budget: Budget) -> Trial:
+    """Plan, train all, compare: the caches stay, the seed moves weights and batches."""
+    planner = planner_of(work)
+    planner.settings = planner.settings.model_copy(update={"seed": seed})
+    plan = planner.plan(chosen, budget)
+    ledger = Ledger(work.root / "bench" / "honesty.jsonl", supervise.run)
+    ends = [trained(planner, option, ledger, work.root) for option in plan.options]
+    found = [bits for bits, _ in ends]
+    low, high = plan.forecast.interval(MASS)
+    inside = sum(a <= bits <= b for a, bits, b in zip(low, found, high, strict=True))
+    for option, bits, middle in zip(plan.options, found, plan.forecast.middle, strict=True):
+        sys.stdout.write(f"  {option.candidate!s:28} {bits:.4f}  predicted {middle:.4f}\n")
+    return Trial(found[0], found, inside, statistics.median(pace for _, pace in ends))
+
+
+def main() -> None:
+    """Read the options, run every trial, print a line of each and the sum."""
+    read = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    read.add_argument("--root", type=Path, required=True, help="Folder of caches and results.")
+    read.add_argument("--config", default="quickstart.json")
+    read.add_argument("--minutes", type=float, nargs="+", default=[3.0, 5.0, 10.0])
+    read.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    read.add_argument("--pilot-minutes", type=float, help="Else half of the time.")
+    read.add_argument("--grid", type=Path, help="Shapes, as for nielsgpt bench.")
+    read.add_argument("--batches", default="", help="As in 8,16,32.")
+    options = read.parse_args()
+    base = settle(options.config)
+    work = Workspace(options.root, base.settings)
+    shapes = [c.shape for c in grids.read(options.grid)[0]] if options.grid else []
+    shapes = [candidates.with_shape(base.settings.model, shape) for shape in shapes]
+    batches = [int(word) for word in options.batches.split(",") if word]
+    trials = []
+    for minutes in options.minutes:
+        budget = Budget(60 * minutes, 60 * (options.pilot_minutes or PILOTS * minutes))
+        for seed in options.seeds:
+            chosen = candidates.around(base.settings, shapes, batches)
+            found = trial(work, seed, chosen, budget)
+            trials.append(found)
+            sys.stdout.write(
+                f"{minutes:g} minutes, seed {seed}: chosen {found.chosen:.4f}, "
+                f"{found.gap:.4f} from the best of {len(found.found)}, median "
+                f"{statistics.median(found.found):.4f}; {found.inside} of {len(found.found)} "
+                f"within their interval; speed {found.pace:.0%} of the predicted\n"
+            )
+    better = sum(one.is_better for one in trials)
+    near = sum(one.gap <= NEAR for one in trials)
+    count = len(trials)
+    sys.stdout.write(f"below the median: {better} of {count}; near the best: {near} of {count}\n")
+
+
+if __name__ == "__main__":
+    main()

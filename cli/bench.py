@@ -1,0 +1,107 @@
+"""nielsgpt bench."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import with_workspace
+
+if TYPE_CHECKING:
+    from nielsgpt.bench.grid import Configuration
+    from nielsgpt.device import Engine
+    from nielsgpt.settings import ModelSettings
+    from nielsgpt.workspace import Workspace
+
+ABOVE_0 = click.FloatRange(0, min_open=True)
+
+
+@click.command("bench")
+@with_workspace
+@click.option("--grid", type=click.Path(path_type=Path), help="A JSON list of configurations.")
+@click.option("--small", is_flag=True, help="The shipped grid for a few cores.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the results; else bench/.")
+@click.option(
+    "--timeout-s", type=ABOVE_0, default=20.0, help="A trial's seconds, once it is ready."
+)
+@click.option("--max-micro-batch", type=click.IntRange(1), default=256, help="The largest tried.")
+@click.option("--hours", type=ABOVE_0, default=8.0, help="Of the night that the ranking is for.")
+@click.option("--seconds-each", type=ABOVE_0, default=70.0, help="A configuration's time.")
+def command(
+    work: "Workspace",
+    grid: Path | None,
+    small: bool,
+    out: Path | None,
+    timeout_s: float,
+    max_micro_batch: int,
+    hours: float,
+    seconds_each: float,
+) -> None:
+    """Measure what trains here and how fast: each configuration in processes of its own.
+
+    A killed sweep goes on where it was, and nothing is measured twice. Vocabulary, optimizer and
+    batch are those of the settings.
+    """
+    from nielsgpt.bench import grid as grids
+    from nielsgpt.bench import summary
+    from nielsgpt.bench.sweep import SUMMARY, Sweep, Wish
+    from nielsgpt.report import scatter
+
+    if grid is not None and small:
+        raise click.UsageError("--grid and --small exclude each other")
+    chosen, warnings = grids.read(grid) if grid else (grids.preset(small), [])
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    phase = work.settings.training.pretrain
+    folder = out or work.root / "bench"
+    wish = Wish(
+        folder=folder,
+        vocab_size=work.settings.tokenizer.vocab_size,
+        optimizer=phase.optimizer,
+        batch_size=phase.batch_size,
+        timeout_s=timeout_s,
+        most=max_micro_batch,
+        hours=hours,
+        seconds_each=seconds_each,
+    )
+    entries = Sweep(wish, lambda configuration: engine_of(work, configuration)).run(chosen)
+    rows = [entry.best for entry in summary.ranked(entries) if entry.best]
+    picture = folder / "throughput.png"
+    if rows:
+        scatter.write(
+            picture, [(row["params"], row["tokens_per_second"], _label(row)) for row in rows]
+        )
+    click.echo((folder / SUMMARY).read_text(encoding="utf-8"))
+    click.echo(f"{folder / SUMMARY}" + (f" {picture}" if rows else ""))
+
+
+def engine_of(work: "Workspace", configuration: "Configuration") -> "Engine":
+    """The engine by rule for a configuration, in micro-batches of one row."""
+    over = {name: getattr(configuration, name) for name in ("precision", "compile")}
+    over = {name: value for name, value in over.items() if value != "auto"}
+    size = work.settings.tokenizer.vocab_size
+    return engine_for(work, configuration.shape, 1, size, over)
+
+
+def engine_for(
+    work: "Workspace",
+    shape: "ModelSettings",
+    rows: int,
+    vocab_size: int,
+    over: dict[str, str] | None = None,
+) -> "Engine":
+    """The engine by rule for a shape and rows a step; `over` stands above the device's settings."""
+    from nielsgpt import probing
+    from nielsgpt.device import choose_device, set_up
+
+    asked = work.settings.device.model_copy(update=over or {})
+    where = choose_device(asked.device)
+    set_up(where, asked.threads)
+    numbers = {"batch_size": rows, "micro_batch_size": 0}
+    phase = work.settings.training.pretrain.model_copy(update=numbers)
+    return probing.by_rule(probing.Question(asked, shape, vocab_size, phase), where)
+
+
+def _label(row: dict[str, object]) -> str:
+    shape = row["job"]["shape"]  # type: ignore[index]
+    return f"{shape['n_layer']} x {shape['n_embd']}, T {shape['context_length']}"

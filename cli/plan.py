@@ -1,0 +1,154 @@
+"""nielsgpt plan."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.bench import ABOVE_0, engine_for
+from cli.options import DEFAULT_CONFIG, settle, with_workspace
+
+if TYPE_CHECKING:
+    from nielsgpt.planning.candidates import Candidate
+    from nielsgpt.planning.plan import Planner
+    from nielsgpt.settings import Settings
+    from nielsgpt.workspace import Workspace
+
+PILOT_SHARE, LEAST_PILOT_MINUTES, MOST_PILOT_MINUTES = 0.1, 1.0, 40.0  # of the time, by default
+
+
+@click.command("plan")
+@with_workspace
+@click.option("--hours", type=ABOVE_0, help="The time that `pipeline --hours` will get.")
+@click.option("--minutes", type=ABOVE_0, help="The same in minutes.")
+@click.option("--pilot-minutes", type=ABOVE_0, help="Of short runs now; else a tenth of the time.")
+@click.option("--grid", type=click.Path(path_type=Path), help="Shapes, as for `nielsgpt bench`.")
+@click.option("--batches", help="Batches to choose from, as in 8,16,32.")
+@click.option("--name", help="Of the plan, and of what is trained by it.")
+def command(
+    work: "Workspace",
+    hours: float | None,
+    minutes: float | None,
+    pilot_minutes: float | None,
+    grid: Path | None,
+    batches: str | None,
+    name: str | None,
+) -> None:
+    """Choose size, batch and learning rate for the time there is, from short runs on this machine.
+
+    Writes a config, plans/NAME.json, and prints the command that trains with it. What was measured
+    is kept: the same plan again takes seconds.
+    """
+    from nielsgpt import machine
+    from nielsgpt.planning import candidates, told
+    from nielsgpt.planning.plan import Budget
+    from nielsgpt.signals import asked_to_stop
+
+    if (hours is None) == (minutes is None):
+        raise click.UsageError("give the time with --hours or with --minutes")
+    whole = minutes or 60 * (hours or 0.0)
+    least = min(max(PILOT_SHARE * whole, LEAST_PILOT_MINUTES), MOST_PILOT_MINUTES)
+    run_s = 60 * whole * (1 - work.settings.training.sft_share)
+    planner = planner_of(work)
+    chosen = _candidates(planner, work, grid, batches)
+    with asked_to_stop() as planner.asked:
+        plan = planner.plan(chosen, Budget(run_s, 60 * (pilot_minutes or least)))
+    click.echo(told.table(plan, planner))
+    click.echo(f"\n{told.choice(plan, planner, 60 * whole, datetime.now().astimezone())}")
+    spare = machine.available_bytes() / 2**30
+    click.echo(f"free now: {spare:.1f} GiB of memory, {_disk(work):.1f} GiB of disk")
+    name = name or f"{work.settings.name}-{f'{hours:g}h' if hours else f'{whole:g}m'}"
+    chosen_one = plan.chosen
+    full = candidates.settled(
+        planner.settings, chosen_one.candidate, chosen_one.engine, chosen_one.steps
+    )
+    path = write_config(work, full, name)
+    time = f"--hours {hours:g}" if hours else f"--minutes {whole:g}"
+    click.echo(f"\nnielsgpt pipeline --config {path} {time}")
+
+
+def planner_of(work: "Workspace") -> "Planner":
+    """The planner of a workspace, whose caches are made first; results are kept in bench/."""
+    from nielsgpt import pipeline, presence
+    from nielsgpt.assembly import identity
+    from nielsgpt.bench import supervise
+    from nielsgpt.bench.ledger import Ledger
+    from nielsgpt.bench.sweep import RESULTS
+    from nielsgpt.cache import shards
+    from nielsgpt.planning.plan import Planner
+    from nielsgpt.planning.speeds import Speeds
+    from nielsgpt.workspace import fingerprint
+
+    codec = pipeline.caches(work)
+    work = presence.trainable(work, "pretrain")
+    folder, mix = work.splits("pretrain"), work.settings.data.mix_pretrain
+    metas = {name: shards.read_meta(folder, f"{name}_train") or {} for name in mix}
+    splits = [f"{name}_{split}" for name in sorted(mix) for split in shards.SPLITS]
+    data = fingerprint(codec.fingerprint, [identity(folder, split) for split in splits])
+    results, size = work.root / "bench", codec.vocab_size
+    return Planner(
+        work.settings,
+        str(work.root.resolve()),
+        {name: int(meta["tokens"]) for name, meta in metas.items()},
+        data,
+        Speeds(
+            work.settings,
+            size,
+            lambda candidate: engine_for(work, candidate.shape, candidate.batch_size, size),
+            Ledger(results / RESULTS, supervise.run),
+        ),
+        Ledger(results / "pilots.jsonl", supervise.run),
+    )
+
+
+def _candidates(
+    planner: "Planner", work: "Workspace", grid: Path | None, batches: str | None
+) -> "list[Candidate]":
+    """The shapes of a grid, else of a bench, else around the settings' own, in each batch."""
+    from nielsgpt.bench import grid as grids
+    from nielsgpt.planning import candidates
+
+    own = work.settings.model
+    if grid is not None:
+        shapes = [candidates.with_shape(own, one.shape) for one in grids.read(grid)[0]]
+    else:
+        known = planner.speeds.ledger.rows.values()
+        shapes = candidates.from_bench(known, work.settings, planner.speeds.vocab_size)
+    try:
+        rows = [int(word) for word in (batches or "").split(",") if word]
+    except ValueError:
+        rows = [0]
+    if any(row < 1 for row in rows):
+        raise click.UsageError(f"--batches {batches!r} is not a list of whole numbers above 0")
+    return candidates.around(work.settings, shapes, rows)
+
+
+def write_config(work: "Workspace", settings: "Settings", name: str) -> Path:
+    """Write plans/NAME.json, what these settings say and the given config does not; and copy the
+    tokenizer to the new name, so that it is not trained once more. The caches are shared."""
+    import os
+    import shutil
+    from dataclasses import replace
+
+    from nielsgpt.planning.told import difference
+    from nielsgpt.workspace import write_json
+
+    given = click.get_current_context().params.get("config") or DEFAULT_CONFIG
+    path = work.root / "plans" / f"{name}.json"
+    extends = os.path.relpath(given, path.parent) if Path(given).is_file() else given
+    cache = settings.data.cache_dir or f"data/cache/{settings.name}"
+    data = settings.data.model_copy(update={"cache_dir": cache})
+    settings = settings.model_copy(update={"name": name, "data": data})
+    base = settle(given).settings.model_dump(mode="json")
+    write_json(path, {"extends": extends, **difference(settings.model_dump(mode="json"), base)})
+    to = replace(work, settings=settings).tokenizer
+    if not to.exists() and work.tokenizer.exists():
+        shutil.copytree(work.tokenizer, to, ignore=shutil.ignore_patterns(".lock"))
+    return path
+
+
+def _disk(work: "Workspace") -> float:
+    from nielsgpt import machine
+
+    return machine.free_disk_bytes(work.root.resolve()) / 2**30

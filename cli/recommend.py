@@ -1,0 +1,78 @@
+"""nielsgpt recommend."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.bench import ABOVE_0, engine_for
+from cli.options import with_workspace
+from cli.plan import write_config
+
+if TYPE_CHECKING:
+    from nielsgpt.bench.recommend import Machine, Priority
+    from nielsgpt.workspace import Workspace
+
+
+@click.command("recommend")
+@with_workspace
+@click.option("--priority", type=click.Choice(["speed", "quality"]), default="quality")
+@click.option("--device-mem-gb", type=ABOVE_0, help="Memory of the device; else what it has.")
+def command(work: "Workspace", priority: "Priority", device_mem_gb: float | None) -> None:
+    """A size, a batch, rates and steps by rule, from the tokens of the caches and the memory.
+
+    Nothing is measured; `nielsgpt plan` measures.
+    """
+    from nielsgpt.bench.recommend import recommended
+    from nielsgpt.errors import DataError
+    from nielsgpt.planning.told import difference
+    from nielsgpt.report import figures
+    from nielsgpt.tokenizers import registry
+
+    tokens = _tokens(work)
+    if not tokens:
+        raise DataError(f"no caches in {work.cache}; make them with 'nielsgpt caches'")
+    vocab_size = registry.load(work.tokenizer).vocab_size
+    machine = _machine(work, vocab_size, device_mem_gb)
+    total = sum(train for train, _ in tokens.values())
+    found, needed = recommended(work.settings, total, vocab_size, machine, priority)
+    phase, name = found.training.pretrain, f"{work.settings.name}-{priority}"
+    rows = [["source", "train tokens", "validation tokens"]]
+    rows += [[source, f"{train:,}", f"{val:,}"] for source, (train, val) in tokens.items()]
+    click.echo(figures.aligned(rows))
+    read = phase.max_steps * phase.batch_size * found.model.context_length
+    click.echo(
+        f"\n{total:,} tokens, vocabulary {vocab_size:,}; {phase.max_steps:,} steps read them "
+        f"{read / total:.1f} times\nmodel {found.model.variant}, device {machine.device}, "
+        f"{figures.size(needed)} of {figures.size(machine.memory_bytes)}\n"
+    )
+    tree = difference(found.model_dump(mode="json"), work.settings.model_dump(mode="json"))
+    click.echo(json.dumps(tree, indent=2, sort_keys=True))
+    path = write_config(work, found, name)
+    checkpoint = work.root / "checkpoints" / name / "pretrain" / "latest.pt"
+    click.echo(f"\nnielsgpt pretrain --config {path}")
+    click.echo(f"nielsgpt pretrain --config {path} --resume {checkpoint}")
+
+
+def _tokens(work: "Workspace") -> dict[str, tuple[int, int]]:
+    """Tokens of each cached source of pretraining: to train on, held out."""
+    from nielsgpt.cache import shards
+
+    found, folder = {}, work.splits("pretrain")
+    for source in work.settings.data.mix_pretrain:
+        metas: list[dict[str, Any] | None] = [
+            shards.read_meta(folder, f"{source}_{split}") for split in ("train", "val")
+        ]
+        if metas[0] is not None:
+            train, val = (int((meta or {"tokens": 0})["tokens"]) for meta in metas)
+            found[source] = train, val
+    return found
+
+
+def _machine(work: "Workspace", vocab_size: int, given_gb: float | None) -> "Machine":
+    from nielsgpt.bench.recommend import GIB, Machine, memory_of
+    from nielsgpt.device import choose_device
+
+    where = choose_device(work.settings.device.device)
+    memory = GIB * given_gb if given_gb else memory_of(where)
+    return Machine(where, memory, lambda shape, rows: engine_for(work, shape, rows, vocab_size))

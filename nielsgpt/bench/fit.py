@@ -1,0 +1,153 @@
+"""What the loss will be: a law of size, data and batch, fitted to a few short runs.
+
+    loss = E + A / N^a + K / D^b,   D = unique(tokens) / (1 + batch / critical)
+
+N are parameters, E, A and K are not negative (Hoffmann et al. 2022). Tokens read again count less:
+unique(D) = U + U R (1 - exp(-(D / U - 1) / R)) with R = 15.4 (Muennighoff et al. 2023). A batch of
+the critical size wastes half of its tokens (McCandlish et al. 2018), and that size grows with
+the tokens to the power 0.47 (Zhang et al. 2024).
+
+A few short runs do not settle six numbers, so no single best law is taken: the exponents, the
+critical batch and the noise lie on a grid with priors; at each point E, A and K are a Bayesian
+linear regression in closed form, and forecasts are drawn from all points by their weight.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+REPEATS = 15.387756  # R, fitted by Muennighoff et al. 2023
+GROWTH = 0.47  # of the critical batch with the tokens
+SIZE_EXPONENTS = (0.1, 0.2, 0.3, 0.4, 0.55, 0.75)
+DATA_EXPONENTS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.85, 1.0)
+CRITICAL = (
+    0.2,
+    0.3,
+    0.45,
+    0.7,
+    1.0,
+    1.5,
+    2.2,
+    3.3,
+    5.0,
+    10.0,
+    30.0,
+)  # times the middle batch, at the middle tokens
+NOISE = (0.003, 0.006, 0.012, 0.024, 0.048)  # of the lowest loss
+# Mean and deviation: of the exponents, of ln(critical), and of E, A, K as shares of that loss.
+EXPONENT, LN_CRITICAL = (0.35, 0.25), (math.log(2.0), 1.2)
+MEANS, DEVIATIONS = np.array([0.4, 0.2, 0.5]), np.array([0.35, 0.2, 0.5])
+DRAWS, TRIES, SEED = 2000, 20, 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """A run: its parameters, tokens read, tokens a step, and what those read are worth."""
+
+    params: float
+    tokens: float
+    batch_tokens: float
+    worth: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Losses of some runs, drawn together: `draws` (n draws, n runs)."""
+
+    draws: Array
+
+    @property
+    def middle(self) -> Array:
+        """The median of each run."""
+        return np.asarray(np.median(self.draws, axis=0))
+
+    def interval(self, mass: float) -> tuple[Array, Array]:
+        """The bounds between which each run lies with this probability."""
+        low, high = np.quantile(self.draws, [(1 - mass) / 2, (1 + mass) / 2], axis=0)
+        return low, high
+
+    def wins(self, first: int, second: int) -> float:
+        """How probable it is that one run ends below another."""
+        return float((self.draws[:, first] < self.draws[:, second]).mean())
+
+
+class Fit:
+    """The law that the losses of some runs leave open."""
+
+    def __init__(self, places: Sequence[Place], losses: Sequence[float]) -> None:
+        self.scale = min(losses)
+        self.middle = np.median(_table(places), axis=0)  # of the places, by column
+        grids = SIZE_EXPONENTS, DATA_EXPONENTS, CRITICAL, NOISE
+        self.points: Array = np.array(list(itertools.product(*grids)))
+        evidence = self._regressions(places, np.array(losses) / self.scale) + _log_prior(
+            self.points
+        )
+        weights = np.exp(evidence - evidence.max())
+        self.weights: Array = weights / weights.sum()
+
+    def forecast(self, places: Sequence[Place], noisy: bool = True) -> Forecast:
+        """The losses of other runs, with the noise of a run where `noisy`."""
+        draw = np.random.default_rng(SEED)
+        chosen = draw.choice(len(self.points), DRAWS, p=self.weights)
+        points, numbers = self.points[chosen], self._numbers(chosen, draw)
+        losses = np.einsum("dnk,dk->dn", self._columns(points, places), numbers)
+        if noisy:
+            losses = losses + points[:, 3:] * draw.standard_normal(losses.shape)
+        return Forecast(self.scale * losses)
+
+    def _numbers(self, chosen: NDArray[np.int64], draw: np.random.Generator) -> Array:
+        """E, A and K for each chosen point, none of them negative."""
+        found = np.full((len(chosen), 3), -1.0)
+        for _ in range(TRIES):
+            bad = (found < 0).any(axis=1)
+            which = chosen[bad]
+            kicks = draw.standard_normal((len(which), 3))
+            found[bad] = self.means[which] + np.einsum("nij,nj->ni", self.roots[which], kicks)
+        return np.asarray(np.maximum(found, 0.0))
+
+    def _columns(self, points: Array, places: Sequence[Place]) -> Array:
+        """What E, A and K are multiplied by, (m points, n runs, 3)."""
+        a, b, critical = points.T[:3, :, None]
+        params, tokens, batch, worth = (_table(places) / self.middle).T
+        waste = 1 + batch / (critical * tokens**GROWTH)
+        data = worth * (self.middle[3] / self.middle[1]) / waste
+        return np.stack([np.ones_like(data), params**-a, data**-b], axis=-1)
+
+    def _regressions(self, places: Sequence[Place], values: Array) -> Array:
+        """Set the mean of E, A, K and a root of their covariance at each point; returns the
+        logarithm of each point's evidence, up to a constant."""
+        x, noise = self._columns(self.points, places), self.points[:, 3]
+        precision, prior = noise**-2.0, np.diag(DEVIATIONS**-2.0)
+        across = np.einsum("mni,n->mi", x, values) * precision[:, None] + prior @ MEANS
+        whole = np.einsum("mni,mnj->mij", x, x) * precision[:, None, None] + prior
+        covariance = np.linalg.inv(whole)
+        self.means: Array = np.einsum("mij,mj->mi", covariance, across)
+        self.roots: Array = np.linalg.cholesky(covariance)
+        misfit = precision * (values @ values) - (self.means * across).sum(axis=1)
+        return np.asarray(
+            -len(values) * np.log(noise) - misfit / 2 - np.linalg.slogdet(whole)[1] / 2
+        )
+
+
+def _table(places: Sequence[Place]) -> Array:
+    """Parameters, tokens, batch and worth of each place, (n, 4)."""
+    return np.array([astuple(place) for place in places], dtype=np.float64)
+
+
+def _log_prior(points: Array) -> Array:
+    """The logarithm of each point's prior weight, up to a constant."""
+    off = [(points[:, n] - EXPONENT[0]) / EXPONENT[1] for n in (0, 1)]
+    off.append((np.log(points[:, 2]) - LN_CRITICAL[0]) / LN_CRITICAL[1])
+    return np.asarray(-np.sum(np.square(off), axis=0) / 2)
+
+
+def unique(tokens: float, corpus: float) -> float:
+    """The tokens that so many are worth where only `corpus` of them are different."""
+    if tokens <= corpus:
+        return tokens
+    return corpus + corpus * REPEATS * (1 - math.exp(-(tokens / corpus - 1) / REPEATS))

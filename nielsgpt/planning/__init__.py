@@ -1,0 +1,1 @@
+"""Which model, in which batches, ends best in the time there is: predicted from short runs here."""

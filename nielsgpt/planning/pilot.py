@@ -1,0 +1,77 @@
+"""A pilot: a candidate trained for a few seconds, to the end of its schedule, on the real caches.
+
+`python -m nielsgpt.planning.pilot` reads a pilot as a line of JSON and writes its result, as
+bench/child.py says.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nielsgpt import __version__, assembly, device
+from nielsgpt.bench import child
+from nielsgpt.bench.job import Row
+from nielsgpt.device import Engine
+from nielsgpt.model.gpt import parameter_count
+from nielsgpt.settings import Settings
+from nielsgpt.settings.base import Section
+from nielsgpt.tokenizers import registry
+from nielsgpt.workspace import Workspace, fingerprint
+
+IRRELEVANT = {"eval_every", "checkpoint_every", "keep_checkpoints", "log_every", "minutes"}
+
+
+class Pilot(Section):
+    """Settings whose max_steps are the pilot's, where their files lie, and what those hold."""
+
+    root: str
+    settings: Settings
+    engine: Engine
+    data: str
+
+    @property
+    def module(self) -> str:
+        """What trains it."""
+        return "nielsgpt.planning.pilot"
+
+    @property
+    def key(self) -> str:
+        """Names what decides its loss; the machine only so far as its precision."""
+        settings = self.settings
+        phase = settings.training.pretrain.model_dump(mode="json", exclude=IRRELEVANT)
+        shape = settings.model.model_dump(mode="json")
+        mix = settings.data.mix_pretrain
+        engine = self.engine.precision, self.engine.device.partition(":")[0]
+        return fingerprint(__version__, shape, phase, mix, settings.seed, self.data, engine)
+
+    def facts(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return self.model_dump(mode="json")
+
+
+def trained(pilot: Pilot, ready: Callable[[], None]) -> Row:
+    """Bits per byte at the end, with the tokens it took, and seconds a step and an evaluation."""
+    work = Workspace(Path(pilot.root), pilot.settings)
+    device.set_up(pilot.engine.device, pilot.engine.threads)
+    codec = registry.load(work.tokenizer)
+    model = assembly.model_at_start(work, "pretrain", codec, {})
+    trainer = assembly.trainer(work, "pretrain", codec, model, pilot.engine)
+    ready()
+    steps, began = trainer.phase.max_steps, time.perf_counter()
+    for _ in range(steps):
+        trainer.train_step()
+    device.wait(pilot.engine.device)
+    spent = time.perf_counter() - began
+    trainer.evaluate()
+    return {
+        "bits_per_byte": trainer.metric("bits_per_byte"),
+        "params": parameter_count(trainer.model),
+        "tokens": steps * trainer.phase.batch_size * model.context_length,
+        "step_s": spent / steps,
+        "evaluation_s": time.perf_counter() - began - spent,
+    }
+
+
+if __name__ == "__main__":
+    child.answer(Pilot.model_validate_json, trained)

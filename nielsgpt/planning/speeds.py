@@ -1,0 +1,117 @@
+"""How fast each candidate trains here: a trial each, and once a shape what compiling gains."""
+
+import logging
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from nielsgpt import machine
+from nielsgpt.bench.job import Job, Row
+from nielsgpt.bench.ledger import Ledger
+from nielsgpt.bench.supervise import SHARE, Limits
+from nielsgpt.device import Engine
+from nielsgpt.errors import RunError
+from nielsgpt.planning.candidates import Candidate
+from nielsgpt.progress import Progress
+from nielsgpt.settings import ModelSettings, Settings
+
+log = logging.getLogger("nielsgpt")
+MEASURED_S, TRIAL_S = 2.0, 30.0  # of steps in a trial; until it is ended
+WORTH_COMPILING_S = 1200.0  # of training: below it, measuring what compiling gains costs too much
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """A candidate with its engine, its speed, and what it will have read at the end."""
+
+    candidate: Candidate
+    engine: Engine
+    row: Row
+    steps: int
+    tokens: int
+
+    @property
+    def step_s(self) -> float:
+        """Seconds a step."""
+        return float(self.row["ms_per_step"]) / 1000
+
+
+class Speeds:
+    """The trials of the candidates of these settings."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        vocab_size: int,
+        engine_of: Callable[[Candidate], Engine],
+        ledger: Ledger,
+    ) -> None:
+        self.settings, self.vocab_size = settings, vocab_size
+        self.engine_of, self.ledger = engine_of, ledger
+        self.asked: Sequence[int] = ()
+
+    def ways(
+        self, candidates: Sequence[Candidate], seconds: float, asked: Sequence[int]
+    ) -> list[Option]:
+        """The candidates that run here, for a run of so many seconds. RunError where none does."""
+        self.asked, found = asked, list[Option]()
+        with Progress("speed", len(candidates)) as bar:
+            for number, candidate in enumerate(candidates):
+                bar.show(number, str(candidate))
+                engine = self.engine_of(candidate)
+                row = self._row(candidate, replace(engine, compiled=False))
+                if row["status"] == "ok":
+                    found.append(Option(candidate, engine, row, 0, 0))
+                else:
+                    log.info("%s: %s, %s", candidate, row["status"], row["reason"])
+        if not found:
+            raise RunError("no candidate ran here; 'nielsgpt bench' says what does")
+        tried = seconds >= WORTH_COMPILING_S and any(way.engine.compiled for way in found)
+        gains = self._gains(found) if tried else {}
+        return [_compiled(way, gains.get(way.candidate.shape), seconds) for way in found]
+
+    def _row(self, candidate: Candidate, engine: Engine) -> Row:
+        phase = self.settings.training.pretrain
+        job = Job(
+            shape=candidate.shape,
+            vocab_size=self.vocab_size,
+            batch_size=candidate.batch_size,
+            optimizer=phase.optimizer,
+            activation_checkpointing=phase.activation_checkpointing,
+            engine=engine,
+            seconds=MEASURED_S,
+        )
+        return self.ledger.result(job, limits(TRIAL_S), self.asked)
+
+    def _gains(self, ways: Sequence[Option]) -> dict[ModelSettings, tuple[float, float]]:
+        """Of each shape, how many times as fast it is compiled, and the seconds compiling takes."""
+        found = {}
+        for shape in dict.fromkeys(way.candidate.shape for way in ways):
+            own = [way for way in ways if way.candidate.shape == shape]
+            middle = statistics.median_low(way.candidate.batch_size for way in own)
+            way = next(way for way in own if way.candidate.batch_size == middle)
+            log.info("%s: compiling, up to some minutes", way.candidate)
+            row = self._row(way.candidate, way.engine)
+            if row["status"] == "ok":
+                gain = row["tokens_per_second"] / way.row["tokens_per_second"]
+                found[shape] = gain, float(row["prepare_s"])
+        return found
+
+
+def limits(seconds: float) -> Limits:
+    """So many seconds from `ready` on, and the usual share of the memory that is free now."""
+    return Limits(seconds, int(SHARE * machine.available_bytes()))
+
+
+def _compiled(way: Option, gain: tuple[float, float] | None, seconds: float) -> Option:
+    """The way compiled where that reads more tokens in so many seconds, else not compiled."""
+    times, spent = gain or (1.0, 0.0)
+    if gain is None or times * (seconds - spent) <= seconds:
+        return replace(way, engine=replace(way.engine, compiled=False))
+    row = way.row
+    faster = {
+        "ms_per_step": row["ms_per_step"] / times,
+        "tokens_per_second": row["tokens_per_second"] * times,
+        "prepare_s": spent,
+    }
+    return replace(way, row={**row, **faster})

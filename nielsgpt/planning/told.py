@@ -1,0 +1,76 @@
+"""A plan in words, and what its config must say."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from nielsgpt.planning.candidates import settled
+from nielsgpt.planning.plan import MASS, Plan, Planner
+from nielsgpt.progress import clock
+from nielsgpt.report import figures
+from nielsgpt.training import memory
+
+SHOWN = 8
+STATE_BYTES = 12  # a parameter in a saved state: the weight and two moments
+
+
+def table(plan: Plan, planner: Planner) -> str:
+    """The best options: their speed, what they will have read, and what they should end with."""
+    heads = ["", "model", "parameters", "batch", "tokens/s", "steps", "tokens", "epochs"]
+    rows = [[*heads, "bits per byte", f"{MASS:.0%} interval", "first wins"]]
+    low, high = plan.forecast.interval(MASS)
+    for n, option in enumerate(plan.options[:SHOWN]):
+        chosen, epochs = option.candidate, max(planner.epochs(option.tokens).values())
+        rows.append(
+            [
+                f"{n + 1}",
+                f"{chosen.shape.n_layer} x {chosen.shape.n_embd}",
+                figures.magnitude(option.row["params"]),
+                f"{chosen.batch_size} x {chosen.shape.context_length}",
+                f"{option.row['tokens_per_second']:,.0f}",
+                f"{option.steps:,}",
+                figures.magnitude(option.tokens),
+                f"{epochs:.1f}",
+                f"{plan.forecast.middle[n]:.3f}",
+                f"{low[n]:.3f} - {high[n]:.3f}",
+                f"{plan.forecast.wins(0, n):.0%}" if n else "",
+            ]
+        )
+    return figures.aligned(rows)
+
+
+def choice(plan: Plan, planner: Planner, seconds: float, now: datetime) -> str:
+    """The chosen one: why, what it takes, and when it will be done."""
+    option, middle = plan.chosen, plan.forecast.middle
+    settings = settled(planner.settings, option.candidate, option.engine, option.steps)
+    phase, shape = settings.training.pretrain, option.candidate.shape
+    needed = memory.forecast(shape, planner.speeds.vocab_size, phase, option.engine).bytes
+    disk = STATE_BYTES * option.row["params"] * (phase.keep_checkpoints + 1)
+    done = now + timedelta(seconds=seconds)
+    lines = [f"chosen: {option.candidate}, micro-batches of {option.engine.micro_batch_size}"]
+    if len(plan.options) > 1:
+        gap, wins = middle[1] - middle[0], plan.forecast.wins(0, 1)
+        other = plan.options[1].candidate
+        lines.append(f"against the next ({other}): {gap:.3f} bits per byte, better with {wins:.0%}")
+    read = ", ".join(f"{n} {e:.1f}" for n, e in planner.epochs(option.tokens).items())
+    lines += [
+        f"rates: {phase.learning_rate:.3g} (muon {phase.muon_learning_rate:.3g}), warm-up "
+        f"{phase.warmup_steps} of {option.steps:,} steps",
+        f"epochs: {read}",
+        f"memory: about {figures.size(needed)}; disk: about {figures.size(disk)}",
+        f"from {plan.pilots} pilots; started now it is done at {done:%H:%M}, in {clock(seconds)}",
+    ]
+    return "\n".join(lines)
+
+
+def difference(tree: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """What the tree says and the base does not; mixes whole, for they replace."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        old = base.get(key)
+        if value == old:
+            continue
+        if isinstance(value, dict) and isinstance(old, dict) and not key.startswith("mix_"):
+            value = difference(value, old)
+        found[key] = value
+    return found

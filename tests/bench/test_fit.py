@@ -1,0 +1,111 @@
+"""The law of the loss, on losses whose law is known."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from nielsgpt.bench import fit
+from nielsgpt.bench.fit import Fit, Place
+
+CORPUS = 4e7
+
+
+def law(run: Place, a: float = 0.34, b: float = 0.37, critical: float = 4096.0) -> float:
+    waste = 1 + run.batch_tokens / (critical * (run.tokens / 1e6) ** fit.GROWTH)
+    data = run.worth / waste
+    return float(0.9 + 40 / run.params**a + 100 / data**b)
+
+
+def place(params: float, tokens: float, batch: float, corpus: float = CORPUS) -> Place:
+    return Place(params, tokens, batch, fit.unique(tokens, corpus))
+
+
+def pilots() -> list[Place]:
+    """Three sizes and three batches, each for a short and a longer time on one machine."""
+    chosen = [(1e6, 4096.0), (3e6, 4096.0), (9e6, 4096.0), (3e6, 1024.0), (3e6, 16384.0)]
+    return [
+        place(n, seconds * speed(n, batch), batch)
+        for n, batch in chosen
+        for seconds in (20.0, 60.0)
+    ]
+
+
+def speed(params: float, batch: float) -> float:
+    """Tokens a second: larger models and smaller batches are slower."""
+    return 3e10 / params / (1 + 500 / batch)
+
+
+def choices(seconds: float) -> list[Place]:
+    sizes, batches = (1e6, 3e6, 9e6), (1024.0, 4096.0, 16384.0)
+    return [
+        place(n, seconds * speed(n, batch), batch) for n, batch in itertools.product(sizes, batches)
+    ]
+
+
+def noisy(places: list[Place], seed: int, share: float = 0.003) -> list[float]:
+    draw = np.random.default_rng(seed)
+    return [law(one) * (1 + share * draw.standard_normal()) for one in places]
+
+
+@pytest.mark.parametrize("seconds", [200.0, 1000.0, 6000.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_choice_is_as_good_as_the_best_within_a_hundredth(seconds: float, seed: int) -> None:
+    runs = choices(seconds)
+    truth = [law(run) for run in runs]
+    found = Fit(pilots(), noisy(pilots(), seed)).forecast(runs)
+    chosen = truth[int(found.middle.argmin())]
+    assert chosen - min(truth) < 0.01
+    assert max(truth) - min(truth) > 0.05
+
+
+def test_intervals_hold_what_they_promise() -> None:
+    runs, inside = choices(600.0), []
+    truth = np.array([law(run) for run in runs])
+    for seed in range(12):
+        low, high = Fit(pilots(), noisy(pilots(), seed)).forecast(runs).interval(0.9)
+        inside += list((low <= truth) & (truth <= high))
+    assert np.mean(inside) >= 0.85
+
+
+def test_an_interval_is_no_wider_than_what_was_measured() -> None:
+    found = Fit(pilots(), noisy(pilots(), 1)).forecast(choices(600.0))
+    low, high = found.interval(0.9)
+    assert (high - low).max() < 0.5
+    assert ((low <= found.middle) & (found.middle <= high)).all()
+
+
+def test_what_was_measured_is_predicted_where_it_was_measured() -> None:
+    losses = [law(one) for one in pilots()]
+    assert Fit(pilots(), losses).forecast(pilots()).middle == pytest.approx(losses, rel=0.01)
+
+
+def test_more_tokens_are_never_predicted_to_hurt_and_far_ahead_is_less_sure() -> None:
+    found = Fit(pilots(), noisy(pilots(), 2))
+    runs = [place(3e6, tokens, 4096.0, 1e12) for tokens in (1e6, 1e7, 1e8, 1e9)]
+    forecast = found.forecast(runs, noisy=False)
+    assert (np.diff(forecast.draws, axis=1) <= 1e-9).all()
+    low, high = forecast.interval(0.9)
+    assert (high - low)[-1] > (high - low)[0]
+
+
+def test_two_runs_alone_still_give_a_sane_forecast() -> None:
+    places = [place(3e6, tokens, 4096.0) for tokens in (2e5, 6e5)]
+    middle = Fit(places, [3.0, 2.6]).forecast([place(3e6, 5e6, 4096.0)]).middle[0]
+    assert 1.0 < middle < 2.6
+
+
+def test_the_same_pilots_give_the_same_forecast() -> None:
+    once, again = (Fit(pilots(), noisy(pilots(), 3)).forecast(choices(60.0)) for _ in range(2))
+    assert (once.draws == again.draws).all()
+    assert once.wins(0, 1) == pytest.approx(1 - once.wins(1, 0))
+
+
+def test_repeated_tokens_are_worth_less_and_less() -> None:
+    assert fit.unique(5.0, 10.0) == 5.0
+    assert fit.unique(40.0, 10.0) == pytest.approx(
+        10 + 10 * fit.REPEATS * (1 - math.exp(-3 / fit.REPEATS))
+    )
+    assert 30.0 < fit.unique(40.0, 10.0) < 40.0
+    assert fit.unique(1e9, 10.0) < 10.0 * (1 + fit.REPEATS) + 1e-6

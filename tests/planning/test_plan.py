@@ -1,0 +1,188 @@
+"""Plans, on a machine whose speed and whose law of the loss are known; and once for real."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.main import main
+from nielsgpt import layers
+from nielsgpt.bench.fit import GROWTH, unique
+from nielsgpt.bench.job import Job, Row
+from nielsgpt.bench.ledger import Ledger
+from nielsgpt.device import Engine
+from nielsgpt.errors import RunError
+from nielsgpt.planning import candidates, told
+from nielsgpt.planning.candidates import Candidate
+from nielsgpt.planning.pilot import Pilot
+from nielsgpt.planning.plan import Budget, Plan, Planner
+from nielsgpt.planning.speeds import Speeds
+from nielsgpt.settings import ModelSettings, Settings
+
+Tiny = Callable[..., Settings]
+CORPUS = 50_000_000
+BUDGET = Budget(600.0, 60.0)
+
+
+def params(shape: ModelSettings) -> int:
+    return 12 * shape.n_layer * shape.n_embd**2
+
+
+class World:
+    """Trials and pilots that take no time. Larger models and small batches are slow; the loss is a
+    law of size and data. Compiling makes a machine twice as fast."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self.fails, self.trials, self.pilots = fails, list[Job](), list[Pilot]()
+
+    def step_s(self, shape: ModelSettings, rows: int) -> float:
+        return 6 * params(shape) * (rows * shape.context_length + 500) / 1e12
+
+    def trial(self, job: Job, limits: Any, asked: Any = ()) -> Row:
+        self.trials.append(job)
+        if job.shape.n_layer == 9:
+            return {"status": "oom", "reason": "too large"}
+        step = self.step_s(job.shape, job.batch_size) / (2 if job.engine.compiled else 1)
+        return {
+            "status": "ok",
+            "ms_per_step": 1000 * step,
+            "tokens_per_second": job.batch_size * job.shape.context_length / step,
+            "params": params(job.shape),
+            "prepare_s": 60.0 if job.engine.compiled else 1.0,
+        }
+
+    def loss(self, shape: ModelSettings, rows: int, tokens: float) -> float:
+        waste = 1 + rows * shape.context_length / (4000 * (tokens / 1e6) ** GROWTH)
+        data = unique(tokens, CORPUS) / waste
+        return float(0.9 + 30 / params(shape) ** 0.34 + 60 / data**0.37)
+
+    def pilot(self, pilot: Pilot, limits: Any, asked: Any = ()) -> Row:
+        self.pilots.append(pilot)
+        if self.fails:
+            return {"status": "timeout", "reason": "too slow"}
+        shape, phase = pilot.settings.model, pilot.settings.training.pretrain
+        tokens = phase.max_steps * phase.batch_size * shape.context_length
+        return {
+            "status": "ok",
+            "bits_per_byte": self.loss(shape, phase.batch_size, tokens),
+            "params": params(shape),
+            "tokens": tokens,
+            "step_s": 0.1,
+            "evaluation_s": 0.5,
+        }
+
+
+def planner(settings: Settings, world: World, folder: Path, compiled: bool = False) -> Planner:
+    engine = Engine("cpu", "fp32", "plain", compiled, 1, 2)
+    ledger = Ledger(folder / "results.jsonl", world.trial)
+    speeds = Speeds(settings, 260, lambda candidate: engine, ledger)
+    pilots = Ledger(folder / "pilots.jsonl", world.pilot)
+    return Planner(settings, "", {"primer": CORPUS}, "data", speeds, pilots)
+
+
+def choices(settings: Settings) -> list[Candidate]:
+    sizes = [(2, 64), (4, 128), (6, 256), (9, 512)]
+    shapes = [
+        settings.model.model_copy(update={"n_layer": n, "n_embd": width}) for n, width in sizes
+    ]
+    return [Candidate(shape, rows) for shape in shapes for rows in (8, 32, 128)]
+
+
+def true_losses(plan: Plan, world: World) -> list[float]:
+    return [world.loss(o.candidate.shape, o.candidate.batch_size, o.tokens) for o in plan.options]
+
+
+@pytest.mark.parametrize("seconds", [120.0, 600.0, 7200.0])
+def test_the_choice_ends_within_a_hundredth_of_the_best(
+    tiny: Tiny, tmp_path: Path, seconds: float
+) -> None:
+    world = World()
+    plan = planner(tiny(), world, tmp_path).plan(choices(tiny()), Budget(seconds, 60.0))
+    losses = true_losses(plan, world)
+    assert losses[0] - min(losses) < 0.01
+    assert losses[0] < sorted(losses)[len(losses) // 2]
+    assert len(losses) == 9  # what runs out of memory is no option
+
+
+def test_a_plan_made_again_measures_nothing(tiny: Tiny, tmp_path: Path) -> None:
+    first, second = World(), World()
+    once = planner(tiny(), first, tmp_path).plan(choices(tiny()), BUDGET)
+    again = planner(tiny(), second, tmp_path).plan(choices(tiny()), BUDGET)
+    assert (len(first.trials), len(first.pilots)) == (12, 10)
+    assert (second.trials, second.pilots) == ([], [])
+    assert [o.candidate for o in once.options] == [o.candidate for o in again.options]
+    assert (once.forecast.draws == again.forecast.draws).all()
+
+
+def test_pilots_take_about_the_time_that_they_were_given(tiny: Tiny, tmp_path: Path) -> None:
+    world = World()
+    planner(tiny(), world, tmp_path).plan(choices(tiny()), Budget(7200.0, 500.0))
+    taken = 0.0
+    for pilot in world.pilots:
+        phase = pilot.settings.training.pretrain
+        taken += phase.max_steps * world.step_s(pilot.settings.model, phase.batch_size)
+    assert taken == pytest.approx(500.0, rel=0.1)
+
+
+def test_the_options_fit_into_the_time(tiny: Tiny, tmp_path: Path) -> None:
+    world = World()
+    for option in planner(tiny(), world, tmp_path).plan(choices(tiny()), BUDGET).options:
+        taken = option.steps * world.step_s(option.candidate.shape, option.candidate.batch_size)
+        assert taken <= BUDGET.run_s
+        shape, rows = option.candidate.shape, option.candidate.batch_size
+        assert option.tokens == option.steps * rows * shape.context_length
+
+
+def test_compiling_is_measured_once_a_shape_and_counted_in_a_long_run_only(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    world, chosen = World(), choices(tiny())
+    long = planner(tiny(), world, tmp_path, compiled=True).plan(chosen, Budget(7200.0, 60.0))
+    assert sum(job.engine.compiled for job in world.trials) == 3
+    assert all(option.engine.compiled for option in long.options)
+    short = planner(tiny(), world, tmp_path, compiled=True).plan(chosen, BUDGET)
+    assert not any(option.engine.compiled for option in short.options)
+    slow = {o.candidate: o.step_s for o in short.options}
+    assert all(o.step_s == pytest.approx(slow[o.candidate] / 2) for o in long.options)
+
+
+def test_pilots_that_fail_are_no_plan(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="only 0 of 10 pilots ended well"):
+        planner(tiny(), World(fails=True), tmp_path).plan(choices(tiny()), BUDGET)
+
+
+def test_a_plan_in_words_names_the_choice_and_when_it_is_done(tiny: Tiny, tmp_path: Path) -> None:
+    made = planner(tiny(), World(), tmp_path)
+    plan = made.plan(choices(tiny()), BUDGET)
+    text = told.choice(plan, made, 3600.0, datetime(2026, 1, 1, 23, 30))
+    assert text.startswith(f"chosen: {plan.chosen.candidate}, ")
+    assert "bits per byte, better with " in text
+    assert "done at 00:30, in 1h00m" in text
+    assert len(told.table(plan, made).splitlines()) == 1 + told.SHOWN
+
+
+def test_what_a_config_must_say_over_another_settles_to_the_same(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    base = tiny(data={"mix_pretrain": {"primer": 0.5, "text": 0.5}})
+    option = planner(tiny(), World(), tmp_path).plan(choices(tiny()), BUDGET).chosen
+    full = candidates.settled(tiny(), option.candidate, option.engine, option.steps)
+    over = told.difference(full.model_dump(mode="json"), base.model_dump(mode="json"))
+    (tmp_path / "base.json").write_text(json.dumps(base.model_dump(mode="json")), "utf-8")
+    (tmp_path / "plan.json").write_text(json.dumps({"extends": "base.json", **over}), "utf-8")
+    assert layers.load(Path("plan.json"), (), [tmp_path]) == (full, [])
+    assert "sft" not in over["training"]
+    assert over["data"] == {"mix_pretrain": {"primer": 1.0}}
+
+
+@pytest.mark.parametrize("words", [[], ["--hours", "1", "--minutes", "5"]])
+def test_the_time_is_asked_for_once(
+    words: list[str], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["plan", *words])
+    assert left.value.code == 2
+    assert "give the time with --hours or with --minutes" in capsys.readouterr().err
