@@ -27,7 +27,7 @@ class PhaseSettings(Section):
         0, description="rows at once: hardware; divides batch_size; 0: measured"
     )
     optimizer: Literal["adamw", "muon"] = Field(
-        "adamw", description="adamw, or muon for the blocks' matrices and adamw for the rest"
+        "muon", description="adamw, or muon for the blocks' matrices and adamw for the rest"
     )
     learning_rate: Annotated[float, Field(gt=0.0)] = Field(3e-4, description="AdamW's peak")
     muon_learning_rate: Annotated[float, Field(gt=0.0)] = Field(0.02, description="Muon's peak")
@@ -35,7 +35,7 @@ class PhaseSettings(Section):
         3e-5, description="where the decay ends; Muon's ends at the same share of its peak"
     )
     schedule: Literal["warmup_cosine", "trapezoid", "constant"] = Field(
-        "warmup_cosine", description="the learning rate's way; each warms up from 0"
+        "trapezoid", description="the learning rate's way; each warms up from 0"
     )
     warmup_steps: Annotated[int, Field(ge=0)] = Field(340, description="linear rise to the peak")
     cooldown_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
@@ -102,6 +102,7 @@ class PhaseSettings(Section):
 SFT_DEFAULTS = PhaseSettings(
     max_steps=6000,
     learning_rate=1e-4,
+    muon_learning_rate=0.0018,
     min_learning_rate=1e-5,
     warmup_steps=120,
     weight_decay=0.05,

@@ -99,7 +99,8 @@ def test_a_tiny_model_overfits_one_conversation_and_says_it(
 ) -> None:
     made = trainer(
         tiny(), one_conversation(tmp_path), optimizer=optimizer, max_steps=80, warmup_steps=5,
-        learning_rate=0.01, batch_size=4, micro_batch_size=4,
+        learning_rate=0.01, muon_learning_rate=0.02, schedule="warmup_cosine", batch_size=4,
+        micro_batch_size=4,
     )  # fmt: skip
     for _ in range(80):
         row = made.train_step()
@@ -328,12 +329,12 @@ def test_a_resumed_run_obeys_the_settings_and_refuses_another_optimizer(
     other = {"pretrain": {"max_steps": 7, "weight_decay": 0.0, "beta2": 0.5}}
     phases.train(Workspace(root, tiny(training=other)), "pretrain")
     assert "with other numbers (beta2: checkpoint 0.95, settings 0.5; weight_decay" in caplog.text
-    groups = checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")["optimizer"][0]
-    assert {group["betas"][1] for group in groups["param_groups"]} == {0.5}
-    assert {group["weight_decay"] for group in groups["param_groups"]} == {0.0}
-    muon = tiny(training={"pretrain": {"max_steps": 9, "optimizer": "muon"}})
-    with pytest.raises(CheckpointError, match="optimizer adamw, and the settings ask for muon"):
-        phases.train(Workspace(root, muon), "pretrain")
+    muon, adamw = checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")["optimizer"]
+    assert {group["betas"][1] for group in adamw["param_groups"]} == {0.5}
+    assert {group["weight_decay"] for group in muon["param_groups"]} == {0.0}
+    refused = tiny(training={"pretrain": {"max_steps": 9, "optimizer": "adamw"}})
+    with pytest.raises(CheckpointError, match="optimizer muon, and the settings ask for adamw"):
+        phases.train(Workspace(root, refused), "pretrain")
 
 
 def test_the_micro_batch_size_does_not_change_an_evaluation(tiny: Tiny, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_the_rate_starts_at_zero_peaks_after_the_warm_up_and_ends_at_the_minimum
 
 
 def test_the_cosine_is_half_way_down_in_the_middle() -> None:
-    phase = PHASE.model_copy(update={"max_steps": 111})
+    phase = PHASE.model_copy(update={"max_steps": 111, "schedule": "warmup_cosine"})
     assert lr_at(60, phase) == pytest.approx(0.55)
 
 

@@ -17,7 +17,7 @@ from tests.proofs.test_training import Tiny, one_conversation, trainer
 
 SHAPE = ModelSettings(n_layer=3, n_head=2, n_embd=32, context_length=64)
 ENGINE = Engine("cpu", "fp32", "plain", False, 1, 4)
-PHASE = PhaseSettings(batch_size=8)
+PHASE = PhaseSettings(batch_size=8, optimizer="adamw")
 
 
 def parts(shape: ModelSettings = SHAPE, size: int = 4, **over: Any) -> dict[str, int]:

@@ -12,7 +12,10 @@ from nielsgpt.training.optim import Optimizer
 
 
 def phase(**over: object) -> PhaseSettings:
-    numbers = {"max_steps": 100, "warmup_steps": 10, "learning_rate": 1.0, "min_learning_rate": 0.1}
+    numbers = {
+        "max_steps": 100, "warmup_steps": 10, "learning_rate": 1.0, "min_learning_rate": 0.1,
+        "optimizer": "adamw", "schedule": "warmup_cosine",
+    }  # fmt: skip
     return PhaseSettings.model_validate({**numbers, **over})
 
 
