@@ -153,7 +153,7 @@ def main() -> None:
     """Read the options and run one way, or both."""
     read = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     read.add_argument("text", type=Path)
-    read.add_argument("--steps", type=int, default=90)
+    read.add_argument("--steps", type=int, default=110)
     read.add_argument("--layers", type=int, default=4)
     read.add_argument("--width", type=int, default=128)
     read.add_argument("--context", type=int, default=64)
