@@ -42,6 +42,7 @@ def test_more_memory_than_allowed_is_oom_and_a_timeout_counts_from_ready(job: Ma
     assert slow["took_s"] > 0.2
 
 
+@pytest.mark.slow
 def test_a_job_that_is_no_job_is_an_error_with_its_first_line() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "nielsgpt.bench.trial"],
@@ -91,6 +92,7 @@ def test_a_signal_kills_the_trial_and_what_it_started(job: Make, tmp_path: Path)
         os.killpg(running.process.pid, 0)
 
 
+@pytest.mark.slow
 def test_a_trial_whose_parent_is_killed_ends_too(job: Make) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "nielsgpt.bench.trial", "supervised"],
