@@ -72,7 +72,9 @@ def read(path: Path) -> tuple[list[Configuration], list[str]]:
     try:
         items = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(f"grid {path} cannot be read: {error.strerror}") from None
+        raise SettingsError(
+            f"grid {path} cannot be read ({error.strerror}); name a file, or leave out --grid"
+        ) from None
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise SettingsError(f"grid {path} is not JSON: {error}") from None
     if not isinstance(items, list) or not items:
