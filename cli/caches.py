@@ -106,7 +106,7 @@ def _folders(work: "Workspace") -> "dict[str, Path]":
     """The folder of each phase's splits. Raises DataError where there is none."""
     from nielsgpt.cache import inventory
     from nielsgpt.errors import DataError
-    from nielsgpt.pipeline import PHASES
+    from nielsgpt.settings import PHASES
 
     folders: dict[str, Path] = {phase: work.splits(phase) for phase in PHASES}
     if not any(map(inventory.names, folders.values())):

@@ -28,12 +28,13 @@ def command(
     """
     from nielsgpt import examination, pipeline
     from nielsgpt.resume import Resume
+    from nielsgpt.settings import PHASES
 
     if hours and minutes:
         raise click.UsageError("--hours and --minutes exclude each other")
     if hours or minutes:
         work = resettled(work, _shared(work, minutes or 60 * (hours or 0.0)))
-    for phase in pipeline.PHASES if nproc > 1 else ():
+    for phase in PHASES if nproc > 1 else ():
         in_processes(work, phase, Resume(fresh=no_resume), nproc)
     report = pipeline.run(work, no_resume and nproc == 1)
     marks = f"\n{examination.table(report)}\n" if report else ""

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from nielsgpt.cache import build, parts, shards
 from nielsgpt.cache.blocks import Block, cut
@@ -20,7 +20,7 @@ from nielsgpt.encoding import characters, encode, encode_elsewhere
 from nielsgpt.errors import DataError
 from nielsgpt.machine import core_count
 from nielsgpt.progress import Progress
-from nielsgpt.settings import Phase
+from nielsgpt.settings import PHASES, Phase
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.workers import in_order
 from nielsgpt.workspace import Workspace, lock
@@ -31,7 +31,7 @@ log = logging.getLogger("nielsgpt")
 def build_all(work: Workspace, codec: Tokenizer, part: Part | None = None, join: int = 0) -> None:
     """Every source of both mixes that is not up to date: built, or joined from `join` parts; with
     `part`, only that part of it."""
-    for phase in get_args(Phase):
+    for phase in PHASES:
         for source in sources(work.settings, phase, work.root).values():
             build_source(work, phase, source, codec, part, join)
 

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,14 @@ from nielsgpt.model.gpt import GPT
 from nielsgpt.settings import ModelSettings
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
-from nielsgpt.workspace import file_sha256, read_json, sync_folder, unwritable, write_json
+from nielsgpt.workspace import (
+    file_sha256,
+    name_beside,
+    read_json,
+    sync_folder,
+    unwritable,
+    write_json,
+)
 
 log = logging.getLogger("nielsgpt")
 FORMAT_VERSION = 1
@@ -190,20 +197,14 @@ def _digest(path: Path) -> str:
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """A file to write beside `path`, gone at the end if it was not renamed."""
-    beside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-    except OSError as error:
-        raise unwritable(path, error) from error
+        with name_beside(path) as name:
+            yield name
     except RuntimeError as error:
         if "unexpected pos" not in str(error):
             raise
         # How torch reports that the disk was full.
         raise unwritable(path, OSError(errno.ENOSPC, "disk full")) from error
-    finally:
-        with suppress(OSError):
-            beside.unlink()
 
 
 def _place(beside: Path, path: Path, entry: Facts) -> None:

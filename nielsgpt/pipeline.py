@@ -6,12 +6,11 @@ from typing import Any
 
 from nielsgpt import caching, presence, vocabulary
 from nielsgpt.cache.parts import Part
-from nielsgpt.settings import Phase
+from nielsgpt.settings import PHASES
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.workspace import Workspace
 
 log = logging.getLogger("nielsgpt")
-PHASES: tuple[Phase, ...] = ("pretrain", "sft")
 
 
 def caches(work: Workspace, part: Part | None = None, join: int = 0) -> Tokenizer:

@@ -6,19 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 from nielsgpt import corpora
 from nielsgpt.cache import shards
 from nielsgpt.conversation import Conversation, Document
 from nielsgpt.errors import DataError
-from nielsgpt.settings import Phase, Settings
+from nielsgpt.settings import PHASES, Phase, Settings
 from nielsgpt.settings.sources import HubSettings
 from nielsgpt.sources import hub
 from nielsgpt.workspace import Workspace, read_json, write_json
 
 log = logging.getLogger("nielsgpt")
-PHASES: tuple[Phase, ...] = get_args(Phase)
 NOTE = "left_out.json"
 Check = Callable[[str], None]
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from nielsgpt.cache import build
 from nielsgpt.conversation import Conversation, Document
@@ -19,7 +19,7 @@ from nielsgpt.encoding import place
 from nielsgpt.errors import DataError
 from nielsgpt.report import bars, tokens
 from nielsgpt.report.tokens import Report
-from nielsgpt.settings import Phase, Settings
+from nielsgpt.settings import PHASES, Settings
 from nielsgpt.sources import files
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
@@ -94,10 +94,9 @@ def training_shares(work: Workspace) -> list[Share]:
 
 def mixed(work: Workspace, total: int) -> list[Share]:
     """Each source of both mixes by its share of so many characters, half of them of each mix."""
-    phases = get_args(Phase)
     return [
-        Share(f"{phase}/{name}", source, total * work.settings.mix(phase)[name] / len(phases))
-        for phase in phases
+        Share(f"{phase}/{name}", source, total * work.settings.mix(phase)[name] / len(PHASES))
+        for phase in PHASES
         for name, source in sources(work.settings, phase, work.root).items()
     ]
 

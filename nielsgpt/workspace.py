@@ -70,26 +70,35 @@ def file_sha256(path: Path) -> str:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears at `path` whole, or not at all.
+def name_beside(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write a file at; the file is gone at the end if it was not renamed.
 
-    Written beside its place, fsynced, renamed, and its folder fsynced. Raises RunError naming the
-    place when the disk is full or may not be written.
+    Raises RunError or DataError naming the place when the disk is full or may not be written.
     """
-    beside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    name = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        sync_folder(path.parent)
+        yield name
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
         with suppress(OSError):
-            beside.unlink()
+            name.unlink()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears at `path` whole, or not at all.
+
+    Written, fsynced, renamed, and its folder fsynced. Raises as `name_beside` does.
+    """
+    with name_beside(path) as name:
+        with name.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        name.replace(path)
+        sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:

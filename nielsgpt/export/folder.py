@@ -3,11 +3,11 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from nielsgpt.errors import DataError
-from nielsgpt.workspace import lock, sync_folder, unwritable
+from nielsgpt.workspace import lock, name_beside, sync_folder, unwritable
 
 
 def check_place(path: Path, name: str, held: str | None, is_export: bool, force: bool) -> None:
@@ -54,18 +54,11 @@ def new_file(path: Path) -> Iterator[Path]:
 
     Raises RunError or DataError where the disk is full or may not be written.
     """
-    beside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        sync_file(beside)
-        beside.replace(path)
+    with name_beside(path) as name:
+        yield name
+        sync_file(name)
+        name.replace(path)
         sync_folder(path.parent)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    finally:
-        with suppress(OSError):
-            beside.unlink()
 
 
 def sync_file(path: Path) -> None:

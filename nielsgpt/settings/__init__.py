@@ -4,11 +4,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nielsgpt.settings.base import Count, Fraction, Phase, Section
+from nielsgpt.settings.base import PHASES, Count, Fraction, Phase, Section
 from nielsgpt.settings.data import DataSettings, TokenizerSettings
 from nielsgpt.settings.training import PhaseSettings, TrainingSettings
 
 __all__ = [
+    "PHASES",
     "DataSettings",
     "DeviceSettings",
     "ExamSettings",

@@ -1,10 +1,11 @@
 """What every section of the settings is made of."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Phase = Literal["pretrain", "sft"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]

@@ -12,7 +12,7 @@ from nielsgpt import phases, pipeline
 from nielsgpt.inference.session import Session
 from nielsgpt.opening import open_model
 from nielsgpt.resume import Resume
-from nielsgpt.settings import Settings
+from nielsgpt.settings import PHASES, Settings
 from nielsgpt.workspace import Workspace
 from tests.journeys.conftest import ENVIRONMENT
 from tests.sources import hubdata
@@ -26,7 +26,7 @@ def test_a_model_is_trained_and_talks_with_its_tokenizer(
     over = {"kind": kind, "vocab_size": 400, "training_characters": 20_000}
     work = Workspace(root, tiny(tokenizer=over))
     codec = pipeline.caches(work)
-    for phase in pipeline.PHASES:
+    for phase in PHASES:
         phases.train(work, phase, Resume())
     (work.tokenizer / "meta.json").unlink()  # the checkpoint alone is enough to talk
     model, tokenizer, _ = open_model(work)
