@@ -4,19 +4,22 @@ from pathlib import Path
 
 from nielsgpt import checkpoint, device
 from nielsgpt.assembly import pretrained
+from nielsgpt.errors import SettingsError
+from nielsgpt.inference import weights
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import Phase
+from nielsgpt.settings import DeviceSettings, Phase
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.workspace import Workspace
 
 
 def open_model(
-    work: Workspace, path: Path | None = None, phase: Phase = "sft"
+    work: Workspace, path: Path | None = None, phase: Phase = "sft", rows: int = 1
 ) -> tuple[GPT, Tokenizer, str]:
     """The model and tokenizer of a checkpoint, and its name, training and place in one line.
 
     Without a path: the newest phase's best weights under this name, or with phase "pretrain"
-    pretraining's. Raises CheckpointError with the command that makes them.
+    pretraining's. The weights are put into the form of the settings, or the one in which so many
+    `rows` are drawn fastest. Raises CheckpointError with the command that makes them.
     """
     if path is None:
         path = work.checkpoints / "best.pt" if phase == "sft" else pretrained(work)
@@ -25,5 +28,19 @@ def open_model(
     where = device.choose_device(work.settings.device.device)
     device.set_up(where, work.settings.device.threads)
     model.to(where)
+    form = _form(work.settings.device, model, where, rows)
     facts = state["facts"]
-    return model, tokenizer, f"{facts['name']}, {facts['phase']} step {state['step']} ({path})"
+    made = f"{facts['name']}, {facts['phase']} step {state['step']}"
+    return weights.put(model, form), tokenizer, f"{made} ({path}), {form} weights"
+
+
+def _form(settings: DeviceSettings, model: GPT, where: str, rows: int) -> weights.Form:
+    """The form of the weights that the settings ask for; SettingsError where it cannot be."""
+    there = weights.forms(where)
+    if settings.weights == "auto":
+        return weights.fastest(model, rows) if settings.measure else there[0]
+    if settings.weights not in there:
+        raise SettingsError(
+            f"device.weights={settings.weights} is not for {where}; it has {', '.join(there)}"
+        )
+    return settings.weights

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 
@@ -13,6 +14,9 @@ from nielsgpt.settings import ModelSettings, Settings
 from nielsgpt.tokenizers import pieces
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.tokenizers.units import ByteTokenizer
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # speed is no matter of tests
+hypothesis.settings.load_profile("untimed")
 
 TINY = {
     "name": "tiny",

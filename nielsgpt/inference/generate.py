@@ -8,22 +8,16 @@ positions; and a cached reply equals one computed without a cache under the same
     context 8, ids a..h and then i:   [a b c d e f g h] + i  ->  [f g h i]
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from torch import Tensor
 
-from nielsgpt.errors import RunError
-from nielsgpt.inference.kvcache import KVCache
-from nielsgpt.inference.sampling import choose, generator_for
+from nielsgpt.inference.batcher import Batcher, FinishReason, Request
+from nielsgpt.inference.evaluating import evaluating
+from nielsgpt.inference.sampling import generator_for
 from nielsgpt.model.gpt import GPT
 from nielsgpt.settings import GenerationSettings
-
-FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +26,23 @@ class Completion:
 
     ids: list[int]
     finish_reason: FinishReason
+
+
+def stream(batch: Batcher, request: Request) -> Generator[int, None, FinishReason]:
+    """Yields new ids as they are drawn, end ids excluded; returns the finish reason.
+
+    Nothing else may run in the batch meanwhile. The row leaves when the generator is closed.
+    """
+    row = batch.join(request)
+    try:
+        while True:
+            (drawn,) = batch.step()
+            if drawn.token is not None:
+                yield drawn.token
+            if drawn.finish:
+                return drawn.finish
+    finally:
+        batch.leave(row)
 
 
 def generate(
@@ -43,17 +54,11 @@ def generate(
     banned_ids: Sequence[int] = (),
     generator: torch.Generator | None = None,
 ) -> Generator[int, None, FinishReason]:
-    """Yields new ids as they are drawn, end ids excluded; returns the finish reason.
-
-    Needs at least one prompt id. Stop strings are matters of text: see `reply`. Without a
-    generator, draws as row 0 of `complete_all`.
-    """
+    """The stream of one prompt. Without a generator, draws as row 0 of `complete_all`."""
     own = generator or generator_for(sampling.seed)
-    for _, token in _stream(model, [prompt_ids], sampling, stop_ids, banned_ids, [own]):
-        if token is None:
-            return "stop"
-        yield token
-    return "length"
+    asked = Request(tuple(prompt_ids), sampling, own, tuple(stop_ids), tuple(banned_ids))
+    with evaluating(model):
+        return (yield from stream(Batcher(model, 1), asked))
 
 
 def complete_all(
@@ -67,115 +72,25 @@ def complete_all(
 ) -> list[Completion]:
     """One completion for each prompt, in order: those that `generate` gives one by one.
 
-    Prompts of equal length run as one batch, and prompt i draws from `generator_for(seed, i)`.
+    Prompt i draws from `generator_for(seed, i)`. As soon as one has ended the next one begins.
     """
+    batch = Batcher(model, rows_at_once)
+    left = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))  # last ones first
+    running: dict[int, int] = {}
     ids: list[list[int]] = [[] for _ in prompts]
     reasons: list[FinishReason] = ["length" for _ in prompts]
-    for batch in _batches(prompts, rows_at_once):
-        generators = [generator_for(sampling.seed, index) for index in batch]
-        rows = [prompts[index] for index in batch]
-        for row, token in _stream(model, rows, sampling, stop_ids, banned_ids, generators):
-            if token is None:
-                reasons[batch[row]] = "stop"
-            else:
-                ids[batch[row]].append(token)
-    return [Completion(*pair) for pair in zip(ids, reasons, strict=True)]
-
-
-@torch.inference_mode()
-def prefill(model: GPT, rows: Sequence[Sequence[int]], cache: KVCache) -> Tensor:
-    """Read whole rows of equal length into the emptied cache; float32 CPU logits (B, V) after
-    their last ids."""
-    cache.clear()
-    return _logits(model, torch.tensor(rows), cache)
-
-
-@torch.inference_mode()
-def decode(model: GPT, newest: Sequence[int], cache: KVCache) -> Tensor:
-    """Read one more id for each row; float32 CPU logits (B, V) after it."""
-    return _logits(model, torch.tensor(newest)[:, None], cache)
-
-
-@contextmanager
-def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """The model in evaluation mode, and afterwards in the mode that it had."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
-
-
-def _stream(
-    model: GPT,
-    prompts: Sequence[Sequence[int]],
-    sampling: GenerationSettings,
-    stop_ids: Collection[int],
-    banned_ids: Sequence[int],
-    generators: Sequence[torch.Generator],
-) -> Iterator[tuple[int, int | None]]:
-    """(row, id) as drawn for prompts of equal length, then (row, None) where a row ends itself."""
-    texts = [list(prompt) for prompt in prompts]  # all ids of each row, prompt included
-    cache = KVCache(min(model.context_length, len(texts[0]) + sampling.max_new_tokens))
-    batch = live = list(range(len(texts)))  # rows in the cache, rows that still speak
     with evaluating(model):
-        for _ in range(sampling.max_new_tokens):
-            rows = [texts[row] for row in batch]
-            drawn = choose(
-                _read(model, rows, cache),
-                _seen(rows, sampling),
-                sampling,
-                [generators[row] for row in batch],
-                banned=banned_ids,
-                unpenalised=stop_ids,
-            )
-            for row, token in zip(batch, drawn.tolist(), strict=True):
-                texts[row].append(token)
-                if row in live:
-                    yield row, None if token in stop_ids else token
-            live = [row for row in live if texts[row][-1] not in stop_ids]
-            if not live:
-                return
-            if 2 * len(live) <= len(batch):  # to copy at each halving costs little in all
-                cache.keep([batch.index(row) for row in live])
-                batch = live
-
-
-def _read(model: GPT, rows: list[list[int]], cache: KVCache) -> Tensor:
-    """Logits (B, V) after the newest id of each row, by the window rule."""
-    context = model.context_length
-    if cache.length == 0:
-        return prefill(model, [row[-context:] for row in rows], cache)
-    if cache.length == context:
-        return prefill(model, [row[-(context // 2) :] for row in rows], cache)
-    return decode(model, [row[-1] for row in rows], cache)
-
-
-def _logits(model: GPT, ids: Tensor, cache: KVCache) -> Tensor:
-    device = next(model.parameters()).device
-    hidden = model.trunk(ids.to(device), cache)
-    logits = model.head(hidden[:, -1:])[:, 0].float().cpu()  # (B, V)
-    if not logits.isfinite().all():
-        raise RunError(
-            "the model's logits are not finite, so its weights are damaged; "
-            "name another checkpoint with --ckpt"
-        )
-    return logits
-
-
-def _seen(rows: list[list[int]], sampling: GenerationSettings) -> Tensor:
-    """The ids (B, N) that the repetition penalty falls on: the newest `repetition_window`."""
-    if sampling.repetition_penalty == 1.0:
-        return torch.empty(len(rows), 0, dtype=torch.int64)
-    return torch.tensor([row[-sampling.repetition_window :] for row in rows])  # 0: all
-
-
-def _batches(prompts: Sequence[Sequence[int]], rows_at_once: int) -> Iterator[list[int]]:
-    """Indices of prompts of equal length, at most `rows_at_once` together."""
-    by_length = defaultdict(list)
-    for index, prompt in enumerate(prompts):
-        by_length[len(prompt)].append(index)
-    for indices in by_length.values():
-        for start in range(0, len(indices), rows_at_once):
-            yield indices[start : start + rows_at_once]
+        while left or running:
+            while left and batch.free:
+                index = left.pop()
+                own = generator_for(sampling.seed, index)
+                asked = tuple(prompts[index]), sampling, own, tuple(stop_ids), tuple(banned_ids)
+                running[batch.join(Request(*asked))] = index
+            for drawn in batch.step():
+                index = running[drawn.row]
+                if drawn.token is not None:
+                    ids[index].append(drawn.token)
+                if drawn.finish:
+                    reasons[index] = drawn.finish
+                    del running[drawn.row]
+    return [Completion(*pair) for pair in zip(ids, reasons, strict=True)]

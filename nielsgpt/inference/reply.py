@@ -5,7 +5,8 @@ from contextlib import closing
 
 import torch
 
-from nielsgpt.inference.generate import FinishReason, generate
+from nielsgpt.inference.batcher import Batcher, FinishReason, Request
+from nielsgpt.inference.generate import stream
 from nielsgpt.inference.sampling import generator_for
 from nielsgpt.inference.textstream import TextStream
 from nielsgpt.model.gpt import GPT
@@ -14,7 +15,7 @@ from nielsgpt.tokenizers.base import Tokenizer
 
 
 def speak(
-    model: GPT,
+    batch: Batcher,
     prompt_ids: Sequence[int],
     sampling: GenerationSettings,
     generator: torch.Generator,
@@ -23,14 +24,9 @@ def speak(
     """Yields the model's text after the prompt up to an end token or a stop string, never a role;
     returns the finish reason."""
     specials = text.tokenizer.specials
-    ids = generate(
-        model,
-        prompt_ids,
-        sampling,
-        stop_ids=(specials.end,),
-        banned_ids=(specials.system, specials.user, specials.assistant),
-        generator=generator,
-    )
+    roles = specials.system, specials.user, specials.assistant
+    asked = Request(tuple(prompt_ids), sampling, generator, (specials.end,), roles)
+    ids = stream(batch, asked)
     return (yield from spoken(ids, text))
 
 
@@ -44,7 +40,7 @@ def continued(
     prompt_ids = [tokenizer.specials.end, *tokenizer.encode(prompt)]
     text = TextStream(tokenizer, sampling.stop_strings)
     generator = generator_for(sampling.seed, index)
-    return (yield from speak(model, prompt_ids, sampling, generator, text))
+    return (yield from speak(Batcher(model, 1), prompt_ids, sampling, generator, text))
 
 
 def spoken(

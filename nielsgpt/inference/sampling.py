@@ -15,6 +15,8 @@ from torch import Tensor
 
 from nielsgpt.settings import GenerationSettings
 
+Ranking = tuple[tuple[int, float], ...]  # (id, natural log-probability), the likeliest first
+
 # Beyond these, float32 would round the quotient to 0/0; the distribution no longer changes anyway.
 COLDEST, HOTTEST = 1e-30, 1e30
 
@@ -37,13 +39,21 @@ def choose(
     logits = ban(logits, banned)
     logits = penalise(logits, seen, sampling.repetition_penalty, unpenalised)
     if sampling.temperature == 0.0:
-        return logits.argmax(-1)
-    logits = temper(logits, sampling.temperature)
-    logits = keep_top_k(logits, sampling.top_k)
+        return logits.max(-1).indices  # the first of equals, as argmax, in half the time
+    logits, ids = keep_top_k(temper(logits, sampling.temperature), sampling.top_k)
     logits = keep_top_p(logits, sampling.top_p)
     logits = keep_min_p(logits, sampling.min_p)
     uniforms = [torch.rand((), generator=g, dtype=torch.float64) for g in generators]
-    return draw(logits, torch.stack(uniforms))
+    drawn = draw(logits, torch.stack(uniforms))
+    return drawn if ids is None else ids.gather(-1, drawn[:, None])[:, 0]
+
+
+def likeliest(logits: Tensor, token: int, count: int) -> tuple[float, Ranking]:
+    """The log-probability of an id under logits (V,), and those of the `count` likeliest ids."""
+    logprobs = logits.log_softmax(-1)
+    top = logprobs.topk(min(count, logits.numel()))
+    pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
+    return float(logprobs[token]), tuple(pairs)
 
 
 def ban(logits: Tensor, ids: Sequence[int]) -> Tensor:
@@ -73,12 +83,15 @@ def temper(logits: Tensor, temperature: float) -> Tensor:
     return (logits - logits.amax(-1, keepdim=True)) / within
 
 
-def keep_top_k(logits: Tensor, k: int) -> Tensor:
-    """Exactly the k likeliest ids stay, also among equals; 0 and k >= V keep all."""
+def keep_top_k(logits: Tensor, k: int) -> tuple[Tensor, Tensor | None]:
+    """Exactly the k likeliest, also among equals, and their ids in ascending order: (B, k) each.
+
+    0 and k >= V keep all, and then there are no ids to tell. What follows works on k numbers.
+    """
     if not 0 < k < logits.shape[-1]:
-        return logits
-    top = logits.topk(k, dim=-1)
-    return torch.full_like(logits, -torch.inf).scatter(-1, top.indices, top.values)
+        return logits, None
+    ids = logits.topk(k, dim=-1, sorted=False).indices.sort(dim=-1).values
+    return logits.gather(-1, ids), ids
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:

@@ -5,19 +5,19 @@ become a special token.
 """
 
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
-from pydantic import ValidationError
-
-from nielsgpt.conversation import Conversation, Message, fit, prompt
-from nielsgpt.errors import SettingsError
-from nielsgpt.inference.generate import FinishReason
+from nielsgpt.conversation import Conversation, Message, fit, pairs, prompt, render
+from nielsgpt.errors import DataError, SettingsError
+from nielsgpt.inference.batcher import Batcher, FinishReason
 from nielsgpt.inference.reply import speak
 from nielsgpt.inference.sampling import generator_for
 from nielsgpt.inference.textstream import TextStream
+from nielsgpt.layers import validate
 from nielsgpt.model.gpt import GPT
 from nielsgpt.primer.dialogues import SYSTEM_LINE
 from nielsgpt.settings import GenerationSettings
@@ -26,11 +26,13 @@ from nielsgpt.tokenizers.base import Tokenizer
 
 @dataclass(frozen=True)
 class ReplyRecord:
-    """What one reply took: ids read, ids written, seconds in all, and why it ended."""
+    """What one reply took: ids of its prompt, ids written, seconds in all and to the first piece
+    (None: there was none), and why it ended."""
 
     prompt_tokens: int
     tokens: int
     seconds: float
+    first_s: float | None
     finish_reason: FinishReason | Literal["interrupted"]
 
     @property
@@ -43,7 +45,7 @@ class Session:
     """One conversation with one model.
 
     `history` is what the model will see again; `last` tells about the newest reply. The draws of
-    a session are one sequence from the seed: the same turns give the same replies.
+    a session are one sequence from the seed: the same turns and retries give the same replies.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class Session:
         self.history = Conversation(())
         self.last: ReplyRecord | None = None
         self._model, self._tokenizer = model, tokenizer
+        self._batch = Batcher(model, 1)  # it remembers what it has read of the chat
+        self._unanswered: str | None = None  # the last message, where no word came in reply
         self.set_system(system)
         self.reset()
 
@@ -65,9 +69,25 @@ class Session:
         """The system prompt, if there is one."""
         return self.history.system.content if self.history.system else None
 
+    @property
+    def context_tokens(self) -> tuple[int, int]:
+        """How many ids of the conversation the model sees, and how many it could see."""
+        size = self._model.context_length
+        return min(len(render(self.history, self._tokenizer)[0]), size), size
+
     def reset(self) -> None:
         """Forget all turns and start the draws anew; the system prompt stays."""
-        self.history = Conversation(self.history.messages[:1] if self.history.system else ())
+        self.resume(Conversation(self.history.messages[:1] if self.history.system else ()))
+
+    def resume(self, conversation: Conversation) -> None:
+        """Go on from another conversation, system prompt included, and start the draws anew.
+
+        A last message without a reply is one to `retry`.
+        """
+        *_, last = pairs(conversation) or [()]
+        self._unanswered = last[0].content if len(last) == 1 else None
+        known = conversation.messages[:-1] if len(last) == 1 else conversation.messages
+        self.history = Conversation(known)
         self._generator = generator_for(self.generation.seed)
 
     def set_system(self, text: str | None) -> None:
@@ -75,15 +95,15 @@ class Session:
         turns = self.history.messages[1:] if self.history.system else self.history.messages
         self.history = Conversation((*([Message("system", text)] if text else []), *turns))
 
-    def set_temperature(self, temperature: float) -> None:
-        """Draw colder or warmer from the next reply on. Raises SettingsError below 0."""
-        changed = {**self.generation.model_dump(), "temperature": temperature}
-        try:
-            self.generation = GenerationSettings.model_validate(changed)
-        except ValidationError:
-            raise SettingsError(
-                f"temperature {temperature:g} is not 0 (greedy) or a finite number above it"
-            ) from None
+    def change(self, name: str, value: float) -> None:
+        """Set one of the generation settings from the next reply on; a seed starts the draws anew.
+
+        Raises SettingsError naming the setting and the value.
+        """
+        tree = {"generation": {**self.generation.model_dump(mode="json"), name: value}}
+        self.generation = validate(tree, "this chat").generation
+        if name == "seed":
+            self._generator = generator_for(self.generation.seed)
 
     def reply(self, text: str) -> Generator[str, None, None]:
         """Yields the reply to the user's text in pieces of whole characters.
@@ -93,22 +113,72 @@ class Session:
         yielded; where nothing was said, the user's text does not stay either. Raises DataError for
         a text that is too long for the context.
         """
+        yield from self._answer(self.history, text)
+
+    def retry(self) -> Generator[str, None, None]:
+        """Yields another reply to the last message, from the next draws, as `reply` does.
+
+        It takes the place of the reply before as soon as it has a word. Raises DataError where
+        nothing was asked.
+        """
+        yield from self._answer(*self._last_turn())
+
+    def undo(self) -> str:
+        """Take the last message and its reply back; returns the message's text.
+
+        Raises DataError where nothing was asked.
+        """
+        self.history, text = self._last_turn()
+        self._unanswered = None
+        return text
+
+    def _last_turn(self) -> tuple[Conversation, str]:
+        """The conversation before the last message, and that message."""
+        if self._unanswered is not None:
+            return self.history, self._unanswered
+        if not pairs(self.history):
+            raise DataError("nothing was said yet; write a message first")
+        *before, asked, _ = self.history.messages
+        return Conversation(tuple(before)), asked.content
+
+    def _answer(self, before: Conversation, text: str) -> Generator[str, None, None]:
         context, tokenizer = self._model.context_length, self._tokenizer
         room = min(self.generation.max_new_tokens, context // 2)
-        asked = fit(self.history.plus("user", text), tokenizer, context - room)
+        asked = fit(before.plus("user", text), tokenizer, context - room)
         prompt_ids = prompt(asked, tokenizer)
         said = TextStream(tokenizer, self.generation.stop_strings)
         reason: FinishReason | Literal["interrupted"] = "interrupted"
+        came_s: list[float] = []
         started_s = perf_counter()
         try:
-            reason = yield from speak(
-                self._model, prompt_ids, self.generation, self._generator, said
-            )
+            pieces = speak(self._batch, prompt_ids, self.generation, self._generator, said)
+            reason = yield from _noting(pieces, came_s)
+        except KeyboardInterrupt:
+            self._batch = Batcher(self._model, 1)  # a step of it may have been cut in two
+            raise
         finally:
             if said.shown:
-                self.history = asked.plus("assistant", said.shown)
+                self.history, self._unanswered = asked.plus("assistant", said.shown), None
+            elif before == self.history:
+                self._unanswered = text
             seconds = perf_counter() - started_s
-            self.last = ReplyRecord(len(prompt_ids), said.tokens, seconds, reason)
+            first_s = came_s[0] - started_s if came_s else None
+            self.last = ReplyRecord(len(prompt_ids), said.tokens, seconds, first_s, reason)
+
+
+def _noting(
+    pieces: Generator[str, None, FinishReason], came_s: list[float]
+) -> Generator[str, None, FinishReason]:
+    """The same pieces, and the time at which the first of them came."""
+    with closing(pieces):
+        try:
+            piece = next(pieces)
+        except StopIteration as end:
+            reason: FinishReason = end.value
+            return reason
+        came_s.append(perf_counter())
+        yield piece
+        return (yield from pieces)
 
 
 def system_prompt(file: Path | None, text: str | None, shipped: Path) -> str:

@@ -40,7 +40,7 @@ class Attention(nn.Module):
         self.attend = ATTENTION["plain" if shape.attention == "plain" else "fused"]
 
     def forward(
-        self, x: Tensor, table: Tensor | None, mask: Tensor, cache: KeyValueStore | None
+        self, x: Tensor, table: Tensor | None, mask: Tensor | None, cache: KeyValueStore | None
     ) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
         B, T, C = x.shape
@@ -70,7 +70,7 @@ class Block(nn.Module):
         self.dropout = shape.dropout
 
     def forward(
-        self, x: Tensor, table: Tensor | None, mask: Tensor, cache: KeyValueStore | None
+        self, x: Tensor, table: Tensor | None, mask: Tensor | None, cache: KeyValueStore | None
     ) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
         x = x + self._drop(self.attention(self.attention_norm(x), table, mask, cache))
@@ -124,17 +124,19 @@ class GPT(nn.Module):
         return (self.embedding if self.unembedding is None else self.unembedding).weight
 
     def trunk(self, ids: Tensor, cache: KeyValueStore | None = None) -> Tensor:
-        """(B, T) ids -> (B, T, C) hidden states; positions go on from the cache's length."""
-        start = 0 if cache is None else cache.length
-        end = start + ids.size(1)
+        """(B, T) ids -> (B, T, C) hidden states; positions go on from what the cache holds."""
+        T = ids.size(1)
+        place, end = (slice(0, T), T) if cache is None else cache.place(T)
         assert end <= self.context_length, f"{end} tokens in a context of {self.context_length}"
         x = self.embedding(ids).to(self.compute_dtype)
         if self.positions is not None:
-            x = x + self.positions.weight[start:end].to(x.dtype)
+            x = x + self.positions.weight[place].reshape(-1, T, x.size(2)).to(x.dtype)
         if self.shape.dropout:
             x = F.dropout(x, self.shape.dropout, self.training)
-        table = None if self.table is None else self.table[:, start:end]
-        mask = self.mask[start:end, :end]
+        # (2, T, D/2) and (T, S) where all rows stand alike, else (2, B, 1, T, D/2) and (B, 1, T, S)
+        table = None if self.table is None else self.table[:, place].to(x.dtype)
+        sees_all = T == 1 and isinstance(place, slice)
+        mask = None if sees_all else self.mask[place, :end]
         for block in self.blocks:
             if self.checkpointing and self.training:
                 x = checkpoint(block, x, table, mask, cache, use_reentrant=False)
@@ -147,7 +149,10 @@ class GPT(nn.Module):
 
     def head(self, hidden: Tensor) -> Tensor:
         """(B, T, C) hidden states -> (B, T, V) float32 logits."""
-        return F.linear(hidden, self.head_weight.to(hidden.dtype)).float()
+        if self.unembedding is not None:
+            logits: Tensor = self.unembedding(hidden)
+            return logits.float()
+        return F.linear(hidden, self.embedding.weight.to(hidden.dtype)).float()
 
     def forward(self, ids: Tensor, cache: KeyValueStore | None = None) -> Tensor:
         """(B, T) ids -> (B, T, V) float32 logits."""

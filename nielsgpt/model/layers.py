@@ -15,8 +15,7 @@ from torch import Tensor, nn
 class KeyValueStore(Protocol):
     """What attention needs of a cache of past keys and values."""
 
-    @property
-    def length(self) -> int: ...
+    def place(self, count: int) -> tuple[slice | Tensor, int]: ...
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]: ...
 
@@ -91,8 +90,11 @@ def rotary_table(context_length: int, width: int, theta: float) -> Tensor:
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Turn each (first half, second half) pair of x (B, H, T, D) by its position's angles."""
-    cos, sin = table.to(x.dtype)  # (T, D/2)
+    """Turn each (first half, second half) pair of x (B, H, T, D) by its position's angles.
+
+    The table (2, T, D/2) has the dtype of x.
+    """
+    cos, sin = table  # (T, D/2)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
@@ -105,21 +107,23 @@ def future_mask(context_length: int) -> Tensor:
     return torch.full((context_length, context_length), float("-inf")).triu(1)
 
 
-def plain_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, dropout: float) -> Tensor:
-    """softmax(q k' / sqrt(D) + mask) v.
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
+    """softmax(q k' / sqrt(D) + mask) v; without a mask every key is seen.
 
-    q (B, H, T, D), k and v (B, H, S, D), mask (T, S) -> (B, H, T, D).
+    q (B, H, T, D), k and v (B, H, S, D), mask (T, S) or (B, 1, T, S) -> (B, H, T, D).
     """
-    scores = (q @ k.mT).float() * q.size(-1) ** -0.5 + mask  # (B, H, T, S)
+    scores = (q @ k.mT).float() * q.size(-1) ** -0.5  # (B, H, T, S)
+    if mask is not None:
+        scores = scores + mask
     weights = scores.softmax(dim=-1).to(v.dtype)
     return F.dropout(weights, dropout) @ v if dropout else weights @ v
 
 
-def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, dropout: float) -> Tensor:
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
     """The same through torch's scaled_dot_product_attention."""
     if q.size(-2) == k.size(-2):
         return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
-    own = mask.to(q.dtype)
+    own = None if mask is None else mask.to(q.dtype)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=own, dropout_p=dropout)
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nielsgpt.settings.base import PHASES, Count, Fraction, Phase, Section
+from nielsgpt.settings.base import PHASES, Count, Fraction, Phase, Seconds, Section
 from nielsgpt.settings.data import DataSettings, TokenizerSettings
 from nielsgpt.settings.training import PhaseSettings, TrainingSettings
 
@@ -17,6 +17,7 @@ __all__ = [
     "ModelSettings",
     "Phase",
     "PhaseSettings",
+    "ServeSettings",
     "Settings",
     "TokenizerSettings",
     "TrainingSettings",
@@ -98,12 +99,32 @@ class DeviceSettings(Section):
         "auto", description="torch.compile; auto: on where it works and gains"
     )
     threads: Annotated[int, Field(ge=0)] = Field(0, description="CPU threads; 0: measured")
+    weights: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+        "auto", description="of a model that chats or serves; auto: the fastest here, measured"
+    )
     parallel: Literal["exact", "ddp", "fsdp"] = Field(
         "exact", description="how several processes share a step; exact: same bits as one"
     )
     measure: bool = Field(
         True, description="time what is left open on this machine, once; false: choose by rule"
     )
+
+
+class ServeSettings(Section):
+    """The server of `nielsgpt serve`: where it listens and what it bears."""
+
+    host: str = Field("127.0.0.1", description="address to listen at; another needs a key")
+    port: Annotated[int, Field(ge=0, lt=2**16)] = Field(8000, description="0 takes any free one")
+    streams: Count = Field(64, description="replies generated at the same time")
+    waiting: Annotated[int, Field(ge=0)] = Field(
+        64, description="requests that wait for their turn; more are told to come back"
+    )
+    body_bytes: Count = Field(1_048_576, description="longest body of a request")
+    origins: tuple[str, ...] = Field((), description="other sites whose pages may call")
+    hosts: tuple[str, ...] = Field((), description="further names that it may be called by")
+    header_s: Seconds = Field(10.0, description="seconds for the headers of a request")
+    body_s: Seconds = Field(30.0, description="seconds for the body of a request")
+    stall_s: Seconds = Field(30.0, description="seconds that a reader may take nothing")
 
 
 class Settings(Section):
@@ -120,6 +141,7 @@ class Settings(Section):
     generation: GenerationSettings = GenerationSettings()
     exam: ExamSettings = ExamSettings()
     device: DeviceSettings = DeviceSettings()
+    serve: ServeSettings = ServeSettings()
 
     def phase(self, phase: Phase) -> PhaseSettings:
         """The training numbers of one phase."""

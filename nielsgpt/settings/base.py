@@ -9,6 +9,7 @@ PHASES: tuple[Phase, ...] = get_args(Phase)
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0.0)]
 
 
 class Section(BaseModel):

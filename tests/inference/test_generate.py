@@ -145,7 +145,7 @@ def test_a_batch_says_what_its_prompts_say_one_by_one(
     assert {completion.finish_reason for completion in alone} == {"stop", "length"}
 
 
-def test_rows_that_have_ended_are_soon_no_longer_computed(make_model: MakeModel) -> None:
+def test_rows_that_have_ended_are_no_longer_computed(make_model: MakeModel) -> None:
     model, rows = make_model(seed=5), list[int]()
     model.embedding.register_forward_hook(lambda _, inputs, __: rows.append(inputs[0].size(0)))
     prompts = [[7 * i, i] for i in range(16)]

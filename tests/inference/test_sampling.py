@@ -13,6 +13,7 @@ from nielsgpt.inference.sampling import (
     keep_min_p,
     keep_top_k,
     keep_top_p,
+    likeliest,
     penalise,
     temper,
 )
@@ -89,13 +90,45 @@ def test_temperature_divides_log_odds() -> None:
 
 
 def test_top_k_keeps_exactly_k_among_equals() -> None:
-    assert len(kept(keep_top_k(torch.zeros(10), 3))) == 3
-    assert kept(keep_top_k(torch.tensor([1.0, 5.0, 1.0, 5.0]), 2)) == [1, 3]
+    logits, ids = keep_top_k(torch.zeros(10), 3)
+    assert logits.tolist() == [0.0] * 3
+    assert ids is not None
+    assert len(set(ids.tolist())) == 3
+
+
+def test_top_k_tells_the_likeliest_with_their_ids_in_ascending_order() -> None:
+    logits, ids = keep_top_k(torch.tensor([[1.0, 6.0, 1.0, 5.0], [9.0, 0.0, 0.0, 8.0]]), 2)
+    assert logits.tolist() == [[6.0, 5.0], [9.0, 8.0]]
+    assert ids is not None
+    assert ids.tolist() == [[1, 3], [0, 3]]
 
 
 @pytest.mark.parametrize("k", [0, 4, 5, 10**9])
 def test_top_k_of_zero_or_beyond_the_vocabulary_keeps_all(k: int) -> None:
-    assert kept(keep_top_k(torch.arange(4.0), k)) == [0, 1, 2, 3]
+    logits, ids = keep_top_k(torch.arange(4.0), k)
+    assert logits.tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert ids is None
+
+
+def test_cuts_after_top_k_mean_the_same_as_on_the_whole_vocabulary() -> None:
+    rows = torch.randn(200, 40, generator=generator_for(2))
+    rest = {"top_p": 0.8, "min_p": 0.05, "temperature": 1.7}
+    nothing = torch.empty(200, 0, dtype=torch.int64)
+    generators = [generator_for(3, index) for index in range(200)]
+    some = choose(rows, nothing, settings(top_k=7, **rest), generators)
+    lowest = rows.topk(7).values[:, -1:]
+    generators = [generator_for(3, index) for index in range(200)]
+    cut = rows.masked_fill(rows < lowest, -torch.inf)
+    assert torch.equal(some, choose(cut, nothing, settings(**rest), generators))
+    assert len(some.unique()) > 20
+
+
+def test_the_likeliest_are_told_with_their_natural_log_probabilities() -> None:
+    own, top = likeliest(logits_of(0.2, 0.5, 0.3) + 7.0, 0, 2)
+    assert own == pytest.approx(math.log(0.2))
+    assert [token for token, _ in top] == [1, 2]
+    assert [logprob for _, logprob in top] == pytest.approx([math.log(0.5), math.log(0.3)])
+    assert len(likeliest(torch.zeros(3), 0, 9)[1]) == 3
 
 
 def test_top_p_keeps_the_id_that_crosses_the_mass() -> None:
@@ -129,7 +162,7 @@ def test_min_p_drops_what_is_below_a_share_of_the_likeliest() -> None:
 def test_filters_work_row_by_row_as_on_single_rows() -> None:
     rows = torch.randn(5, 40, generator=generator_for(1))
     filters = (
-        lambda x: keep_top_k(x, 7),
+        lambda x: keep_top_k(x, 7)[0],
         lambda x: keep_top_p(x, 0.7),
         lambda x: keep_min_p(x, 0.2),
         lambda x: temper(x, 0.8),

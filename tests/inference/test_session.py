@@ -1,10 +1,13 @@
+import itertools
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
-from nielsgpt.conversation import Message, prompt
+from nielsgpt.conversation import Conversation, Message, prompt, render
 from nielsgpt.errors import DataError, SettingsError
 from nielsgpt.inference.session import Session, system_prompt
 from nielsgpt.model.gpt import GPT
@@ -13,6 +16,7 @@ from nielsgpt.settings import GenerationSettings
 from nielsgpt.tokenizers.units import ByteTokenizer
 
 MakeModel = Callable[..., GPT]
+TraceFunction = Callable[[FrameType, str, object], object]
 SAMPLED = GenerationSettings(max_new_tokens=12, temperature=1.5, top_k=0)
 
 
@@ -165,14 +169,160 @@ def test_a_new_system_prompt_keeps_the_turns(session: Session) -> None:
     assert session.system is None
 
 
-def test_temperature_can_be_changed_within_its_limits(session: Session) -> None:
-    session.set_temperature(0)
-    assert session.generation.temperature == 0.0
-    assert session.generation.max_new_tokens == 12
-    for wrong in (-0.1, float("nan"), float("inf")):
-        with pytest.raises(SettingsError, match="is not 0"):
-            session.set_temperature(wrong)
-    assert session.generation.temperature == 0.0
+def test_a_retry_is_the_next_draw_of_the_same_turn(session: Session) -> None:
+    first = "".join(session.reply("Hello"))
+    again = "".join(session.retry())
+    assert again != first
+    assert session.history.messages[1:] == (Message("user", "Hello"), Message("assistant", again))
+    session.reset()
+    list(session.reply("Hello"))
+    assert session.undo() == "Hello"
+    assert "".join(session.reply("Hello")) == again
+
+
+def test_undo_takes_the_last_pair_back(make_model: MakeModel, tokenizer: ByteTokenizer) -> None:
+    session = Session(make_model(context_length=256), tokenizer, SAMPLED, "Be brief.")
+    list(session.reply("One"))
+    before = session.history
+    list(session.reply("Two"))
+    assert session.undo() == "Two"
+    assert session.history == before
+    assert session.undo() == "One"
+    assert roles(session) == ["system"]
+    for empty in (session.undo, lambda: list(session.retry())):
+        with pytest.raises(DataError, match="nothing was said yet; write a message first"):
+            empty()
+
+
+def test_a_retry_stopped_before_its_first_word_leaves_the_reply_that_was_there(
+    make_model: MakeModel,
+) -> None:
+    session = Session(make_model(), Interrupting(12), SAMPLED)
+    list(session.reply("Hello"))
+    before = session.history
+    with pytest.raises(KeyboardInterrupt):
+        list(session.retry())
+    assert session.history == before
+    assert session.undo() == "Hello"
+    assert session.history.messages == ()
+
+
+def test_a_message_without_a_reply_can_be_asked_again_or_taken_back(make_model: MakeModel) -> None:
+    tokenizer = Interrupting(0)
+    session = Session(make_model(), tokenizer, SAMPLED)
+    with pytest.raises(KeyboardInterrupt):
+        list(session.reply("Hello"))
+    tokenizer.left = 99
+    said = "".join(session.retry())
+    assert session.history.messages == (Message("user", "Hello"), Message("assistant", said))
+    before = session.history
+    tokenizer.left = 0
+    with pytest.raises(KeyboardInterrupt):
+        list(session.reply("More"))
+    assert session.undo() == "More"
+    assert session.history == before
+    assert session.undo() == "Hello"
+
+
+def interrupted(session: Session, text: str, line: int) -> bool:
+    """Whether Ctrl-C came during the reply, at this line that the batch runs through."""
+    left = line
+
+    def trace(frame: FrameType, event: str, _: object) -> TraceFunction | None:
+        nonlocal left
+        if Path(frame.f_code.co_filename).name != "batcher.py":
+            return None
+        left -= event == "line"
+        if left == 0:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        list(session.reply(text))
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_control_c_at_any_moment_spoils_no_later_reply(
+    make_model: MakeModel, tokenizer: ByteTokenizer
+) -> None:
+    model = make_model()
+    greedy = SAMPLED.model_copy(update={"temperature": 0.0, "max_new_tokens": 1})
+    tried = 0
+    for line in itertools.count(1):
+        session, fresh = (Session(model, tokenizer, greedy) for _ in range(2))
+        if not interrupted(session, "Hello", line):
+            break
+        tried += 1
+        fresh.resume(session.history)
+        assert list(session.reply("And you?")) == list(fresh.reply("And you?")), line
+    assert tried > 20
+
+
+def test_a_seed_starts_the_draws_anew(session: Session) -> None:
+    said = "".join(session.reply("Hello"))
+    session.change("seed", 7)
+    session.undo()
+    other = "".join(session.reply("Hello"))
+    assert other != said
+    for seed, expected in ((SAMPLED.seed, said), (7, other)):
+        session.change("seed", seed)
+        session.undo()
+        assert "".join(session.reply("Hello")) == expected
+
+
+def test_every_number_of_the_draws_can_be_changed_within_its_limits(session: Session) -> None:
+    session.change("max_new_tokens", 3)
+    session.change("top_p", 0.5)
+    list(session.reply("Hello"))
+    assert session.last is not None
+    assert session.last.tokens == 3
+    before = session.generation
+    wrongs = [("temperature", -0.1), ("temperature", float("nan")), ("top_p", 2), ("top_k", 1.5)]
+    for name, wrong in wrongs:
+        with pytest.raises(SettingsError, match=f"this chat: generation.{name} is .*: input"):
+            session.change(name, wrong)
+    with pytest.raises(SettingsError, match=r"did you mean generation\.temperature"):
+        session.change("temperatur", 1)
+    assert session.generation == before
+
+
+def test_a_message_that_a_resumed_conversation_ends_with_is_asked_again(session: Session) -> None:
+    list(session.reply("One"))
+    left = session.history
+    session.resume(left)
+    said = "".join(session.reply("Two"))
+    session.resume(Conversation((*left.messages, Message("user", "Two"))))
+    assert session.history == left
+    assert "".join(session.retry()) == said
+    assert session.history.messages[-2:] == (Message("user", "Two"), Message("assistant", said))
+
+
+def test_the_context_is_counted_up_to_its_size(session: Session) -> None:
+    assert session.context_tokens == (1 + 9 + 1, 64)
+    list(session.reply("Hello"))
+    ids, _ = render(session.history, ByteTokenizer())
+    assert session.context_tokens == (len(ids), 64)
+    session.change("max_new_tokens", 100)
+    list(session.reply("x"))
+    assert session.context_tokens == (64, 64)
+
+
+def test_the_first_piece_comes_before_the_last(make_model: MakeModel) -> None:
+    session = Session(make_model(), Interrupting(3), SAMPLED)
+    with pytest.raises(KeyboardInterrupt):
+        list(session.reply("Hello"))
+    assert session.last is not None
+    assert session.last.first_s is not None
+    assert 0 < session.last.first_s < session.last.seconds
+    with pytest.raises(KeyboardInterrupt):
+        list(session.reply("Hello"))
+    assert session.last.first_s is None
 
 
 def test_the_system_prompt_is_the_first_there_is(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nielsgpt.inference.generate import decode, generate, prefill
+from nielsgpt.inference.generate import generate
 from nielsgpt.inference.kvcache import KVCache
 from nielsgpt.inference.sampling import choose, generator_for
 from nielsgpt.model.gpt import GPT
@@ -60,11 +60,12 @@ def uncached(model: GPT, prompt: list[int], sampling: GenerationSettings) -> lis
 def test_cached_logits_equal_full_logits_at_every_step(variant: str, attention: str) -> None:
     model, cache = model_that_says_something(variant, attention), KVCache(CONTEXT)
     ids = [3, 14, 15, 92, 65, 35, 89, 79, 32, 38, 46, 26, 43, 38, 32, 79]
-    cached = [prefill(model, [ids[:5]], cache)]
-    cached += [decode(model, [token], cache) for token in ids[5:]]
-    full = [model(torch.tensor([ids[:length]]))[:, -1] for length in range(5, CONTEXT + 1)]
+    pieces = [ids[:5], ids[5:7], *([token] for token in ids[7:])]
+    cached = [model(torch.tensor([piece]), cache.span(0, 1))[:, -1] for piece in pieces]
+    ends = [5, *range(7, CONTEXT + 1)]
+    full = [model(torch.tensor([ids[:end]]))[:, -1] for end in ends]
     torch.testing.assert_close(cached, full, rtol=1e-4, atol=1e-4)
-    assert cache.length == CONTEXT
+    assert cache.lengths == [CONTEXT]
 
 
 @pytest.mark.parametrize("prompt", [PROMPT, PROMPT[:1], PROMPT * 10], ids=["5", "1", "50"])
