@@ -26,7 +26,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     HF_HOME=/cache/huggingface \
     TORCHINDUCTOR_CACHE_DIR=/cache/compiled TRITON_CACHE_DIR=/cache/compiled/triton \
     NIELSGPT_CACHE=/cache/compiled/machine MPLCONFIGDIR=/tmp/matplotlib \
-    XDG_CACHE_HOME=/tmp/cache HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis
+    XDG_CACHE_HOME=/tmp/cache HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis \
+    NIELSGPT_HISTORY=/cache/compiled/chat_history
 COPY . /app
 RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation -e /app \
     && python -m compileall -q /app/nielsgpt /app/cli

@@ -1,30 +1,26 @@
 """nielsgpt chat."""
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from cli.generation import told, with_generation
-from cli.options import with_workspace
+from cli.model import with_model
 
 if TYPE_CHECKING:
     from nielsgpt.settings import GenerationSettings
     from nielsgpt.workspace import Workspace
 
-# A model may say any byte, and a terminal obeys some of them.
-CONTROLS = dict.fromkeys(c for c in (*range(32), *range(127, 160)) if chr(c) not in "\n\t")
-
 
 @click.command("chat")
-@with_workspace
+@with_model("sft")
 @with_generation
-@click.option("--ckpt", type=click.Path(path_type=Path), help="Talk with this checkpoint.")
 @click.option("--system", help="The system prompt.")
 @click.option("--system-file", type=click.Path(path_type=Path), help="A file that holds it.")
 @click.option("--once", is_flag=True, help="Reply once, to all of standard input.")
+@click.option("--stats", is_flag=True, help="Say after each reply how fast it came.")
 def command(
     work: "Workspace",
     generation: "GenerationSettings",
@@ -32,9 +28,11 @@ def command(
     system: str | None,
     system_file: Path | None,
     once: bool,
+    stats: bool,
 ) -> None:
     """Talk with the model. In a pipe, each line is a turn."""
-    from cli.repl import answer, converse
+    from cli.repl import Chat
+    from cli.terminal import aside, screen
     from nielsgpt.inference.session import Session, system_prompt
     from nielsgpt.opening import open_model
     from nielsgpt.workspace import REPOSITORY
@@ -42,31 +40,12 @@ def command(
     shipped = REPOSITORY / "configs" / "system_surly.txt"
     prompt = system_prompt(system_file, system, shipped)
     model, tokenizer, which = open_model(work, ckpt)
-    session = Session(model, tokenizer, generation, prompt)
-    patient = sys.stdin.isatty() and sys.stdout.isatty() and not once
-    click.echo(f"{which}; {told(generation)}{'; /help for more' if patient else ''}", err=True)
-    if once:
-        if not (text := sys.stdin.read().strip()):
-            raise click.UsageError("--once replies to standard input, and that is empty")
-        answer(session, text, _write)
+    here = screen(once)
+    chat = Chat(Session(model, tokenizer, generation, prompt), here, stats)
+    aside(f"{which}; {told(generation)}{'; /help for more' if here.patient else ''}")
+    if not once:
+        chat.converse()
+    elif text := sys.stdin.read().strip():
+        chat.answer(text)
     else:
-        converse(session, _ask if patient else _next_line, _write, patient)
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text.translate(CONTROLS) if sys.stdout.isatty() else text)
-    sys.stdout.flush()
-
-
-def _next_line() -> str | None:
-    return sys.stdin.readline() or None
-
-
-def _ask() -> str | None:
-    with suppress(ImportError):
-        import readline  # noqa: F401  (makes input() remember and edit lines)
-    try:
-        return input("> ")
-    except EOFError:
-        _write("\n")
-        return None
+        raise click.UsageError("--once replies to standard input, and that is empty")

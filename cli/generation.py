@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from nielsgpt.inference.session import Session
     from nielsgpt.settings import GenerationSettings
     from nielsgpt.workspace import Workspace
 
 Command = Callable[..., Any]
 FLAGS = ("temperature", "top_k", "top_p", "max_new_tokens", "seed")
+ENDS = {
+    "stop": "ended by itself",
+    "length": "cut at the longest length",
+    "interrupted": "stopped",
+}
 
 
 def with_generation(command: Command) -> Command:
     """Give the command `generation`: the workspace's settings and, over them, its flags.
 
-    Stands below `with_workspace`, whose Workspace is the first argument.
+    Stands below `with_workspace` or `with_model`, whose Workspace is the first argument.
     """
 
     @click.option("--temperature", type=float, help="0 is greedy.")
@@ -42,6 +48,22 @@ def told(generation: "GenerationSettings") -> str:
         f"top-p {generation.top_p:g}, at most {generation.max_new_tokens} tokens, "
         f"seed {generation.seed}"
     )
+
+
+def spent(session: "Session") -> str:
+    """What the newest reply took and how full the context is, in one line."""
+    if (last := session.last) is None:
+        return f"no reply yet; {fullness(session)}"
+    first = "" if last.first_s is None else f", first after {last.first_s:.2f} s"
+    return (
+        f"{last.tokens} tokens at {last.tokens_per_s:.0f}/s{first}, "
+        f"{ENDS[last.finish_reason]}; {fullness(session)}"
+    )
+
+
+def fullness(session: "Session") -> str:
+    """How many tokens of the conversation the model sees, of how many it could."""
+    return "context {} of {}".format(*session.context_tokens)
 
 
 def _settle(work: "Workspace", flags: dict[str, Any]) -> "GenerationSettings":

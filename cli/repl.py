@@ -1,103 +1,112 @@
-"""The chat loop: lines in, replies out, over whatever reads and writes."""
+"""The chat loop: messages in, replies out, over whatever reads and shows them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from cli.generation import spent
+from cli.slash import COMMANDS, obey
 
 if TYPE_CHECKING:
     from nielsgpt.inference.session import Session
 
-Read = Callable[[], str | None]
-Write = Callable[[str], None]
-
-LEAVE_HINT = "type /exit or press Ctrl-D to leave"
-HELP = """/exit             leave; so does Ctrl-D
-/reset            forget the conversation
-/system [TEXT]    show the system prompt, or set another
-/temperature X    draw colder or warmer; 0 is greedy
-/help             this list
-Ctrl-C            stop a reply"""
+LEAVE_HINT = "press Ctrl-C again or Ctrl-D to leave"
+SILENT = "not a word came; /retry draws again"
 
 
-def converse(session: "Session", read: Read, write: Write, patient: bool) -> None:
-    """One line a turn, until `read` gives None or the line is /exit.
+@dataclass(frozen=True)
+class Screen:
+    """Where a chat takes place.
 
-    A patient loop is for people: Ctrl-C stops no more than the reply, and a mistake is a line to
-    read. For a pipe, both end the program.
+    `read` gives the next message, or None at the end; it is offered a text to begin with. `say`
+    takes the model's text, `note` a line in answer to a command, `aside` a line that nobody asked
+    for. A patient screen is for people: Ctrl-C stops no more than the reply, and a mistake is a
+    line to read. For a pipe, both end the program.
     """
-    from nielsgpt.errors import NielsError
 
-    while True:
-        try:
-            line = read()
-        except KeyboardInterrupt:
-            if not patient:
-                raise
-            write(f"\n{LEAVE_HINT}\n")
-            continue
-        if line is None or line.strip() == "/exit":
+    read: Callable[[str], str | None]
+    say: Callable[[str], None]
+    note: Callable[[str], None]
+    aside: Callable[[str], None]
+    patient: bool
+
+
+class Chat:
+    """A session on a screen. `offered` is the text that the next message begins with."""
+
+    def __init__(self, session: "Session", screen: Screen, stats: bool = False) -> None:
+        self.session, self.screen, self.stats = session, screen, stats
+        self.offered = ""
+        self.leaving = False
+
+    def converse(self) -> None:
+        """One message a turn, until there is no more, or a command or a second Ctrl-C leaves."""
+        from nielsgpt.errors import NielsError
+
+        hinted = False
+        while not self.leaving:
+            offered, self.offered = self.offered, ""
+            try:
+                text = self.screen.read(offered)
+            except KeyboardInterrupt:
+                if not self.screen.patient:
+                    raise
+                if hinted:
+                    return
+                self.screen.aside(LEAVE_HINT)
+                hinted = True
+                continue
+            hinted = False
+            if text is None:
+                return
+            try:
+                self.take(text.strip())
+            except (KeyboardInterrupt, NielsError) as error:
+                if not self.screen.patient:
+                    raise
+                self.screen.aside(str(error) or "stopped")
+
+    def take(self, text: str) -> None:
+        """Obey a command, answer anything else, skip what is blank."""
+        if not text:
             return
-        try:
-            take(session, line.strip(), write)
-        except KeyboardInterrupt:
-            if not patient:
+        word = text.split(maxsplit=1)[0]
+        if word in COMMANDS or (word.startswith("/") and "\n" not in text):
+            if line := obey(self, text):
+                self.screen.note(line)
+        else:
+            self.answer(text)
+
+    def answer(self, text: str) -> None:
+        """Show the reply to a message."""
+        self._show(self.session.reply(text))
+
+    def again(self) -> None:
+        """Show another reply to the last message."""
+        self._show(self.session.retry())
+
+    def _show(self, pieces: Generator[str, None, None]) -> None:
+        """Show a reply as it comes, and end its last line."""
+        from nielsgpt.errors import NielsError
+
+        patient, said, stopped = self.screen.patient, False, False
+        with closing(pieces):
+            try:
+                for piece in pieces:
+                    said = True
+                    self.screen.say(piece)
+            except KeyboardInterrupt:
+                if not patient:
+                    raise
+                stopped = True
+            except NielsError:
+                if said:
+                    self.screen.say("\n")
                 raise
-            write("\n")
-        except NielsError as error:
-            if not patient:
-                raise
-            write(f"{error}\n")
-
-
-def take(session: "Session", line: str, write: Write) -> None:
-    """Obey a slash command, answer anything else, skip a blank line."""
-    if line.startswith("/"):
-        word, _, rest = line.partition(" ")
-        write(COMMANDS.get(word, _unknown)(session, rest.strip()) + "\n")
-    elif line:
-        answer(session, line, write)
-
-
-def answer(session: "Session", text: str, write: Write) -> None:
-    """Write the reply as it comes, and end its last line."""
-    with closing(session.reply(text)) as pieces:
-        for piece in pieces:
-            write(piece)
-    write("\n")
-
-
-def _reset(session: "Session", rest: str) -> str:
-    session.reset()
-    return "the conversation is forgotten"
-
-
-def _system(session: "Session", rest: str) -> str:
-    if rest:
-        session.set_system(rest)
-        return "the system prompt is set"
-    return session.system or "there is no system prompt"
-
-
-def _temperature(session: "Session", rest: str) -> str:
-    try:
-        temperature = float(rest)
-    except ValueError:
-        return f"{rest or 'nothing'} is not a number; try /temperature 0.7"
-    session.set_temperature(temperature)
-    return f"the temperature is {temperature:g}"
-
-
-def _help(session: "Session", rest: str) -> str:
-    return HELP
-
-
-def _unknown(session: "Session", rest: str) -> str:
-    return "there is no such command; /help lists them"
-
-
-COMMANDS: dict[str, Callable[["Session", str], str]] = {
-    "/reset": _reset,
-    "/system": _system,
-    "/temperature": _temperature,
-    "/help": _help,
-}
+        if said or stopped or not patient:
+            self.screen.say("\n")
+        if patient and not said:
+            self.screen.aside(SILENT)
+        if self.stats:
+            self.screen.aside(spent(self.session))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.generation import told, with_generation
-from cli.options import with_workspace
+from cli.model import with_model
 
 if TYPE_CHECKING:
     from nielsgpt.settings import GenerationSettings
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
 
 @click.command("sample")
-@with_workspace
+@with_model("pretrain")
 @with_generation
 @click.option("--prompt", default="", help="The text to continue; without it, a new document.")
 @click.option("--num-samples", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--ckpt", type=click.Path(path_type=Path), help="Sample from this checkpoint.")
 def command(
     work: "Workspace",
     generation: "GenerationSettings",

@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from nielsgpt.errors import CheckpointError, DataError, NielsError, SettingsErro
 from nielsgpt.model.gpt import GPT
 from nielsgpt.settings import Settings
 from nielsgpt.tokenizers.units import ByteTokenizer
+
+# Where no file of settings says so: nothing is measured.
+PLAIN = ["--set", "device.threads=1", "--set", "device.weights=float32"]
 
 
 @pytest.fixture
@@ -33,8 +37,11 @@ def run(
         }
         checkpoint.save(root / "checkpoints" / "tiny" / path, state, state["facts"])
 
-    def call(command: str, *options: str, text: str = "") -> Result:
-        words = [command, "--config", "tiny.json", *options]
+    def call(
+        command: str, *options: str, text: str = "", config: str | None = "tiny.json"
+    ) -> Result:
+        named = ["--config", config] if config else PLAIN
+        words = [command, *named, *options]
         return CliRunner().invoke(nielsgpt, words, input=text, standalone_mode=False)
 
     return call
@@ -54,6 +61,7 @@ def test_in_a_pipe_each_line_is_answered_and_nothing_else_is_printed(
     assert first
     assert rest.endswith("\n")
     assert ">" not in result.stderr
+    assert "\x1b" not in result.output
 
 
 def test_the_first_line_on_stderr_says_which_model_talks_and_how(
@@ -61,12 +69,57 @@ def test_the_first_line_on_stderr_says_which_model_talks_and_how(
 ) -> None:
     place = root / "checkpoints" / "tiny"
     assert run("chat", "--temperature", "0").stderr == (
-        f"tiny, sft step 6 ({place / 'best.pt'}); greedy, at most 8 tokens\n"
+        f"tiny, sft step 6 ({place / 'best.pt'}), float32 weights; greedy, at most 8 tokens\n"
     )
     assert run("sample", "--top-k", "3", "--seed", "5").stderr == (
-        f"tiny, pretrain step 6 ({place / 'pretrain' / 'best.pt'}); "
+        f"tiny, pretrain step 6 ({place / 'pretrain' / 'best.pt'}), float32 weights; "
         "temperature 1, top-k 3, top-p 1, at most 8 tokens, seed 5\n"
     )
+
+
+def test_without_a_config_the_only_model_talks_as_its_own_settings_say(
+    run: Callable[..., Result], root: Path
+) -> None:
+    best = Path("checkpoints") / "tiny" / "best.pt"
+    root = root / best
+    for options in ((), ("--ckpt", str(best)), ("--set", "name=tiny", "--max-new-tokens", "8")):
+        assert "at most 8 tokens" in run("chat", *options, config=None).stderr, options
+    result = run("chat", "--set", "generation.seed=5", "--temperature", "0.5", config=None)
+    assert result.stderr == (
+        f"tiny, sft step 6 ({root}), float32 weights; "
+        "temperature 0.5, top-k 50, top-p 1, at most 8 tokens, seed 5\n"
+    )
+    assert "tiny, pretrain step 6" in run("sample", config=None).stderr
+
+
+def test_of_several_models_none_is_guessed(run: Callable[..., Result], root: Path) -> None:
+    shutil.copytree(root / "checkpoints" / "tiny", root / "checkpoints" / "other")
+    for command, weights in (("chat", "best.pt"), ("sample", "pretrain/best.pt")):
+        wrong = failure(run(command, config=None))
+        assert isinstance(wrong, CheckpointError)
+        assert f"has 2 models; name one: nielsgpt {command} --ckpt " in str(wrong)
+        for name in ("tiny", "other"):
+            path = root / "checkpoints" / name / weights
+            assert f"nielsgpt {command} --ckpt {path} (" in str(wrong)
+            assert run(command, "--ckpt", str(path), config=None).exception is None
+    assert run("chat").exception is None
+    assert run("chat", "--set", "name=other", config=None).exception is None
+
+
+def test_where_nothing_was_trained_the_way_out_is_named(run: Callable[..., Result]) -> None:
+    shutil.rmtree("checkpoints")
+    assert "train one with 'make pipeline'" in str(failure(run("chat", config=None)))
+    assert "run 'nielsgpt pretrain' first" in str(failure(run("sample", config=None)))
+
+
+def test_the_speed_is_no_part_of_the_reply(run: Callable[..., Result]) -> None:
+    plain, timed = (
+        run("chat", "--once", text="Hello"),
+        run("chat", "--once", "--stats", text="Hello"),
+    )
+    assert timed.stdout == plain.stdout
+    assert "tokens at" in timed.stderr.splitlines()[1]
+    assert len(plain.stderr.splitlines()) == 1
 
 
 def test_once_takes_all_lines_as_one_message(run: Callable[..., Result]) -> None:

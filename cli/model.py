@@ -1,0 +1,67 @@
+"""Which model a command opens: one that --config or --ckpt names, else the only one there is."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.options import root, settle
+
+if TYPE_CHECKING:
+    from nielsgpt.settings import Phase
+    from nielsgpt.workspace import Workspace
+
+Command = Callable[..., Any]
+
+
+def with_model(phase: "Phase") -> Callable[[Command], Command]:
+    """Give the command its settled Workspace as the first argument, and as `ckpt` the file of this
+    phase's weights, or None where nothing but the settings says which."""
+
+    def decorate(command: Command) -> Command:
+        @click.option("--config", "-c", help="A JSON file of settings, or a name in configs/.")
+        @click.option("--set", "assignments", multiple=True, help="section.name=value, over it.")
+        @click.option("--device", help="auto, cpu, mps or cuda[:n].")
+        @click.option("--ckpt", type=click.Path(path_type=Path), help="Open this checkpoint.")
+        @functools.wraps(command)
+        def settled(
+            config: str | None,
+            assignments: tuple[str, ...],
+            device: str | None,
+            ckpt: Path | None,
+            **rest: Any,
+        ) -> Any:
+            naming = f"{click.get_current_context().command_path} --ckpt"
+            work, path = settle_model(config, assignments, device, ckpt, phase, naming)
+            return command(work, ckpt=path, **rest)
+
+        return settled
+
+    return decorate
+
+
+def settle_model(
+    config: str | None,
+    assignments: tuple[str, ...],
+    device: str | None,
+    ckpt: Path | None,
+    phase: "Phase",
+    naming: str,
+) -> tuple["Workspace", Path | None]:
+    """The workspace, and the weights to open in it where a file is known.
+
+    With a config, or a name set, these decide as everywhere. Without, a checkpoint draws as its own
+    settings say; where none is named it is the only one, and several are an error that lists them,
+    each with the words `naming` that name it.
+    """
+    from nielsgpt.candidates import only, own_settings
+
+    if config or any(text.startswith("name=") for text in assignments):
+        return settle(config, assignments, device), ckpt
+    path = ckpt or only(root(), phase, naming)
+    own = own_settings(path) if path else {}
+    below = tuple(f"{section}={json.dumps(value)}" for section, value in own.items())
+    return settle(None, (*below, *assignments), device), path

@@ -1,0 +1,138 @@
+"""What a line that begins with a slash does: one table to obey, to help and to complete by."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.generation import fullness, spent, told
+
+if TYPE_CHECKING:
+    from cli.repl import Chat
+
+Run = Callable[["Chat", str], str]
+
+KEYS = """Tab              complete a command or a file; Up and Down: earlier messages
+Alt+Enter        begin a new line; so does Enter after a backslash
+Ctrl-C           stop a reply, clear the line; twice on an empty line: leave
+Ctrl-D           leave"""
+
+
+@dataclass(frozen=True)
+class Slash:
+    """A command: what runs it and gives the line in answer, its argument, its meaning."""
+
+    run: Run
+    argument: str
+    meaning: str
+
+
+def obey(chat: "Chat", text: str) -> str:
+    """Run the command that the text begins with; returns the answer, "" where there is none."""
+    word, *rest = text.split(maxsplit=1)
+    if word not in COMMANDS:
+        near = difflib.get_close_matches(word, COMMANDS, 1)
+        meant = f"did you mean {near[0]}?" if near else "/help lists them"
+        return f"there is no command {word}; {meant}"
+    return COMMANDS[word].run(chat, rest[0] if rest else "")
+
+
+def help_text() -> str:
+    """Every command with its meaning, then the keys."""
+    rows = [(f"{name} {slash.argument}", slash.meaning) for name, slash in COMMANDS.items()]
+    return "\n".join([*(f"{usage:<16} {meaning}" for usage, meaning in rows), KEYS])
+
+
+def _help(chat: "Chat", rest: str) -> str:
+    return help_text()
+
+
+def _system(chat: "Chat", rest: str) -> str:
+    if rest:
+        chat.session.set_system(rest)
+        return "the system prompt is set"
+    return chat.session.system or "there is no system prompt"
+
+
+def _reset(chat: "Chat", rest: str) -> str:
+    chat.session.reset()
+    return "the conversation is forgotten"
+
+
+def _retry(chat: "Chat", rest: str) -> str:
+    chat.again()
+    greedy = chat.session.generation.temperature == 0.0
+    return "greedy replies are all the same; try /temperature 0.7" if greedy else ""
+
+
+def _undo(chat: "Chat", rest: str) -> str:
+    chat.offered = chat.session.undo()
+    return "the last message and its reply are taken back"
+
+
+def _save(chat: "Chat", rest: str) -> str:
+    from nielsgpt.inference import transcript
+
+    first, _, other = rest.partition(" ")
+    forced = first == "--force"
+    name = other.strip() if forced else rest
+    if not name:
+        return "save it where? try /save chat.json"
+    transcript.save(chat.session.history, Path(name).expanduser(), forced)
+    return f"saved as {name}"
+
+
+def _load(chat: "Chat", rest: str) -> str:
+    from nielsgpt.inference import transcript
+
+    if not rest:
+        return "load which file? try /load chat.json"
+    chat.session.resume(transcript.load(Path(rest).expanduser()))
+    return f"loaded {rest}; {fullness(chat.session)}"
+
+
+def _stats(chat: "Chat", rest: str) -> str:
+    return f"{spent(chat.session)}\n{told(chat.session.generation)}"
+
+
+def _exit(chat: "Chat", rest: str) -> str:
+    chat.leaving = True
+    return ""
+
+
+def _number(field: str, kind: type[int] | type[float]) -> Run:
+    """A command that shows one of the generation settings, or sets it."""
+
+    def run(chat: "Chat", rest: str) -> str:
+        present = getattr(chat.session.generation, field)
+        name = field.replace("_", " ")
+        if not rest:
+            return f"the {name} is {present:g}"
+        try:
+            value = kind(rest)
+        except ValueError:
+            whole = "a whole number" if kind is int else "a number"
+            return f"{rest} is not {whole}; the {name} is still {present:g}"
+        chat.session.change(field, value)
+        return f"the {name} is {value:g}"
+
+    return run
+
+
+COMMANDS: dict[str, Slash] = {
+    "/help": Slash(_help, "", "this list"),
+    "/retry": Slash(_retry, "", "another reply to the last message, from new draws"),
+    "/undo": Slash(_undo, "", "take the last message and its reply back, to write it anew"),
+    "/reset": Slash(_reset, "", "forget the conversation and start the draws anew"),
+    "/system": Slash(_system, "[TEXT]", "show the system prompt, or set another"),
+    "/save": Slash(_save, "FILE", "write the conversation to a file; --force FILE replaces one"),
+    "/load": Slash(_load, "FILE", "go on with a conversation that was saved"),
+    "/temperature": Slash(_number("temperature", float), "X", "draw colder or warmer; 0: greedy"),
+    "/top-k": Slash(_number("top_k", int), "N", "draw from the N likeliest tokens; 0: from all"),
+    "/top-p": Slash(_number("top_p", float), "X", "draw from the likeliest with this mass; 1: off"),
+    "/seed": Slash(_number("seed", int), "N", "start the draws anew from this number"),
+    "/max-tokens": Slash(_number("max_new_tokens", int), "N", "the longest reply"),
+    "/stats": Slash(_stats, "", "speed of the last reply, room in the context, how it draws"),
+    "/exit": Slash(_exit, "", "leave"),
+}
