@@ -5,26 +5,38 @@ from nielsgpt.export.tensors import family_of
 from nielsgpt.export.trained import Facts, Trained
 from nielsgpt.model.gpt import parameter_count
 
+FORMLESS = "Its tokenizer has no form outside of nielsgpt; the weights take ids."
+UNCHOSEN = (
+    "Not chosen yet: that is the owner's to say, and so is what the licences of the data ask for."
+)
 
-def text(trained: Trained, dtype: str, opens: bool) -> str:
-    """README.md of the export; `opens`: Transformers opens its tokenizer too."""
+
+def text(
+    trained: Trained, dtype: str, opens: bool, place: str = ".", licence: str | None = None
+) -> str:
+    """README.md of the export; `opens`: Transformers opens its tokenizer too.
+
+    `place` is its folder, or its owner/name on the Hub; `licence` the Hub's name of the one that
+    the owner chose.
+    """
     parts = [
-        _head(),
+        _head(licence),
         f"# {trained.name}\n\n{_what(trained, dtype)}",
-        _use() if opens else "Its tokenizer has no form outside of nielsgpt; the weights take ids.",
+        _use(place) if opens else FORMLESS,
+        "" if place == "." else _again(place),
         "## Measured\n\n" + _table(_measured(trained)),
         _marks(trained.marks),
         "## Made from\n\n" + _table(_sources(trained)),
-        "## Licence\n\nNot chosen yet: that is the owner's to say, and so is what the licences of "
-        "the data ask for.\n",
+        f"## Licence\n\n{licence or UNCHOSEN}\n",
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _head() -> str:
+def _head(licence: str | None) -> str:
+    open_yet = "# license: choose one, see https://hf.co/docs/hub/repositories-licenses"
     return (
         "---\n"
-        "# license: choose one, see https://hf.co/docs/hub/repositories-licenses\n"
+        f"{open_yet if licence is None else f'license: {licence}'}\n"
         "library_name: transformers\n"
         "pipeline_tag: text-generation\n"
         "tags:\n- nielsgpt\n"
@@ -42,12 +54,19 @@ def _what(trained: Trained, dtype: str) -> str:
     )
 
 
-def _use() -> str:
+def _again(repository: str) -> str:
+    return (
+        f"`nielsgpt hub download {repository}` makes it a checkpoint of nielsgpt again, with the "
+        "same weights bit for bit."
+    )
+
+
+def _use(place: str) -> str:
     return (
         "```python\n"
         "from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-        'model = AutoModelForCausalLM.from_pretrained(".")\n'
-        'tokenizer = AutoTokenizer.from_pretrained(".")\n'
+        f'model = AutoModelForCausalLM.from_pretrained("{place}")\n'
+        f'tokenizer = AutoTokenizer.from_pretrained("{place}")\n'
         'asked = [{"role": "user", "content": "Who are you?"}]\n'
         "ids = tokenizer.apply_chat_template(\n"
         '    asked, add_generation_prompt=True, return_tensors="pt", return_dict=True\n'

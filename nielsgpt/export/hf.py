@@ -77,8 +77,21 @@ def _write_weights(trained: Trained, path: Path, dtype: torch.dtype) -> None:
         save_file(tensors, path, metadata)
     except SafetensorError as error:
         raise RunError(f"{path} could not be written: {error}; free some space") from None
+    _settle_header(path)
     path.chmod((path.parent / "config.json").stat().st_mode)  # the library hides it from others
     sync_file(path)
+
+
+def _settle_header(path: Path) -> None:
+    """Sort the metadata, which the library writes in any order: the same model, the same bytes."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        assert len(text) <= size, "the sorted header is longer than the library's"
+        file.seek(8)
+        file.write(text.ljust(size))
 
 
 def _write_tokenizer(trained: Trained, folder: Path) -> bool:

@@ -6,8 +6,6 @@ code point that Unicode keeps for a program's own use, and the tokenizer's norma
 after the special tokens were found. llama.cpp has no such step.
 """
 
-import json
-
 from nielsgpt.conversation import SPECIAL_TEXTS
 from nielsgpt.settings import GenerationSettings
 
@@ -41,7 +39,10 @@ def jinja(parts: bool) -> str:
 
 
 def modelfile(file: str, context_length: int, generation: GenerationSettings) -> str:
-    """The Modelfile with which `ollama create` takes a GGUF file in."""
+    """The Modelfile with which `ollama create` takes a GGUF file in.
+
+    It knows no escapes: what stands between three quotes is taken as it is, lines and all.
+    """
     numbers = {
         "num_ctx": context_length,
         "temperature": generation.temperature,
@@ -56,8 +57,8 @@ def modelfile(file: str, context_length: int, generation: GenerationSettings) ->
         [
             f"FROM ./{file}",
             f'TEMPLATE """{_go()}"""',
-            *(f"PARAMETER {name} {value:g}" for name, value in numbers.items()),
-            *(f"PARAMETER stop {json.dumps(stop)}" for stop in stops),
+            *(f"PARAMETER {name} {value}" for name, value in numbers.items()),
+            *(f'PARAMETER stop """{stop}"""' for stop in stops),
             "",
         ]
     )

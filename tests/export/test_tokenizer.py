@@ -101,8 +101,7 @@ def test_the_end_token_ends_and_pads() -> None:
 
 
 def test_the_modelfile_stops_where_a_chat_does() -> None:
-    lines = modelfile("k.gguf", 64, GenerationSettings(stop_strings=("\nQ:",))).splitlines()
-    assert lines[0] == "FROM ./k.gguf"
-    assert "PARAMETER num_ctx 64" in lines
-    assert 'PARAMETER stop "<|eot|>"' in lines
-    assert 'PARAMETER stop "\\nQ:"' in lines
+    text = modelfile("k.gguf", 64, GenerationSettings(stop_strings=("\nQ:",)))
+    assert text.startswith("FROM ./k.gguf\n")
+    assert "\nPARAMETER num_ctx 64\n" in text
+    assert text.endswith('PARAMETER stop """<|eot|>"""\nPARAMETER stop """\nQ:"""\n')

@@ -130,7 +130,7 @@ def test_transformers_tokenizes_as_we_do(kind: str, tmp_path: Path) -> None:
     specials = codec.specials
     assert theirs("<|usr|><|eot|>")["input_ids"] == [specials.user, specials.end]
     assert (theirs.eos_token_id, theirs.bos_token_id) == (specials.end, None)
-    for conversation in conversations(300):
+    for conversation in conversations(1000):
         messages = [{"role": m.role, "content": m.content} for m in conversation.messages]
         rendered = theirs.apply_chat_template(
             messages, add_generation_prompt=True, return_dict=False

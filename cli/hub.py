@@ -1,0 +1,94 @@
+"""nielsgpt hub: send a model to the Hugging Face Hub, fetch one from there."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import with_workspace
+
+if TYPE_CHECKING:
+    from nielsgpt.workspace import Workspace
+
+PATH = click.Path(path_type=Path)
+
+
+@click.group("hub")
+def command() -> None:
+    """Send a model to the Hugging Face Hub, fetch one from there."""
+
+
+@command.command("upload")
+@with_workspace
+@click.argument("repository", metavar="OWNER/NAME")
+@click.argument("checkpoint", required=False, type=PATH)
+@click.option("--gguf", type=click.Choice(["f32", "f16", "q8_0"]), help="Add a file for llama.cpp.")
+@click.option("--license", "licence", help="As the Hub names it, such as mit; else left open.")
+@click.option("--public", is_flag=True, help="For everyone to see; else a new one is private.")
+@click.option("--dry-run", is_flag=True, help="List what would be sent; ask the Hub nothing.")
+def upload(
+    work: "Workspace",
+    repository: str,
+    checkpoint: Path | None,
+    gguf: str | None,
+    licence: str | None,
+    public: bool,
+    dry_run: bool,
+) -> None:
+    """Send the model, its tokenizer and its card in one commit; never the optimizer's state.
+
+    What is there with the same hash is not sent again.
+    """
+    from tempfile import TemporaryDirectory
+
+    from nielsgpt.export.trained import open_trained
+    from nielsgpt.hub import upload as sending
+    from nielsgpt.report.figures import aligned, size
+
+    sending.check(repository, licence)
+    trained = open_trained(work, checkpoint)
+    with TemporaryDirectory(prefix="nielsgpt-") as folder:
+        files = sending.pack(trained, repository, Path(folder) / "model", gguf, licence)
+        sizes = {path.name: size(path.stat().st_size) for path in files}
+        if dry_run:
+            kind = "public" if public else "private"
+            click.echo(aligned([["file", "size"], *map(list, sizes.items())]))
+            click.echo(f"would go to {repository}, made as a {kind} model where there is none")
+            return
+        done = sending.send(repository, files, public)
+    for name, shown in sizes.items():
+        click.echo(f"{'sent' if name in done.sent else 'same'}  {name}  {shown}")
+    if done.others:
+        click.echo(f"left as they are: {', '.join(done.others)}", err=True)
+    click.echo(f"{done.url} ({'private' if done.private else 'public'})")
+
+
+@command.command("download")
+@with_workspace
+@click.argument("repository", metavar="OWNER/NAME")
+@click.option("--revision", help="A branch, a tag or a commit; else the newest.")
+@click.option("--out", type=PATH, help="The folder; else models/<name>/hub.")
+@click.option("--force", is_flag=True, help="Replace what was fetched from another repository.")
+def download(
+    work: "Workspace", repository: str, revision: str | None, out: Path | None, force: bool
+) -> None:
+    """Fetch a model; one of nielsgpt becomes a checkpoint that chat opens.
+
+    Only weights, configurations, tokenizers and cards are fetched, and nothing of them is run.
+    """
+    from nielsgpt.hub import download as fetching
+    from nielsgpt.hub.remote import check_name
+    from nielsgpt.report.figures import size
+
+    check_name(repository)
+    place = out or work.root / "models" / repository.split("/")[1] / "hub"
+    done = fetching.fetch(repository, revision, place, force)
+    what = "is here already" if done.was_here else "fetched"
+    count = f"{len(done.files)} files, {size(done.size)}"
+    click.echo(f"{repository} at {done.commit[:12]}: {what}, {count}, in {done.folder}")
+    if done.left:
+        click.echo(f"left there: {', '.join(done.left)}", err=True)
+    if done.checkpoint is None:
+        click.echo("not one of nielsgpt's: open it with Transformers or llama.cpp")
+    else:
+        click.echo(f"talk with it: nielsgpt chat --ckpt {done.checkpoint}")
