@@ -17,7 +17,7 @@ TEXT ?= data/raw/tinyshakespeare.txt
 BACKEND ?=
 
 # -- what follows from the checkout --------------------------------------------------------------
-STAGES := pipeline caches tokenizer pretrain sft exam chat sample export runs bench plan recommend doctor primer config sources
+STAGES := pipeline caches tokenizer pretrain sft exam chat sample serve export runs bench plan recommend doctor primer config sources
 TOOLS := setup build test lint format proofs speedrun lock clean help overnight caches-verify caches-show ancients check-sources micro-train micro-sample micro-benchmark
 TORCH_VERSION := $(shell sed -n 's/.*"torch==\([0-9.]*\)".*/\1/p' pyproject.toml)
 UV_VERSION := 0.13.8
@@ -95,6 +95,7 @@ sft:       ## train on conversations
 exam:      ## examine the model and print its score
 chat:      ## talk to the model
 sample:    ## continue a text: ARGS='--prompt "Once"'
+serve:     ## serve the model: the OpenAI API and a page
 export:    ## write the model for others: ARGS="--to gguf"
 runs:      ## list the runs: ARGS='compare A B' overlays two
 bench:     ## measure what trains here and how fast: ARGS=--small
@@ -105,6 +106,11 @@ primer:    ## write the invented conversations to a file
 config:    ## print the settled settings
 sources:   ## list the sources of text and what is here of them
 pipeline pretrain sft: FLAGS += $(if $(NPROC),--nproc "$(NPROC)")
+ifeq ($(IN_DOCKER),yes)
+# In a container the server listens to all of it; on this machine only to this machine.
+serve: COMPOSE += -p 127.0.0.1:8000:8000
+serve: FLAGS += --host 0.0.0.0 --insecure
+endif
 $(STAGES): ready
 	@exec $(NIELSGPT) $@ $(FLAGS)
 

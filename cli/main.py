@@ -1,5 +1,6 @@
 """The command `nielsgpt`: a group, one file a command, the only place that knows exit codes."""
 
+import errno
 import importlib
 import io
 import logging
@@ -18,7 +19,9 @@ COMMANDS = {
     "exam": "Ask the model what nielsgpt knows the answers to.",
     "chat": "Talk with the model.",
     "sample": "Let the model continue a text.",
+    "serve": "Serve the model: the OpenAI API and a page to talk in.",
     "export": "Write the model for Transformers, llama.cpp and what is built on them.",
+    "hub": "Send a model to the Hugging Face Hub, fetch one from there.",
     "config": "Print the settled settings.",
     "primer": "Write dialogues invented from the facts.",
     "sources": "List the sources of text, try them.",
@@ -31,6 +34,14 @@ COMMANDS = {
     "recommend": "A size and rates by rule, without measuring.",
     "micro": "A GPT by hand: scalar, NumPy, batched NumPy.",
 }
+
+
+LONGEST_LINE = 1600
+# What is wrong with a name that a person gave, and not with the disk.
+UNUSABLE = (
+    *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+)
 
 
 class Lazy(click.Group):
@@ -116,10 +127,17 @@ def _leave(error: Exception, debug: bool) -> None:
     if isinstance(error, NielsError):
         _say(str(error) if isinstance(error, Stopped) else f"error: {error}")
         sys.exit(error.exit_code)
+    if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
+        _say(f"error: {error.filename} cannot be used ({error.strerror}); see that it is right")
+        sys.exit(2)
     what = (str(error).strip() or type(error).__name__).splitlines()[0]
     _say(f"error: {type(error).__name__}: {what}; 'nielsgpt --debug ...' shows where")
     sys.exit(1)
 
 
-def _say(line: str) -> None:
-    click.echo(line, err=True)
+def _say(text: str) -> None:
+    """One line, whatever names a person or a file gave: no control character reaches a terminal,
+    and of a very long one the two ends are kept."""
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    short = len(line) <= LONGEST_LINE
+    click.echo(line if short else f"{line[: LONGEST_LINE // 2]} ... {line[-400:]}", err=True)

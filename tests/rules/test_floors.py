@@ -29,10 +29,10 @@ FLOORS = (
     ("checkpoint", "parallel"),
     ("training", "inference"),
     ("serve", "bench", "export", "report", "probing", "doctor"),
-    ("corpora", "encoding", "resuming", "rehearsal"),
+    ("corpora", "encoding", "resuming", "rehearsal", "hub"),
     ("assembly", "notes", "vocabulary", "presence"),
     ("phases",),
-    ("examination", "opening", "caching", "planning"),
+    ("examination", "opening", "candidates", "caching", "planning"),
     ("pipeline",),
     ("cli",),
 )
@@ -54,7 +54,7 @@ TORCH_ROOMS = (
     "assembly",
     "notes",
 )
-LOADS_TORCH = (*TORCH_ROOMS, "examination", "opening", "resuming", "planning")
+LOADS_TORCH = (*TORCH_ROOMS, "serve", "hub", "examination", "opening", "candidates", "resuming", "planning")
 UNSAFE_MODULES = ("pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib")
 # What reads, probes, draws or decides, by the last part of its name: no work for an import.
 WORK = re.compile(

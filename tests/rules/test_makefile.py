@@ -19,6 +19,7 @@ STAGES = [
     "exam",
     "chat",
     "sample",
+    "serve",
     "export",
     "runs",
     "bench",
@@ -132,6 +133,15 @@ def test_docker_is_taken_where_an_engine_answers(checkout: Checkout) -> None:
     done = checkout.make("exam", "DEVICE=cpu")
     assert done.stdout == "docker compose run --rm -T nielsgpt exam --device cpu\n"
     assert done.stderr == "nielsgpt: running in the Docker image (engine 28.0, compose 2.30)\n"
+
+
+def test_the_server_in_docker_is_reached_from_this_machine_alone(checkout: Checkout) -> None:
+    checkout.program("docker", DOCKER)
+    done = checkout.make("serve", "ARGS=--port 8000", "DEVICE=cpu")
+    assert done.stdout == (
+        "docker compose run --rm -T -p 127.0.0.1:8000:8000 nielsgpt serve "
+        "--device cpu --port 8000 --host 0.0.0.0 --insecure\n"
+    )
 
 
 def test_the_gpu_service_is_taken_for_cuda(checkout: Checkout) -> None:

@@ -1,0 +1,59 @@
+"""nielsgpt serve."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.model import with_model
+from cli.options import resettled
+
+if TYPE_CHECKING:
+    from nielsgpt.workspace import Workspace
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command("serve")
+@with_model("sft")
+@click.option("--host", help="serve.host: the address to listen at.")
+@click.option("--port", type=int, help="serve.port; 0 takes any free one.")
+@click.option("--api-key-file", type=PATH, help="A file that holds the key clients must send.")
+@click.option("--insecure", is_flag=True, help="Let others in without a key.")
+def command(
+    work: "Workspace",
+    ckpt: Path | None,
+    host: str | None,
+    port: int | None,
+    api_key_file: Path | None,
+    insecure: bool,
+) -> None:
+    """Serve the model: the OpenAI API and a page to talk in, until Ctrl-C.
+
+    The key may also stand in the environment, as NIELSGPT_API_KEY.
+    """
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    work = resettled(work, {"serve": given})
+    from nielsgpt.serve import server
+
+    settings = work.settings.serve
+    key = server.key_from(api_key_file, os.environ.get(server.KEY_VARIABLE))
+    listener = server.bind(settings, key, insecure)
+    with listener:
+        from nielsgpt.checkpoint import weights_sha256
+        from nielsgpt.opening import open_model
+        from nielsgpt.serve.asking import Served
+
+        model, tokenizer, which = open_model(work, ckpt)
+        served = Served.now(
+            which.partition(",")[0],
+            f"fp_{weights_sha256(model.state_dict())[:12]}",
+            model.context_length,
+            tokenizer,
+            work.settings.generation,
+        )
+        engine = server.engine_for(model, served, settings)
+        running = server.Server(engine, served, settings, key)
+        click.echo(f"{which} at {server.url_of(listener, settings.host)}", err=True)
+        running.serve_until_told(listener)
