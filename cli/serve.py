@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nielsgpt.workspace import Workspace
 
 PATH = click.Path(path_type=Path)
+MANY = 16  # replies at once, for which the form of the weights is chosen
 
 
 @click.command("serve")
@@ -45,7 +46,7 @@ def command(
         from nielsgpt.opening import open_model
         from nielsgpt.serve.asking import Served
 
-        model, tokenizer, which = open_model(work, ckpt)
+        model, tokenizer, which = open_model(work, ckpt, rows=min(settings.streams, MANY))
         served = Served.now(
             which.partition(",")[0],
             f"fp_{weights_sha256(model.state_dict())[:12]}",

@@ -23,14 +23,15 @@ def open_model(
     """
     if path is None:
         path = work.checkpoints / "best.pt" if phase == "sft" else pretrained(work)
-    state = checkpoint.load(path)
-    model, tokenizer = checkpoint.restore(state)
+    state, model, tokenizer = checkpoint.load_model(path)
     where = device.choose_device(work.settings.device.device)
     device.set_up(where, work.settings.device.threads)
     model.to(where)
     form = _form(work.settings.device, model, where, rows)
     facts = state["facts"]
     made = f"{facts['name']}, {facts['phase']} step {state['step']}"
+    if phase == "sft" != facts["phase"]:
+        made += ", not yet taught to chat"
     return weights.put(model, form), tokenizer, f"{made} ({path}), {form} weights"
 
 

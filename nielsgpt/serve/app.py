@@ -15,15 +15,17 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
 from nielsgpt import __version__
-from nielsgpt.serve.answering import ChatForm, Form, TextForm, answer, events
+from nielsgpt.serve.answering import Form, answer, events
 from nielsgpt.serve.asking import Served, chat_asks, check_model, text_asks
 from nielsgpt.serve.body import StrictRoute
+from nielsgpt.serve.chats import ChatForm
 from nielsgpt.serve.engine import BROKEN, Ask, Engine, Piece, Ticket
 from nielsgpt.serve.guard import Door, Guard
 from nielsgpt.serve.metrics import CONTENT_TYPE, Metrics
 from nielsgpt.serve.questions import ChatQuestion, Question, TextQuestion
 from nielsgpt.serve.refusal import ErrorReply, Refusal, refused
 from nielsgpt.serve.replies import ChatReply, Health, Model, Models, TextReply
+from nielsgpt.serve.texts import TextForm
 
 GONE = Refusal(499, "the client has left")
 STATIC = Path(__file__).with_name("static")

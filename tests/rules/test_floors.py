@@ -54,7 +54,10 @@ TORCH_ROOMS = (
     "assembly",
     "notes",
 )
-LOADS_TORCH = (*TORCH_ROOMS, "serve", "hub", "examination", "opening", "candidates", "resuming", "planning")
+LOADS_TORCH = (
+    *TORCH_ROOMS,
+    *("serve", "hub", "examination", "opening", "candidates", "resuming", "planning"),
+)
 UNSAFE_MODULES = ("pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib")
 # What reads, probes, draws or decides, by the last part of its name: no work for an import.
 WORK = re.compile(
