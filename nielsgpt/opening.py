@@ -5,7 +5,7 @@ from pathlib import Path
 from nielsgpt import checkpoint, device
 from nielsgpt.assembly import pretrained
 from nielsgpt.errors import SettingsError
-from nielsgpt.inference import weights
+from nielsgpt.inference import quick, weights
 from nielsgpt.model.gpt import GPT
 from nielsgpt.settings import DeviceSettings, Phase
 from nielsgpt.tokenizers.base import Tokenizer
@@ -32,7 +32,10 @@ def open_model(
     made = f"{facts['name']}, {facts['phase']} step {state['step']}"
     if phase == "sft" != facts["phase"]:
         made += ", not yet taught to chat"
-    return weights.put(model, form), tokenizer, f"{made} ({path}), {form} weights"
+    model = weights.put(model, form)
+    if work.settings.device.compile == "on" and rows == 1 and form in quick.FORMS:
+        model.step = quick.compiled(model)
+    return model, tokenizer, f"{made} ({path}), {form} weights"
 
 
 def _form(settings: DeviceSettings, model: GPT, where: str, rows: int) -> weights.Form:

@@ -79,6 +79,7 @@ class Batcher:
 
     def __init__(self, model: GPT, rows: int) -> None:
         self._model, self._most = model, rows
+        self._alone = model.step if rows == 1 else None
         self._cache = KVCache(model.context_length, rows)
         self._running: list[_Row] = []  # by place in the cache,
         self._idle: list[_Row] = []  # and in the places behind them those that are remembered
@@ -150,12 +151,15 @@ class Batcher:
         """Read these ids in the rows from a place on; logits (B, V) after the last ones."""
         if not ids:
             return torch.empty(0, self._model.vocab_size)
-        span = self._cache.span(start, start + len(ids))
-        device = self._model.embedding.weight.device
-        hidden = self._model.trunk(torch.tensor(ids).to(device), span)
-        for row, new in zip(self._running[start:], ids, strict=False):
-            row.held += new
-        return self._model.head(hidden[:, -1:])[:, 0].cpu()
+        new = torch.tensor(ids).to(self._model.embedding.weight.device)
+        if self._alone and new.numel() == 1 and self._cache.lengths[0]:
+            logits = self._alone(new, *self._cache.alone())
+        else:
+            hidden = self._model.trunk(new, self._cache.span(start, start + len(ids)))
+            logits = self._model.head(hidden[:, -1])
+        for row, read in zip(self._running[start:], ids, strict=False):
+            row.held += read
+        return logits.cpu()
 
     def _place(self, row: _Row) -> list[int]:
         """Let a row run, in a place that holds what it begins with, if there is one; returns what

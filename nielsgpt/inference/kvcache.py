@@ -25,6 +25,17 @@ class KVCache:
         """These rows, for the model to read on."""
         return Span(self, start, stop)
 
+    def alone(self) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """The next position of the only row, (1, 1, 1), and the blocks of all layers, with room
+        for it; it counts as read."""
+        (length,) = self.lengths
+        self.lengths[0] += 1
+        blocks = [
+            self.reserved(layer, keys.transpose(1, 2), 1, length + 1)
+            for layer, (keys, _) in sorted(self._layers.items())
+        ]
+        return torch.tensor([[[length]]], device=blocks[0][0].device), blocks
+
     @torch.inference_mode()
     def swap(self, one: int, other: int) -> None:
         """Let two rows change places."""

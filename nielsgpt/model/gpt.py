@@ -4,6 +4,7 @@ Initialisation: embeddings and linear maps N(0, 0.02); the two maps that write i
 stream start at zero, so an untrained block changes nothing; norms at one, biases at zero.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -84,7 +85,8 @@ class GPT(nn.Module):
     """A decoder of one variant.
 
     `compute_dtype` is the dtype of everything between the embedding and the logits; weights stay
-    float32. `checkpointing` recomputes each block in the backward pass.
+    float32. `checkpointing` recomputes each block in the backward pass. `step`, where somebody has
+    set it, is the next step of a row that talks alone (inference/quick.py).
     """
 
     table: Tensor | None
@@ -97,6 +99,7 @@ class GPT(nn.Module):
         self.n_layer, self.n_head = shape.n_layer, shape.n_head
         self.head_width = shape.n_embd // shape.n_head
         self.compute_dtype, self.checkpointing = torch.float32, False
+        self.step: Callable[..., Tensor] | None = None
         self.embedding = nn.Embedding(vocab_size, shape.n_embd)
         learned = variant.position == "learned"
         self.positions = nn.Embedding(shape.context_length, shape.n_embd) if learned else None

@@ -96,7 +96,7 @@ class DeviceSettings(Section):
         "auto", description="of the products; weights stay float32. auto: measured"
     )
     compile: Literal["auto", "on", "off"] = Field(
-        "auto", description="torch.compile; auto: on where it works and gains"
+        "auto", description="torch.compile; auto: in training, where it gains; on: in chats too"
     )
     threads: Annotated[int, Field(ge=0)] = Field(0, description="CPU threads; 0: measured")
     weights: Literal["auto", "float32", "bfloat16", "int8"] = Field(
