@@ -18,9 +18,10 @@ BACKEND ?=
 
 # -- what follows from the checkout --------------------------------------------------------------
 STAGES := pipeline caches tokenizer pretrain sft exam chat sample serve export runs bench plan recommend doctor primer config sources
-TOOLS := setup build test lint format proofs speedrun lock clean help overnight caches-verify caches-show ancients check-sources micro-train micro-sample micro-benchmark
+TOOLS := setup build test test-faults lint format proofs speedrun lock clean help overnight caches-verify caches-show ancients check-sources micro-train micro-sample micro-benchmark audit
 TORCH_VERSION := $(shell sed -n 's/.*"torch==\([0-9.]*\)".*/\1/p' pyproject.toml)
 UV_VERSION := 0.13.8
+AUDIT_VERSION := 2.10.1
 PIP := .venv/bin/python -m pip --disable-pip-version-check install
 PYTHONS = $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python)
 PROBE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -38,7 +39,7 @@ export HOST_UID HOST_GID NIELSGPT_IMAGE TORCH_INDEX
 .PHONY: $(STAGES) $(TOOLS) ready image moved
 
 # -- docker or native? Asked only where the answer matters ---------------------------------------
-ifneq ($(filter $(STAGES) overnight caches-% ancients check-sources micro-% setup build test proofs clean,$(MAKECMDGOALS)),)
+ifneq ($(filter $(STAGES) overnight caches-% ancients check-sources micro-% setup build test test-faults proofs clean,$(MAKECMDGOALS)),)
 ifeq ($(filter auto docker native,$(RUN)),)
 $(error RUN=$(RUN) is unknown; use RUN=docker, RUN=native or leave it out)
 endif
@@ -146,6 +147,10 @@ build: image ## build the Docker image
 test: ready ## the fast tests, without network
 	@exec env $(PYTEST) -n $(JOBS) $(ARGS)
 
+test-faults: ready ## kills, power cuts, full disks, damaged files: each test by name
+	@exec env $(PYTEST) -n $(JOBS) -vv -m "slow or not slow" --durations 10 $(ARGS) \
+	  tests/faults tests/journeys/test_kills.py
+
 speedrun: .venv/.installed ## time to a loss of 1.88 on Tiny Shakespeare: TEXT=its file
 	@exec env GOMP_SPINCOUNT=1000 .venv/bin/python benchmarks/speedrun.py "$(TEXT)" $(ARGS)
 
@@ -175,6 +180,11 @@ lock: .venv/.installed ## settle all packages anew in requirements.lock (needs t
 	@awk '/^[a-z]/ {left_out = /^(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z]+)==/} !left_out' \
 	  .venv/all.lock > .venv/lean.lock
 	@mv .venv/lean.lock requirements.lock
+
+audit: .venv/.installed ## ask the advisories about the locked packages (needs the network)
+	@[ -x .venv/audit/bin/pip-audit ] || { .venv/bin/python -m venv .venv/audit && \
+	  .venv/audit/bin/python -m pip --disable-pip-version-check install --quiet pip-audit==$(AUDIT_VERSION); }
+	@.venv/audit/bin/pip-audit --strict --requirement requirements.lock --disable-pip --progress-spinner off $(ARGS)
 
 clean: ## remove caches and tokenizers; checkpoints and runs stay
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

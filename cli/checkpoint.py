@@ -20,7 +20,9 @@ def print_hash(paths: tuple[Path, ...]) -> None:
     from nielsgpt import checkpoint
 
     for path in paths:
-        click.echo(f"{checkpoint.weights_sha256(checkpoint.load(path)['weights'])}  {path}")
+        click.echo(
+            f"{checkpoint.weights_sha256(checkpoint.load(path, 'weights')['weights'])}  {path}"
+        )
 
 
 @command.command("show")
@@ -29,4 +31,4 @@ def show(path: Path) -> None:
     """Print what a checkpoint says of itself, after reading it whole."""
     from nielsgpt import checkpoint
 
-    click.echo(json.dumps(checkpoint.load(path)["facts"], indent=2, sort_keys=True))
+    click.echo(json.dumps(checkpoint.load(path, "facts")["facts"], indent=2, sort_keys=True))

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 @click.command("exam")
 @with_workspace
-@click.option("--wrong", default=0, metavar="N", help="Show the first N wrong answers.")
+@click.option(
+    "--wrong",
+    default=0,
+    type=click.IntRange(0),
+    metavar="N",
+    help="Show the first N wrong answers.",
+)
 def command(work: "Workspace", wrong: int) -> None:
     """Ask the model what nielsgpt knows the answers to, in wordings that it never saw."""
     from nielsgpt import examination

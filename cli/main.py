@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
@@ -86,14 +87,12 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 2 something to put right, 1 a
-    failed run, 130 or 143 stopped by a signal."""
+    failed run, 129, 130 or 143 stopped by a signal."""
     # Threads that spin long at barriers lose nearly everything as soon as another program wants a
     # core (docs/lab-log.md). Read when torch loads.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="replace")
+    _open_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         # Not `nielsgpt.main`: it would end with 1 when a reader such as `head` has left.
@@ -119,6 +118,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _leave(error, "--debug" in words)
 
 
+def _open_streams() -> None:
+    """All three streams in UTF-8; what was closed leads nowhere, and no file takes its number."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(handle)
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+
+
 def _leave(error: Exception, debug: bool) -> None:
     from nielsgpt.errors import NielsError, Stopped
 
@@ -140,4 +152,5 @@ def _say(text: str) -> None:
     and of a very long one the two ends are kept."""
     line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     short = len(line) <= LONGEST_LINE
-    click.echo(line if short else f"{line[: LONGEST_LINE // 2]} ... {line[-400:]}", err=True)
+    with suppress(OSError):  # the terminal may be gone
+        click.echo(line if short else f"{line[: LONGEST_LINE // 2]} ... {line[-400:]}", err=True)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.bench import ABOVE_0, engine_for
-from cli.options import DEFAULT_CONFIG, settle, with_workspace
+from cli.options import DEFAULT_CONFIG, resettled, settle, with_workspace
 
 if TYPE_CHECKING:
+    from nielsgpt.bench.grid import Configuration
     from nielsgpt.planning.candidates import Candidate
     from nielsgpt.planning.plan import Planner
     from nielsgpt.settings import Settings
@@ -41,6 +42,7 @@ def command(
     is kept: the same plan again takes seconds.
     """
     from nielsgpt import machine
+    from nielsgpt.bench import grid as grids
     from nielsgpt.planning import candidates, told
     from nielsgpt.planning.plan import Budget
     from nielsgpt.signals import asked_to_stop
@@ -50,15 +52,18 @@ def command(
     whole = minutes or 60 * (hours or 0.0)
     least = min(max(PILOT_SHARE * whole, LEAST_PILOT_MINUTES), MOST_PILOT_MINUTES)
     run_s = 60 * whole * (1 - work.settings.training.sft_share)
+    name = name or f"{work.settings.name}-{f'{hours:g}h' if hours else f'{minutes:g}m'}"
+    resettled(work, {"name": name})
+    rows = _rows(batches)
+    shapes = grids.read(grid)[0] if grid else []
     planner = planner_of(work)
-    chosen = _candidates(planner, work, grid, batches)
+    chosen = _candidates(planner, work, shapes, rows)
     with asked_to_stop() as planner.asked:
         plan = planner.plan(chosen, Budget(run_s, 60 * (pilot_minutes or least)))
     click.echo(told.table(plan, planner))
     click.echo(f"\n{told.choice(plan, planner, 60 * whole, datetime.now().astimezone())}")
     spare = machine.available_bytes() / 2**30
     click.echo(f"free now: {spare:.1f} GiB of memory, {_disk(work):.1f} GiB of disk")
-    name = name or f"{work.settings.name}-{f'{hours:g}h' if hours else f'{whole:g}m'}"
     chosen_one = plan.chosen
     full = candidates.settled(
         planner.settings, chosen_one.candidate, chosen_one.engine, chosen_one.steps
@@ -103,25 +108,29 @@ def planner_of(work: "Workspace") -> "Planner":
 
 
 def _candidates(
-    planner: "Planner", work: "Workspace", grid: Path | None, batches: str | None
+    planner: "Planner", work: "Workspace", grid: "list[Configuration]", rows: list[int]
 ) -> "list[Candidate]":
     """The shapes of a grid, else of a bench, else around the settings' own, in each batch."""
-    from nielsgpt.bench import grid as grids
     from nielsgpt.planning import candidates
 
     own = work.settings.model
-    if grid is not None:
-        shapes = [candidates.with_shape(own, one.shape) for one in grids.read(grid)[0]]
+    if grid:
+        shapes = [candidates.with_shape(own, one.shape) for one in grid]
     else:
         known = planner.speeds.ledger.rows.values()
         shapes = candidates.from_bench(known, work.settings, planner.speeds.vocab_size)
+    return candidates.around(work.settings, shapes, rows)
+
+
+def _rows(batches: str | None) -> list[int]:
+    """The numbers of --batches. Raises a click error where they are none."""
     try:
         rows = [int(word) for word in (batches or "").split(",") if word]
     except ValueError:
         rows = [0]
     if any(row < 1 for row in rows):
         raise click.UsageError(f"--batches {batches!r} is not a list of whole numbers above 0")
-    return candidates.around(work.settings, shapes, rows)
+    return rows
 
 
 def write_config(work: "Workspace", settings: "Settings", name: str) -> Path:

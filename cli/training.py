@@ -48,6 +48,7 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
         else:
             from nielsgpt import phases, pipeline
 
+            phases.check(work, phase, resume)
             pipeline.caches(work)
             phases.train(work, phase, resume)
 

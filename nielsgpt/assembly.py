@@ -39,7 +39,7 @@ def model_at_start(
     path = starting_weights(work, phase)
     if path is None or not leads:
         return model
-    start = checkpoint.load(path)
+    start = checkpoint.load(path, "weights", "facts")
     if work.settings.phase(phase).init_strict:
         check_fits(path, start["facts"]["shape"], shape)
         model.load_state_dict(checkpoint.kept_weights(start))

@@ -31,8 +31,10 @@ log = logging.getLogger("nielsgpt")
 def build_all(work: Workspace, codec: Tokenizer, part: Part | None = None, join: int = 0) -> None:
     """Every source of both mixes that is not up to date: built, or joined from `join` parts; with
     `part`, only that part of it."""
-    for phase in PHASES:
-        for source in sources(work.settings, phase, work.root).values():
+    # All are looked for before the first is built, which may take hours.
+    found = [(phase, sources(work.settings, phase, work.root)) for phase in PHASES]
+    for phase, named in found:
+        for source in named.values():
             build_source(work, phase, source, codec, part, join)
 
 

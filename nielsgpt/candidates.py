@@ -54,8 +54,8 @@ def own_settings(path: Path) -> dict[str, Any]:
 
     Raises CheckpointError for what is no checkpoint.
     """
-    settings = checkpoint.load(path)["settings"]
-    return {section: settings[section] for section in ("name", "generation")}
+    settings = checkpoint.load(path, "settings")["settings"]
+    return {name: settings[name] for name in ("name", "generation") if name in settings}
 
 
 def _phase_of(path: Path) -> str | None:

@@ -11,26 +11,30 @@ import json
 import logging
 import os
 import shutil
+import warnings
+import zipfile
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from nielsgpt.errors import CheckpointError, DataError
+from nielsgpt.errors import CheckpointError, DataError, NielsError
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import ModelSettings
+from nielsgpt.settings import ModelSettings, Settings
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.workspace import (
     file_sha256,
     name_beside,
     read_json,
+    sync_file,
     sync_folder,
     unwritable,
-    write_json,
+    write_sealed,
 )
 
 log = logging.getLogger("nielsgpt")
@@ -64,6 +68,7 @@ def share(path: Path, target: Path, entry: Facts) -> None:
             os.link(path, beside)
         except OSError:
             shutil.copyfile(path, beside)
+            sync_file(beside)
         _place(beside, target, entry)
 
 
@@ -76,24 +81,61 @@ def read_facts(path: Path) -> Facts:
     return next((e for e in (entry, entry.get("replaces", {})) if e.get("sha256") == digest), {})
 
 
-def load(path: Path) -> State:
-    """The state of a checkpoint, tensors on the CPU.
+def facts_to_replace(path: Path) -> Facts:
+    """The same for who writes a checkpoint anew: nothing, where what is known is damaged too."""
+    with suppress(DataError):
+        return read_facts(path)
+    return {}
+
+
+def load(path: Path, *parts: str) -> State:
+    """The state of a checkpoint, tensors on the CPU; it has at least these `parts`, each a dict.
 
     Raises CheckpointError when it is missing, truncated, changed since it was written, or no
     checkpoint of nielsgpt.
     """
     if not path.is_file():
         raise CheckpointError(f"no checkpoint {path}; train one with 'make pipeline'")
-    if path.with_suffix(".json").exists() and not read_facts(path):
-        raise CheckpointError(f"{path} is damaged: its sha256 is not the one in its .json")
+    beside = path.with_suffix(".json")
+    vouched = beside != path and beside.exists()
+    if vouched and not read_facts(path):
+        raise CheckpointError(
+            f"{path} is damaged: its sha256 is not the one in its .json; name another checkpoint"
+        )
+    if not vouched and (record := _torn(path)):
+        raise CheckpointError(
+            f"{path} is damaged: the checksum of its {record} is wrong; name another checkpoint"
+        )
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # torch's thoughts on foreign pickles
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a foreign file fails in as many ways as there are files
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
+        reason = _line(error)
+        if reason.startswith("Weights only"):
+            reason = "it holds more than tensors and plain values, and code is never run"
         raise CheckpointError(f"{path} is not a checkpoint that can be read ({reason})") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT_VERSION:
         raise CheckpointError(f"{path} is not a nielsgpt checkpoint of format {FORMAT_VERSION}")
+    for part in parts:
+        if not isinstance(state.get(part), dict):
+            raise CheckpointError(f"{path} has no {part}; name another checkpoint")
     return state
+
+
+def load_model(path: Path) -> tuple[State, GPT, Tokenizer]:
+    """The state of a checkpoint, and the model and the tokenizer that it holds.
+
+    Raises CheckpointError as `load` does, and where they do not fit together: the file may be a
+    stranger's, so no model is made larger than its weights, and its name is one for a folder.
+    """
+    state = load(path, "weights", "tokenizer", "settings", "facts")
+    try:
+        Settings(name=state["facts"]["name"])
+        return state, *restore(state)
+    except (NielsError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} holds no model that fits together ({_line(error)}); name another checkpoint"
+        ) from None
 
 
 def newest_first(folder: Path) -> list[Path]:
@@ -180,9 +222,45 @@ def restore(state: State) -> tuple[GPT, Tokenizer]:
     files = {name: tensor.numpy().tobytes() for name, tensor in kept["files"].items()}
     tokenizer = registry.restore(kept["kind"], files)
     shape = ModelSettings.model_validate(state["settings"]["model"])
+    weights = kept_weights(state)
+    _check_shapes(weights, shape, tokenizer.vocab_size)
     model = GPT(shape, tokenizer.vocab_size)
-    model.load_state_dict(kept_weights(state))
+    model.load_state_dict(weights)
     return model.eval(), tokenizer
+
+
+def _check_shapes(weights: dict[str, Tensor], shape: ModelSettings, vocab_size: int) -> None:
+    """Raise ValueError unless these are the weights of such a model; takes no memory for one."""
+    if shape.n_layer > len(weights):
+        raise ValueError(f"it has not the weights of {shape.n_layer} blocks")
+    with torch.device("meta"):
+        expected = GPT(shape, vocab_size).state_dict()
+    if odd := set(expected) ^ set(weights):
+        raise ValueError(f"{min(odd)} is in its weights or in its shape alone")
+    for name, tensor in expected.items():
+        found = weights[name]
+        if (found.shape, found.dtype) != (tensor.shape, tensor.dtype):
+            raise ValueError(
+                f"{name} is {found.dtype} of {list(found.shape)}, not {list(tensor.shape)}"
+            )
+
+
+def _line(error: Exception) -> str:
+    """What an error says, in a line that is not long."""
+    lines = str(error).strip().splitlines() or [""]
+    told = lines[0] if len(lines[0]) > 8 else f"{type(error).__name__} {lines[0]}"
+    return (told if len(lines) == 1 else f"{told.rstrip(':')}: {lines[1].strip()}").strip()[:160]
+
+
+def _torn(path: Path) -> str | None:
+    """A record whose checksum is wrong: a .pt is a zip file, and torch.load does not look there."""
+    if not zipfile.is_zipfile(path):
+        return None  # torch says what it is not
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError):
+        return "list of records"
 
 
 def _digest(path: Path) -> str:
@@ -209,8 +287,8 @@ def _beside(path: Path) -> Iterator[Path]:
 
 def _place(beside: Path, path: Path, entry: Facts) -> None:
     """Rename a written file to its place, its .json first."""
-    before = read_facts(path)
+    before = facts_to_replace(path)
     before.pop("replaces", None)
-    write_json(path.with_suffix(".json"), {**entry, "replaces": before} if before else entry)
+    write_sealed(path.with_suffix(".json"), {**entry, "replaces": before} if before else entry)
     beside.replace(path)
     sync_folder(path.parent)

@@ -12,7 +12,7 @@ from nielsgpt.primer import exam, facts
 from nielsgpt.report import page
 from nielsgpt.settings import GenerationSettings
 from nielsgpt.tokenizers.base import Tokenizer
-from nielsgpt.workspace import Workspace, fingerprint, read_json, write_json
+from nielsgpt.workspace import Workspace, fingerprint, read_json, write_sealed
 
 log = logging.getLogger("nielsgpt")
 LONGEST_REPLY = 128
@@ -34,8 +34,7 @@ def examine(work: Workspace) -> Report:
     if before is not None and before.get("inputs") == inputs:
         log.info("exam: up to date")
         return before
-    state = checkpoint.load(path)
-    model, codec = checkpoint.restore(state)
+    state, model, codec = checkpoint.load_model(path)
     report = {
         "inputs": inputs,
         "weights_sha256": weights,
@@ -43,7 +42,7 @@ def examine(work: Workspace) -> Report:
         "step": state["step"],
         **_marks(model, codec, work),
     }
-    write_json(work.checkpoints / EXAM_FILE, report)
+    write_sealed(work.checkpoints / EXAM_FILE, report)
     folder = work.runs / state["facts"]["run_id"]
     if settings.training.report and folder.exists():
         log.info("exam: in the report %s", page.write(folder, report))

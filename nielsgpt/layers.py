@@ -17,6 +17,7 @@ from nielsgpt.settings import Settings
 
 Tree = dict[str, Any]
 REPLACED = ("data.mix_pretrain", "data.mix_sft")
+LONGEST_SHOWN, MOST_SHOWN = 80, 8  # characters of a value, problems of a file
 
 
 def load(
@@ -30,20 +31,27 @@ def load(
     key and the value.
     """
     folders = list(folders)
-    tree: Tree = {}
+    told: Tree = {}
     warnings: list[str] = []
     for layer, where in _chain(path, folders) if path else ():
         translated, notes = legacy.translate(layer)
         warnings += [f"{where}: {note}" for note in notes]
-        tree = merge(tree, translated)
+        told = merge(told, translated)
+    tree = told
     for assignment in assignments:
         tree = merge(tree, _assignment(assignment))
-    return validate(tree, str(path) if path else "--set"), warnings
+    try:
+        return validate(tree, str(path)), warnings
+    except SettingsError:
+        validate(told, str(path))  # the file alone is sound, so the rest is not
+        return validate(tree, "the command line"), warnings
 
 
 def validate(tree: Mapping[str, Any], where: str) -> Settings:
     """The tree over the defaults, checked. Raises SettingsError naming every unknown key."""
     full = merge(Settings().model_dump(mode="json"), tree)
+    for name in _unspellable(full):
+        raise SettingsError(f"{where}: {name} holds a lone surrogate, which no UTF-8 can spell")
     try:
         return Settings.model_validate_json(json.dumps(full))
     except ValidationError as error:
@@ -80,15 +88,13 @@ def _chain(path: Path, folders: list[Path], seen: tuple[Path, ...] = ()) -> list
     if found.resolve() in seen:
         raise SettingsError(f"config {path} extends itself through {' -> '.join(map(str, seen))}")
     try:
-        tree = json.loads(found.read_text(encoding="utf-8"))
+        tree = json.loads(found.read_text(encoding="utf-8"), object_pairs_hook=once)
     except OSError as error:
         raise SettingsError(f"config {found} cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise SettingsError(f"config {found} is not JSON: {error}") from None
     if not isinstance(tree, dict):
-        raise SettingsError(
-            f"config {found} holds a {type(tree).__name__}, not an object of sections"
-        )
+        raise SettingsError(f"config {found} is {_shown(tree)}, not an object of sections")
     parent = tree.pop("extends", None)
     if parent is None:
         return [(tree, found)]
@@ -103,13 +109,44 @@ def _assignment(text: str) -> Tree:
     if not equals or not name:
         raise SettingsError(f"--set {text!r} is not of the form section.name=value")
     try:
-        value = json.loads(raw)
-    except ValueError:
+        value = json.loads(raw, object_pairs_hook=once)
+    except (ValueError, RecursionError):
         value = raw
     for part in reversed(name.split(".")):
         value = {part: value}
     tree: Tree = value
     return tree
+
+
+def once(pairs: list[tuple[str, Any]]) -> Tree:
+    """A JSON object whose names are all different; a hook for `json.loads`. Raises ValueError."""
+    tree = dict(pairs)
+    if len(tree) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object holds the name {json.dumps(twice)} twice")
+    return tree
+
+
+def _unspellable(value: Any, name: str = "") -> Iterator[str]:
+    """The dotted names of the texts, and names, that UTF-8 cannot spell."""
+    if isinstance(value, str) and not _spells(value):
+        yield name
+    parts = value.items() if isinstance(value, dict) else ()
+    for key, part in enumerate(value) if isinstance(value, list) else parts:
+        yield from _unspellable(part, f"{name}.{key}".lstrip("."))
+        if isinstance(key, str) and not _spells(key):
+            yield f"a name in {name or 'the tree'}"
+
+
+def _spells(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _shown(value: Any) -> str:
+    """A value as JSON, cut where it is long."""
+    text = json.dumps(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def _explain(error: ValidationError) -> str:
@@ -122,16 +159,23 @@ def _explain(error: ValidationError) -> str:
             problems.append(f"{name + ': ' if name else ''}{item['ctx']['error']}")
         else:
             message = item["msg"][0].lower() + item["msg"][1:]
-            problems.append(f"{name} is {json.dumps(item['input'])}: {message}")
-    return "; ".join(problems)
+            problems.append(f"{name} is {_shown(item['input'])}: {message}")
+    more = f"; and {len(problems) - MOST_SHOWN} more" if len(problems) > MOST_SHOWN else ""
+    return "; ".join(problems[:MOST_SHOWN]) + more
 
 
 def _suggestion(name: str) -> str:
     known = [path for path, _ in leaves()] + list(Settings.model_fields)
+    section, _, word = name.rpartition(".")
     last = {path.rsplit(".", 1)[-1]: path for path in known}
-    near = difflib.get_close_matches(name, known, 1, 0.6) or [
-        last[match] for match in difflib.get_close_matches(name.rsplit(".", 1)[-1], last, 1, 0.6)
-    ]
+    called = legacy.ELSEWHERE.get(word, word)
+    same = f"{section}.{called}" if f"{section}.{called}" in known else last.get(called, "")
+    near = (
+        [same]
+        if same
+        else difflib.get_close_matches(name, known, 1, 0.6)
+        or [last[match] for match in difflib.get_close_matches(word, last, 1, 0.6)]
+    )
     return f" (did you mean {near[0]}?)" if near else " ('nielsgpt config' lists all)"
 
 

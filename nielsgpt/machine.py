@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from nielsgpt.errors import NielsError
-from nielsgpt.workspace import read_json, write_json
+from nielsgpt.workspace import read_json, write_sealed
 
 
 def facts() -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _container(name: str) -> int | None:
 
 def recall(kind: str, key: str) -> Any:
     """What was remembered of this kind under the key; None where nothing was, or it is broken."""
-    with suppress(NielsError):
+    with suppress(NielsError, RuntimeError):
         return (read_json(_memory(kind)) or {}).get(key)
     return None
 
@@ -85,10 +85,10 @@ def recall(kind: str, key: str) -> Any:
 def remember(kind: str, key: str, value: Any) -> None:
     """Keep a JSON value for later runs; where the folder may not be written, do without."""
     known: dict[str, Any] = {}
-    with suppress(NielsError):
+    with suppress(NielsError, RuntimeError):
         known = read_json(_memory(kind)) or {}
-    with suppress(NielsError):
-        write_json(_memory(kind), {**known, key: value})
+    with suppress(NielsError, RuntimeError):
+        write_sealed(_memory(kind), {**known, key: value})
 
 
 def _memory(kind: str) -> Path:

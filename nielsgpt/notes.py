@@ -15,7 +15,7 @@ from nielsgpt.model.gpt import flops_per_token, parameter_count
 from nielsgpt.settings import Phase
 from nielsgpt.training import journal, memory
 from nielsgpt.training.trainer import Trainer
-from nielsgpt.workspace import fingerprint, read_json, write_json
+from nielsgpt.workspace import fingerprint, read_json, write_sealed
 
 log = logging.getLogger("nielsgpt")
 Facts = dict[str, Any]
@@ -67,7 +67,7 @@ def close(folder: Path, trainer: Trainer, outcome: str) -> None:
     how = {"outcome": outcome, "ended_at": ended, "seconds": round(trainer.seconds, 1)}
     peak = memory.peak_bytes(trainer.engine.device)
     figures = {"forecast_bytes": memory.of_trainer(trainer).bytes, "peak_bytes": peak}
-    write_json(path, {**before, **how, "steps": trainer.step, "memory": figures})
+    write_sealed(path, {**before, **how, "steps": trainer.step, "memory": figures})
 
 
 def say_start(trainer: Trainer, phase: Phase, folder: Path) -> None:

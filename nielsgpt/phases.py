@@ -12,6 +12,7 @@ from typing import Any
 
 from nielsgpt import assembly, checkpoint, machine, notes, presence, probing
 from nielsgpt.assembly import identity, starting_weights
+from nielsgpt.device import choose_device
 from nielsgpt.doctor.trust import trust
 from nielsgpt.errors import CheckpointError, SettingsError, Stopped
 from nielsgpt.parallel.team import Team
@@ -70,6 +71,34 @@ def train(
             log.info("%s: up to date at step %d", phase, state["step"])
             return
         _train(work, phase, codec, facts, state, resume, began, team)
+
+
+def check(work: Workspace, phase: Phase, resume: Resume) -> None:
+    """Raise what training would refuse after hours of building caches: a device, a metric or a
+    checkpoint that is not there."""
+    check_settings(work, phase)
+    if resume.path is not None:
+        checkpoint.load(resume.path)
+    _started_from(work, phase)
+
+
+def check_settings(work: Workspace, phase: Phase) -> None:
+    """Raise SettingsError where the device, or the phase's best_metric, is not there."""
+    choose_device(work.settings.device.device)
+    numbers, mix = work.settings.phase(phase), work.settings.mix(phase)
+    if numbers.best_metric not in ("mix", *mix):
+        raise SettingsError(
+            f"training.{phase}.best_metric is {numbers.best_metric!r}; it is mix or one of "
+            f"{', '.join(mix)}"
+        )
+
+
+def _started_from(work: Workspace, phase: Phase) -> Path | None:
+    """The file of the starting weights. Raises CheckpointError where it is not there."""
+    path = starting_weights(work, phase)
+    if path is not None and not path.is_file():
+        raise CheckpointError(f"no starting weights {path}; name a .pt with --init-from")
+    return path
 
 
 def _state(folder: Path, phase: Phase, facts: Facts, resume: Resume) -> checkpoint.State | None:
@@ -204,17 +233,11 @@ def _facts(work: Workspace, phase: Phase, codec: Tokenizer) -> Facts:
     """What a checkpoint of this phase must agree with, before anything heavy is opened."""
     settings, numbers = work.settings, work.settings.phase(phase)
     mix = settings.mix(phase)
-    if numbers.best_metric not in ("mix", *mix):
-        raise SettingsError(
-            f"training.{phase}.best_metric is {numbers.best_metric!r}; it is mix or one of "
-            f"{', '.join(mix)}"
-        )
+    check_settings(work, phase)
     folder = work.splits(phase)
     origin: Facts = {name: identity(folder, f"{name}_train") for name in sorted(mix)}
-    path = starting_weights(work, phase)
+    path = _started_from(work, phase)
     if path is not None:
-        if not path.is_file():
-            raise CheckpointError(f"no starting weights {path}; name a .pt with --init-from")
         origin["start"] = checkpoint.read_facts(path).get("weights_sha256")
         if origin["start"] is None:
             raise CheckpointError(

@@ -32,6 +32,8 @@ def run(work: Workspace, fresh: bool = False) -> dict[str, Any] | None:
     from nielsgpt import examination, phases
     from nielsgpt.resume import Resume
 
+    for phase in PHASES:
+        phases.check_settings(work, phase)
     caches(work)
     for phase in PHASES:
         phases.train(work, phase, Resume(fresh=fresh))

@@ -47,14 +47,15 @@ def state_to_resume(
         return None
     _same_optimizer(path, before, facts)
     # One level up, the names belong to the newest phase.
-    later = checkpoint.read_facts(folder.parent / "latest.pt").get("phase") == "sft" != phase
+    above = checkpoint.facts_to_replace(folder.parent / "latest.pt")
+    later = above.get("phase") == "sft" != phase
     name_state(path, checkpoint.read_facts(path), [folder, *([] if later else [folder.parent])])
     return state
 
 
 def _chosen_state(folder: Path, phase: Phase, facts: Facts, path: Path) -> checkpoint.State:
     """The state of a file that was named; what the folder holds beyond it is set aside."""
-    state = checkpoint.load(path)
+    state = checkpoint.load(path, "weights", "facts")
     _check_whole(path, state)
     if state["facts"]["phase"] != phase:
         raise CheckpointError(

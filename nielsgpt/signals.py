@@ -1,9 +1,11 @@
-"""SIGINT and SIGTERM as something to look at between two pieces of work."""
+"""SIGINT, SIGTERM and SIGHUP as something to look at between two pieces of work."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
@@ -16,7 +18,9 @@ def asked_to_stop(once: bool = False) -> Iterator[list[int]]:
             raise KeyboardInterrupt
         asked.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Under nohup the end of the terminal is no end of the run.
+    heard = [n for n in ENDING if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in heard}
     try:
         yield asked
     finally:

@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from nielsgpt.errors import BusyError, DataError, NielsError, RunError
 from nielsgpt.settings import Phase, Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+SEAL = "seal"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Workspace:
 def fingerprint(*parts: Any) -> str:
     """Sixteen hex digits of the sha256 of the parts as canonical JSON."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def file_sha256(path: Path) -> str:
@@ -75,7 +76,7 @@ def name_beside(path: Path) -> Iterator[Path]:
 
     Raises RunError or DataError naming the place when the disk is full or may not be written.
     """
-    name = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    name = path.parent / f".{path.name}.tmp-{os.getpid()}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield name
@@ -102,9 +103,9 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
+    """Write UTF-8 text atomically; what is no text, as in some names of files, is escaped."""
     with writing(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -112,16 +113,50 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """The same with a checksum of its own, by which `read_json` knows that no byte was changed."""
+    write_json(path, seal(value))
+
+
 def read_json(path: Path) -> Any:
-    """The value of a JSON file, or None where there is none. Raises DataError if it is broken."""
+    """The value of a JSON file, or None where there is none. Raises DataError if it is broken, or
+    sealed and not what was sealed."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return unseal(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path} is damaged ({error}); delete it and run the command again"
         ) from None
+
+
+def seal(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object with a checksum of the rest under the key "seal"."""
+    plain = json.loads(json.dumps(dict(value)))
+    return {**plain, SEAL: fingerprint(plain)}
+
+
+def unseal(value: Any) -> Any:
+    """The value without its seal, where it has one. Raises ValueError where that is not its own."""
+    if isinstance(value, dict) and SEAL in value:
+        found = value.pop(SEAL)
+        if found != fingerprint(value):
+            raise ValueError("its seal is not that of what it says")
+    return value
+
+
+def remove_meta(path: Path) -> None:
+    """Remove, for good, the file by which others exist, before anything is done to these."""
+    if path.exists():
+        path.unlink()
+        sync_folder(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until what was written to the file lies on the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
@@ -141,7 +176,7 @@ def lock(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("a+", encoding="utf-8")
+        file = (folder / ".lock").open("a+b", buffering=0)
     except OSError as error:
         raise unwritable(folder, error) from error
     with file:
@@ -151,15 +186,17 @@ def lock(folder: Path) -> Iterator[None]:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
             file.seek(0)
+            holder = file.read().decode("utf-8", "replace").strip() or "?"
             raise BusyError(
-                f"{folder} is in use by process {file.read().strip() or '?'}; wait for it to end, "
-                "or give this run another name with --set name=NAME"
+                f"{folder} is in use by process {holder}; wait for it to end, or give this "
+                "run another name with --set name=NAME"
             ) from None
         _sweep(folder)
-        file.seek(0)
-        file.truncate()
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(b"%d\n" % os.getpid())
+        except OSError as error:
+            raise unwritable(folder / ".lock", error) from error
         yield
 
 

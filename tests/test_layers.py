@@ -77,7 +77,7 @@ def test_every_unknown_key_is_listed() -> None:
     ("content", "message"),
     [
         (b"{", "is not JSON"),
-        (b"[1]", "holds a list"),
+        (b"[1]", r"is \[1\], not an object of sections"),
         (b"\xff\xfe{}", "is not JSON"),
         (b'{"extends": 3}', "extends is 3"),
         (b'{"extends": "none.json"}', "none.json is not a file"),

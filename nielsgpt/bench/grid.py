@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from nielsgpt import legacy
 from nielsgpt.errors import SettingsError
+from nielsgpt.layers import once
 from nielsgpt.settings import ModelSettings
 from nielsgpt.settings.base import Count, Section
 
@@ -70,7 +71,7 @@ def read(path: Path) -> tuple[list[Configuration], list[str]]:
     Raises SettingsError naming the file, the item (counted from 1), the key and the value.
     """
     try:
-        items = json.loads(path.read_text(encoding="utf-8"))
+        items = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
     except OSError as error:
         raise SettingsError(
             f"grid {path} cannot be read ({error.strerror}); name a file, or leave out --grid"

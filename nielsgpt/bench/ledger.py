@@ -8,7 +8,7 @@ from typing import Any
 
 from nielsgpt.bench.job import Row
 from nielsgpt.bench.supervise import Limits, Work
-from nielsgpt.workspace import unwritable
+from nielsgpt.workspace import seal, unseal, unwritable
 
 GROWN = 1.25  # times the memory or the time: what a failure must have gained to be tried again
 Measure = Callable[[Any, Limits, Sequence[int]], Row]
@@ -41,7 +41,7 @@ class Ledger:
 
     def _append(self, row: Row) -> None:
         self.rows[row["key"]] = row
-        text = json.dumps(row, sort_keys=True, ensure_ascii=False)
+        text = json.dumps(seal(row), sort_keys=True, ensure_ascii=False)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             torn = self.path.exists() and self.path.read_bytes()[-1:] not in (b"", b"\n")
@@ -66,7 +66,7 @@ def _whole_lines(path: Path) -> list[str]:
 def _row(line: str) -> Row | None:
     """The line's row; None where it is not a whole one."""
     try:
-        row = json.loads(line)
+        row = unseal(json.loads(line))
     except ValueError:
         return None
     return row if isinstance(row, dict) and {"key", "job", "status"} <= set(row) else None

@@ -63,8 +63,10 @@ class Growing:
 
     def close(self) -> dict[str, Any]:
         """Close the file for good; returns its size and its sha256."""
-        self.sync()
-        self._file.close()
+        try:
+            self.sync()
+        finally:
+            self.abandon()
         return {"bytes": self.length, "sha256": self._sha256.hexdigest()}
 
     def abandon(self) -> None:

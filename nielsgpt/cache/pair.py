@@ -15,7 +15,7 @@ from nielsgpt.cache.blocks import Block
 from nielsgpt.cache.shards import FORMAT_VERSION, SPLITS, forget
 from nielsgpt.cache.writer import SplitWriter
 from nielsgpt.errors import DataError, NielsError
-from nielsgpt.workspace import fingerprint, read_json, write_json
+from nielsgpt.workspace import fingerprint, read_json, write_sealed
 
 log = logging.getLogger("nielsgpt")
 COUNTS = ("documents", "replies", "left_out", "dropped")
@@ -120,7 +120,7 @@ class Pair:
     def _remember(self) -> None:
         splits = {s: writer.state() for s, writer in zip(SPLITS, self.writers, strict=True)}
         state = {"made_from": self.made_from, "counts": self.counts, "nearest": self.nearest}
-        write_json(self.path, {**state, "splits": splits})
+        write_sealed(self.path, {**state, "splits": splits})
 
     def _forget(self) -> None:
         self.path.unlink(missing_ok=True)

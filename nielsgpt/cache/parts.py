@@ -19,7 +19,14 @@ from nielsgpt.cache.build import Blocks, Recipe
 from nielsgpt.cache.growing import Growing, hidden
 from nielsgpt.cache.shards import FORMAT_VERSION, token_dtype
 from nielsgpt.errors import DataError
-from nielsgpt.workspace import file_sha256, fingerprint, read_json, sync_folder, write_json
+from nielsgpt.workspace import (
+    file_sha256,
+    fingerprint,
+    read_json,
+    remove_meta,
+    sync_folder,
+    write_sealed,
+)
 
 log = logging.getLogger("nielsgpt")
 ROW = ("documents", "samples", "tokens", "replies", "left_out", "dropped")
@@ -71,7 +78,7 @@ class PartWriter:
         self.dtypes = columns(recipe) | {"blocks": np.dtype("<i8")}
         self.path = folder / ".progress.json"
         self.made_from = fingerprint(FORMAT_VERSION, recipe.facts(), str(part))
-        (folder / "meta.json").unlink(missing_ok=True)
+        remove_meta(folder / "meta.json")
         for name in self.dtypes:  # of a process that was killed while it gave them their names
             if (folder / f"{name}.bin").exists():
                 (folder / f"{name}.bin").replace(hidden(folder / f"{name}.bin"))
@@ -122,7 +129,7 @@ class PartWriter:
                 file.sync()
             sizes = {name: file.length for name, file in self.files.items()}
             self.state |= {"unsaved": 0, "bytes": sizes}
-            write_json(self.path, self.state)
+            write_sealed(self.path, self.state)
 
     def finish(self, ended: bool) -> None:
         """Give the files their names; `ended` says that the walk ended, and not the budget."""
@@ -133,7 +140,7 @@ class PartWriter:
         sync_folder(self.folder)
         meta = {"format": FORMAT_VERSION, "part": str(self.part), "ended": ended, "files": files}
         meta |= {"blocks_cut": self.state["cut"], "documents_read": self.state["read"]}
-        write_json(self.folder / "meta.json", meta | self.recipe.facts())
+        write_sealed(self.folder / "meta.json", meta | self.recipe.facts())
         self.path.unlink(missing_ok=True)
 
     def abandon(self) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nielsgpt.cache.growing import hidden
 from nielsgpt.errors import DataError
-from nielsgpt.workspace import file_sha256, fingerprint, read_json
+from nielsgpt.workspace import file_sha256, fingerprint, read_json, remove_meta
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "val")
@@ -32,7 +32,7 @@ def token_dtype(vocab_size: int) -> str:
 
 def reopen(folder: Path, name: str) -> None:
     """Take the names away from the files of a split whose build ended before it was finished."""
-    (folder / f"{name}.meta.json").unlink(missing_ok=True)
+    remove_meta(folder / f"{name}.meta.json")
     for file in files_of(folder, name):
         whole = re.sub(r"(-\d{5})-of-\d{5}\.bin$", r"\1", file.name)
         first = f"{name}-00000" if whole == f"{name}.bin" else whole
@@ -64,7 +64,7 @@ def read_meta(folder: Path, name: str) -> dict[str, Any] | None:
 
 def forget(folder: Path, name: str) -> None:
     """Remove a split, its meta first, so that no meta ever names files of another build."""
-    (folder / f"{name}.meta.json").unlink(missing_ok=True)
+    remove_meta(folder / f"{name}.meta.json")
     parts = (f".{name}-[0-9]*.part", f".{name}.mask.bin.part", f".{name}.idx.npy.part")
     for file in [*files_of(folder, name), *(f for part in parts for f in folder.glob(part))]:
         file.unlink()

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from nielsgpt.cache.growing import Growing, hidden
 from nielsgpt.cache.shards import FORMAT_VERSION, forget, reopen, token_dtype
 from nielsgpt.errors import NielsError
-from nielsgpt.workspace import sync_folder, unwritable, write_json
+from nielsgpt.workspace import sync_folder, unwritable, write_sealed
 
 NPY_HEADER = 128
 
@@ -105,7 +105,7 @@ class SplitWriter:
                 file = self._files.pop(name)
                 meta[key] = self._place(file.hidden, file.close(), name)
         sync_folder(self.folder)
-        write_json(self.folder / f"{self.name}.meta.json", meta)
+        write_sealed(self.folder / f"{self.name}.meta.json", meta)
 
     def abandon(self) -> None:
         """Close every file as it is."""

@@ -1,13 +1,12 @@
 """A folder that appears whole, or not at all, and never in the place of what is not its like."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nielsgpt.errors import DataError
-from nielsgpt.workspace import lock, name_beside, sync_folder, unwritable
+from nielsgpt.workspace import lock, name_beside, sync_file, sync_folder, unwritable
 
 
 def check_place(path: Path, name: str, held: str | None, is_export: bool, force: bool) -> None:
@@ -59,12 +58,6 @@ def new_file(path: Path) -> Iterator[Path]:
         sync_file(name)
         name.replace(path)
         sync_folder(path.parent)
-
-
-def sync_file(path: Path) -> None:
-    """Wait until the file lies on the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _swap(beside: Path, path: Path) -> None:

@@ -12,12 +12,12 @@ from torch import Tensor
 from nielsgpt.errors import DataError, RunError, TokenizerError
 from nielsgpt.export import card, configs
 from nielsgpt.export.fast import tokenizer_config, tokenizer_json
-from nielsgpt.export.folder import check_place, new_folder, sync_file
+from nielsgpt.export.folder import check_place, new_folder
 from nielsgpt.export.tensors import exported
 from nielsgpt.export.trained import Trained
 from nielsgpt.export.vocabulary import vocabulary
 from nielsgpt.model.gpt import GPT
-from nielsgpt.workspace import write_json, write_text
+from nielsgpt.workspace import sync_file, write_json, write_text
 
 log = logging.getLogger("nielsgpt")
 WEIGHTS = "model.safetensors"
@@ -70,7 +70,9 @@ def _write_weights(trained: Trained, path: Path, dtype: torch.dtype) -> None:
     tensors = {name: tensor.to(dtype) for name, tensor in exported(trained.model, "hf")}
     too_large = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if too_large:
-        raise DataError(f"{too_large[0]} has numbers that {dtype} cannot hold; use --dtype float32")
+        damaged = "has numbers that are not finite, so it is damaged; name another checkpoint"
+        wide = f"has numbers that {dtype} cannot hold; use --dtype float32"
+        raise DataError(f"{too_large[0]} {damaged if dtype == torch.float32 else wide}")
     weights = str(trained.facts["weights_sha256"])
     metadata = {"format": "pt", "nielsgpt": trained.name, "weights_sha256": weights}
     try:

@@ -7,6 +7,7 @@ the machine that trained. No field of it is ever run, and every field is checked
 
 import base64
 import binascii
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,7 @@ from nielsgpt.export.trained import Trained
 from nielsgpt.settings import ModelSettings, Phase, Settings
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
-from nielsgpt.workspace import write_json
+from nielsgpt.workspace import unseal, write_sealed
 
 OWN_FILE = "nielsgpt.json"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -83,19 +84,23 @@ def write(trained: Trained, folder: Path) -> None:
         ),
         facts=Facts.model_validate(trained.facts),
     )
-    write_json(folder / OWN_FILE, {"nielsgpt": __version__, **told.model_dump(mode="json")})
+    write_sealed(folder / OWN_FILE, {"nielsgpt": __version__, **told.model_dump(mode="json")})
 
 
 def state(folder: Path) -> checkpoint.State:
     """The checkpoint of a folder that holds the file. Raises DataError where it is not whole."""
+    told = (folder / OWN_FILE).read_bytes()
     try:
-        own = Own.model_validate_json((folder / OWN_FILE).read_bytes())
+        own = Own.model_validate_json(told)
+        unseal(json.loads(told))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "all of it"
         raise DataError(f"{OWN_FILE} is not as nielsgpt writes it ({where}: {first['msg']})") from (
             None
         )
+    except ValueError as error:
+        raise DataError(f"{OWN_FILE} is damaged ({error})") from None
     tokenizer = _tokenizer(own.tokenizer)
     found = weights(folder / WEIGHTS, own.model, tokenizer.vocab_size)
     if checkpoint.weights_sha256(found) != own.facts.weights_sha256:

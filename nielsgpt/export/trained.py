@@ -41,8 +41,7 @@ def open_trained(work: Workspace, path: Path | None = None) -> Trained:
 
     Raises CheckpointError with the command that makes it.
     """
-    state = checkpoint.load(path or work.checkpoints / "best.pt")
-    model, tokenizer = checkpoint.restore(state)
+    state, model, tokenizer = checkpoint.load_model(path or work.checkpoints / "best.pt")
     facts: Facts = state["facts"]
     weights = checkpoint.weights_sha256(checkpoint.kept_weights(state))
     known = work.root / "checkpoints" / str(facts["name"])

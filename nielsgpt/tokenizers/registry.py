@@ -12,7 +12,7 @@ from nielsgpt.settings import TokenizerSettings
 from nielsgpt.tokenizers import bytepairs, characters, pieces, words
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.tokenizers.units import ByteTokenizer
-from nielsgpt.workspace import read_json, write_json, writing
+from nielsgpt.workspace import read_json, remove_meta, write_sealed, writing
 
 META_FILE = "meta.json"
 FILES = (pieces.MODEL_FILE, bytepairs.MODEL_FILE, characters.VOCAB_FILE, words.VOCAB_FILE)
@@ -57,8 +57,11 @@ def restore(kind: str, files: Mapping[str, bytes]) -> Tokenizer:
 def save(tokenizer: Tokenizer, folder: Path, made_from: Mapping[str, Any]) -> None:
     """Write the tokenizer's files and, last, its meta, which says what it was made from.
 
-    Files of the folder's former tokenizer go.
+    The folder's former tokenizer goes first, its meta before all, which names no other's files.
     """
+    remove_meta(folder / META_FILE)
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
     for name, content in tokenizer.files().items():
         with writing(folder / name) as file:
             file.write(content)
@@ -73,9 +76,7 @@ def save(tokenizer: Tokenizer, folder: Path, made_from: Mapping[str, Any]) -> No
         "library_version": __version__ if own else version(tokenizer.library),
         **made_from,
     }
-    write_json(folder / META_FILE, meta)
-    for name in {*FILES} - {*tokenizer.files()}:
-        (folder / name).unlink(missing_ok=True)
+    write_sealed(folder / META_FILE, meta)
 
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
@@ -97,9 +98,11 @@ def load(folder: Path) -> Tokenizer:
         files = {name: (folder / name).read_bytes() for name in meta["files"]}
         tokenizer = restore(meta["kind"], files)
         intact = tokenizer.fingerprint == meta["fingerprint"]
-    except (OSError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, TokenizerError) as error:
+        why = f"{type(error).__name__}: {error}".splitlines()[0][:100]
         raise TokenizerError(
-            f"the tokenizer in {folder} is damaged ({error!r}); delete it"
+            f"the tokenizer in {folder} is damaged ({why}); delete the folder and run "
+            "'nielsgpt tokenizer'"
         ) from None
     if not intact:
         raise TokenizerError(

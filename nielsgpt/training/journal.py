@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from nielsgpt.progress import Progress
 from nielsgpt.training.trackers import Tracker, scalars
-from nielsgpt.workspace import unwritable, write_json, write_text
+from nielsgpt.workspace import unwritable, write_json, write_sealed, write_text
 
 if TYPE_CHECKING:
     from nielsgpt.training.evaluate import Evaluation  # loads torch, which a reader has no need of
@@ -181,5 +181,5 @@ def _jsonl(values: Iterable[Mapping[str, Any]]) -> str:
 
 def write_meta(folder: Path, meta: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     """run_meta.json and resolved_settings.json of a run."""
-    write_json(folder / META, dict(meta))
+    write_sealed(folder / META, dict(meta))
     write_json(folder / SETTINGS, dict(settings))

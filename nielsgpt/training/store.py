@@ -92,7 +92,8 @@ def name_state(path: Path, entry: Mapping[str, Any], places: Iterable[Path]) -> 
     places = tuple(places)
     for name in ("latest.pt", *(["best.pt"] if entry["improved"] else [])):
         for place in places:
-            if checkpoint.read_facts(place / name).get("sha256") != entry["sha256"]:
+            known = checkpoint.facts_to_replace(place / name)
+            if known.get("sha256") != entry["sha256"]:
                 checkpoint.share(path, place / name, dict(entry))
 
 

@@ -94,6 +94,7 @@ def test_a_cache_of_another_tokenizer_is_an_error_that_names_both(tmp_path: Path
 def test_a_meta_of_another_format_is_refused(tmp_path: Path) -> None:
     build(tmp_path, RECIPE, walk)
     meta = json.loads((tmp_path / "s_val.meta.json").read_text())
+    meta.pop("seal")
     (tmp_path / "s_val.meta.json").write_text(json.dumps({**meta, "format": 99}))
     with pytest.raises(DataError, match="not of cache format"):
         read_meta(tmp_path, "s_val")

@@ -37,7 +37,8 @@ def test_more_steps_count_from_where_the_phase_is(asked: list[Workspace]) -> Non
     assert settled(asked, "--more-steps", "7").max_steps == 507
 
 
-def test_the_other_wishes_are_settings_too(asked: list[Workspace]) -> None:
+def test_the_other_wishes_are_settings_too(asked: list[Workspace], root: Path) -> None:
+    (root / "x.pt").touch()
     told = settled(asked, "--init-from", "x.pt", "--no-strict", "--auto-microbatch")
     assert (told.init_from, told.init_strict, told.micro_batch_size) == ("x.pt", False, 0)
 

@@ -1,141 +1,49 @@
 """Bad input: exit 2, one line that names the thing and the way out, nothing lost."""
 
-import json
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.bad.running import put
+from tests.bad.test_mistakes import MISTAKES
 from tests.journeys.conftest import ENVIRONMENT, Command, launch
 
-CHAT = ("--set", 'data.mix_sft={"chat":1.0}', "--set", "data.chat.path=chat.jsonl")
-TEXT = ("--set", 'data.mix_pretrain={"text":1.0}', "--set", "data.text.path=text")
-PAIR = '[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]'
+# A handful of those that tests/bad tries within one process.
+IN_A_PROCESS = (
+    "settings: 'modle.n_layer=3'",
+    "config: UTF-16",
+    "chat: a broken line",
+    "text: a special token",
+    "words: pipelin",
+    "words: chat",
+)
 
 
-def put(folder: Path, **files: str | bytes) -> None:
-    for name, content in files.items():
-        path = folder / name.replace("__", "/").replace("_DOT_", ".")
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-
-
-CASES: dict[str, tuple[tuple[str, ...], dict[str, str | bytes], str]] = {
-    "an unknown key": (
-        ("config", "--set", "modle.n_layer=3"), {}, "unknown key modle (did you mean model?)",
-    ),
-    "a wrong type": (("config", "--set", "seed=x"), {}, 'seed is "x"'),
-    "a missing config": (("pipeline", "-c", "none.json"), {}, "config none.json is not a file"),
-    "an unknown source": (
-        ("caches", "--set", 'data.mix_sft={"primmer":1.0}'), {},
-        "unknown source 'primmer'; did you mean primer?",
-    ),
-    "a missing text folder": (("caches", *TEXT), {}, "text is not there; put your files there"),
-    "an empty corpus": (("caches", *TEXT), {"text__a_DOT_txt": ""}, "holds only empty files"),
-    "a corpus shorter than a window": (
-        ("pretrain", *TEXT), {"text__a_DOT_txt": "one.\n\ntwo.\n\nthree."},
-        "fewer than one window of 129",
-    ),
-    "text that is not UTF-8": (
-        ("caches", *TEXT), {"text__a_DOT_txt": b"caf\xe9 " * 900}, "is not UTF-8: byte 3 is 0xE9",
-    ),
-    "a special token in text": (
-        ("caches", *TEXT), {"text__a_DOT_txt": "a\n\n" * 99 + "x <|eot|> y"},
-        "spells the special token <|eot|>",
-    ),
-    "a broken line": (("caches", *CHAT), {"chat_DOT_jsonl": PAIR + "\n[{"}, "line 2 is not JSON"),
-    "an unknown role": (
-        ("caches", *CHAT), {"chat_DOT_jsonl": PAIR.replace("user", "bot")},
-        "line 1: message 1 has the unknown role 'bot'",
-    ),
-    "a special token in a conversation": (
-        ("caches", *CHAT), {"chat_DOT_jsonl": PAIR.replace('"a"', '"<|asst|>"')},
-        "line 1, message 1 spells the special token <|asst|> at character 0",
-    ),
-    "a vocabulary too large": (
-        ("tokenizer", "--set", 'tokenizer={"kind":"sentencepiece","vocab_size":90000}'),
-        {}, "tokenizer.vocab_size 90000 is too large for this corpus",
-    ),
-    "a truncated checkpoint": (
-        ("checkpoint", "hash", "x.pt"), {"x_DOT_pt": b"PK\x03\x04 and no more"},
-        "x.pt is not a checkpoint that can be read",
-    ),
-    "a missing checkpoint": (("checkpoint", "hash", "x.pt"), {}, "no checkpoint x.pt"),
-    "a missing model": (("chat",), {}, "make pipeline"),
-    "a resume from nowhere": (("pretrain", "--resume", "x.pt"), {}, "no checkpoint x.pt"),
-    "a device that is not there": (("pretrain", "--device", "cuda"), {}, "device cuda is not on"),
-    "a device of no kind": (("config", "--device", "tpu"), {}, 'device.device is "tpu"'),
-    "two contradicting options": (
-        ("pretrain", "--resume", "x.pt", "--no-resume"), {}, "contradict each other",
-    ),
-    "an unknown command": (("pipelin",), {}, "No such command 'pipelin'"),
-    "a metric of no source": (
-        ("pretrain", "--set", "training.pretrain.best_metric=wiki"), {},
-        "training.pretrain.best_metric is 'wiki'; it is mix or one of primer",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_bad_input_is_one_line_and_exit_code_2(case: str, home: Path, nielsgpt: Command) -> None:
-    words, files, said = CASES[case]
-    put(home, **files)
-    config = () if words[0] in ("checkpoint", "pipelin") or "-c" in words else ("-c", "tiny.json")
-    ran = nielsgpt(words[0], *config, *words[1:])
-    assert ran.returncode == 2, ran.stderr
-    assert said in ran.stderr.replace("\n", " ")
+@pytest.mark.parametrize("name", IN_A_PROCESS)
+def test_a_mistake_in_a_process_of_its_own_is_one_line(
+    name: str, home: Path, nielsgpt: Command
+) -> None:
+    mistake = MISTAKES[name]
+    put(home, mistake.files)
+    ran = nielsgpt(*shlex.split(mistake.words), input=mistake.typed.decode())
+    lines = ran.stderr.splitlines()
+    assert ran.returncode == mistake.code, ran.stderr
+    assert [line for line in lines if line.startswith("error: ")] == lines[-1:]
     assert "Traceback" not in ran.stderr
-    errors = [line for line in ran.stderr.splitlines() if line.lower().startswith("error:")]
-    assert len(errors) == 1
-    assert ran.stderr.splitlines()[-1] == errors[0]
+    assert [word for word in mistake.says if word not in lines[-1]] == []
 
 
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.unlink()
-    path.write_bytes(content)
-
-
-def other_tokenizer(folder: Path) -> None:
-    meta = folder / "data/tokenizers/tiny/meta.json"
-    meta.write_text(json.dumps({**json.loads(meta.read_text()), "fingerprint": "0" * 16}))
-
-
-DAMAGE: dict[str, tuple[Callable[[Path], None], tuple[str, ...], str]] = {
-    "a torn shard": (
-        lambda folder: flip(folder / "data/cache/tiny/streams/primer_train.bin"),
-        ("pretrain", "--no-resume"), "primer_train.bin is damaged",
-    ),
-    "a damaged model": (
-        lambda folder: flip(folder / "checkpoints/tiny/best.pt"), ("chat", "--once"),
-        "best.pt is damaged",
-    ),
-    "a tokenizer of another name": (other_tokenizer, ("caches",), "is not the one its meta"),
-    "a damaged meta": (
-        lambda folder: put(folder / "data/cache/tiny/sft", primer_train_DOT_meta_DOT_json="{"),
-        ("pretrain", "--no-resume"), "",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", DAMAGE)
-def test_damage_is_found_before_it_does_harm(case: str, trained: Path, tmp_path: Path) -> None:
-    damage, words, said = DAMAGE[case]
+def test_a_damaged_meta_is_built_anew(trained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     subprocess.run(["cp", "-r", str(trained), str(folder)], check=True)
-    damage(folder)
-    ran = launch(folder, words[0], "-c", "tiny.json", *words[1:], input="hi")
-    assert "Traceback" not in ran.stderr
-    if said:
-        assert ran.returncode == 2, ran.stderr
-        assert said in ran.stderr
-    else:
-        assert ran.returncode == 0, ran.stderr
-        assert "building" in ran.stderr
+    put(folder, {"data/cache/tiny/sft/primer_train.meta.json": "{"})
+    ran = launch(folder, "pretrain", "-c", "tiny.json", "--more-steps", "1")
+    assert ran.returncode == 0, ran.stderr
+    assert "building" in ran.stderr
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -10,10 +10,13 @@ import click
 import pytest
 
 from cli.main import COMMANDS, nielsgpt
-from nielsgpt.layers import reference
+from nielsgpt.layers import leaves, reference
+from nielsgpt.legacy import ELSEWHERE
+from tests.rules.messages import hub_faults, messages
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TOP = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
+DOCUMENTS = [*(ROOT / name for name in TOP), *sorted((ROOT / "docs").rglob("*.md"))]
 SPAN = re.compile(r"`([^`\n]+)`")
 BLOCK = re.compile(r"^(?:    |  \$ )((?:nielsgpt|make) [^#\n]*)", re.M)
 
@@ -39,7 +42,9 @@ def parse(words: list[str]) -> None:
     while isinstance(group, click.Group) and words and not words[0].startswith("-"):
         name, group, words = group.resolve_command(context, words)
         assert group is not None, name
-    group.make_context("nielsgpt", words, resilient_parsing="--help" in words)
+    group.make_context(
+        "nielsgpt", words, resilient_parsing=not {"--help", "--version"}.isdisjoint(words)
+    )
 
 
 def test_the_settings_page_is_current() -> None:
@@ -81,10 +86,70 @@ def test_every_command_is_in_the_makefile_and_the_readme() -> None:
     assert set(stages) <= set(COMMANDS)
 
 
-def test_every_linked_file_exists() -> None:
+def headings(document: Path) -> set[str]:
+    """The anchors of a document's headings, as a browser of the repository makes them."""
+    lines = re.findall(r"^#+ (.+)$", document.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines}
+
+
+def test_every_link_leads_to_a_file_and_to_a_heading_of_it() -> None:
     for document in DOCUMENTS:
-        for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text("utf-8")):
-            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+        for target in re.findall(r"\]\((?!http)([^)]+)\)", document.read_text("utf-8")):
+            name, _, anchor = target.partition("#")
+            file = document.parent / name if name else document
+            assert file.exists(), f"{document.name} links to {target}"
+            assert not anchor or anchor in headings(file), f"{document.name} links to {target}"
+
+
+def test_every_page_of_the_documents_is_reached_from_the_readme() -> None:
+    seen: set[Path] = set()
+    ahead = [ROOT / "README.md"]
+    while ahead:
+        document = ahead.pop()
+        if document in seen:
+            continue
+        seen.add(document)
+        for target in re.findall(r"\]\((?!http)([^)#]+\.md)", document.read_text("utf-8")):
+            ahead.append((document.parent / target).resolve())
+    assert [page.name for page in DOCUMENTS if page.resolve() not in seen] == []
+
+
+SETTING = re.compile(
+    r"(?:tokenizer|data|model|training|generation|exam|device|serve)(?:\.[a-z_0-9]+)+"
+)
+
+
+def test_every_setting_that_a_document_names_exists() -> None:
+    known = {name for name, _ in leaves()}
+    sections = {name.rsplit(".", depth)[0] for name in known for depth in (1, 2, 3)}
+    files = {".md", ".json", ".jsonl", ".txt", ".py", ".safetensors", ".pt", ".csv"}
+    for document in DOCUMENTS:
+        for span in SPAN.findall(document.read_text("utf-8")):
+            name = span.partition("=")[0].removeprefix("--set ").strip()
+            if SETTING.fullmatch(name) and Path(name).suffix not in files:
+                assert name in known | sections, f"{document.name}: {span}"
+
+
+def test_names_of_other_programs_lead_to_settings_that_exist() -> None:
+    last = {name.rsplit(".", 1)[-1] for name, _ in leaves()}
+    assert set(ELSEWHERE.values()) <= last
+    assert not set(ELSEWHERE) & last - {"dtype"}
+
+
+def test_the_page_on_troubles_lists_every_message_and_none_that_is_gone() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    listed = {line.strip("`") for line in re.findall(r"^- (`.+`)$", page, re.M)}
+    known = {text for text, _ in messages()} | {text for side in hub_faults() for text in side}
+    worded = {text for text in known if len(re.sub(r"[^A-Za-z]", "", text)) > 5}
+    missing, gone = sorted(worded - listed), sorted(listed - worded)
+    assert (missing, gone) == ([], []), "docs/troubleshooting.md: add the first, drop the second"
+
+
+def test_the_glossary_has_each_word_once_and_in_order() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    words = [row[0].lower() for row in re.findall(r"^\| (.+?) \| (.+) \|$", page, re.M)][1:]
+    assert len(words) > 60
+    assert words == sorted(set(words))
 
 
 def test_every_shipped_config_settles() -> None:

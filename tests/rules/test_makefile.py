@@ -32,8 +32,10 @@ STAGES = [
 ]
 TOOLS = [
     *("setup", "build", "test", "lint", "format", "proofs", "speedrun", "lock", "clean", "help"),
+    "test-faults",
     *("caches-verify", "caches-show", "ancients", "check-sources"),
     *("overnight", "micro-train", "micro-sample", "micro-benchmark"),
+    "audit",
 ]
 # Stand-ins for what lies outside the project: each says how it was called.
 NIELSGPT = '#!/bin/sh\nfor word; do printf "[%s]" "$word"; done\n'
