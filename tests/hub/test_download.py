@@ -17,6 +17,7 @@ from nielsgpt.hub import download
 from nielsgpt.hub.remote import Entry, Repository, check_name
 from nielsgpt.model.gpt import GPT
 from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.workspace import seal, unseal
 from tests.hub.conftest import Run
 from tests.hub.server import WritableHub
 from tests.sources.hubserver import Files
@@ -41,10 +42,10 @@ def sent(run: Run, kept: GPT, hub: WritableHub, shelf: Files) -> Files:
 
 
 def told(sent: Files, part: str, **changed: Any) -> Files:
-    """The files that were sent, with something else told in nielsgpt.json."""
-    own = json.loads(sent["nielsgpt.json"])
+    """The files that were sent, with something else told in nielsgpt.json, and sealed."""
+    own = unseal(json.loads(sent["nielsgpt.json"]))
     own[part].update(changed)
-    return {**sent, "nielsgpt.json": json.dumps(own).encode()}
+    return {**sent, "nielsgpt.json": json.dumps(seal(own)).encode()}
 
 
 def test_a_model_that_was_sent_comes_back_bit_for_bit(
@@ -157,6 +158,10 @@ WRONG: list[tuple[Callable[[Files], Files], str]] = [
     ),
     (lambda f: {**f, "quickstart-f16.gguf": b"NOPE"}, "quickstart-f16.gguf is no GGUF file"),
     (lambda f: {**f, "nielsgpt.json": b"[1,"}, "nielsgpt.json is not as nielsgpt writes it (all"),
+    (
+        lambda f: {**f, "nielsgpt.json": f["nielsgpt.json"].replace(b'"sft"', b'"pretrain"')},
+        "nielsgpt.json is damaged (its seal is not that of what it says)",
+    ),
     (lambda f: told(f, "facts", run_id="../../x"), "(facts.run_id: String should match"),
     (lambda f: told(f, "facts", name="../../x"), "(facts.name: String should match"),
     (lambda f: told(f, "facts", weights_sha256="0" * 64), "holds other weights than"),
