@@ -43,6 +43,7 @@ UNUSABLE = (
     *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP),
     *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
 )
+TALKING = {"chat", "sample", "serve"}
 
 
 class Lazy(click.Group):
@@ -88,12 +89,14 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 2 something to put right, 1 a
     failed run, 129, 130 or 143 stopped by a signal."""
-    # Threads that spin long at barriers lose nearly everything as soon as another program wants a
-    # core (docs/lab-log.md). Read when torch loads.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     _open_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # Threads that spin long at barriers lose nearly everything as soon as another program wants a
+    # core; a reply is thousands of short products, and sleeping at each halves its speed
+    # (docs/lab-log.md). Read when torch loads.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        talks = not TALKING.isdisjoint(words[:1])
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000" if talks else "1000")
     try:
         # Not `nielsgpt.main`: it would end with 1 when a reader such as `head` has left.
         with nielsgpt.make_context("nielsgpt", words) as context:

@@ -56,7 +56,7 @@ def refused(*arguments: object) -> None:
     raise PermissionError("this file system knows no links")
 
 
-@pytest.mark.parametrize("most", [20, pytest.param(ALL, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("most", [8, pytest.param(ALL, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("over", [False, True], ids=["new", "over others"])
 @pytest.mark.parametrize("parts", [0, 2], ids=["whole", "joined"])
 def test_a_cache_build_cut_off_anywhere_is_finished_to_the_same_bytes(

@@ -23,7 +23,7 @@ from tests.journeys.conftest import ENVIRONMENT, launch
 
 Patch = pytest.MonkeyPatch
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SOME, MANY = 4, 300
+SOME, MANY = 2, 300
 
 
 @pytest.fixture(autouse=True)
@@ -109,9 +109,15 @@ def watched(phase: Any, work: Workspace, patch: Patch) -> Disk:
 
 
 @pytest.mark.parametrize(
-    "most", [SOME, pytest.param(MANY, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
+    ("phase", "most"),
+    [
+        ("pretrain", SOME),
+        *(
+            pytest.param(phase, MANY, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])
+            for phase in ("pretrain", "sft")
+        ),
+    ],
 )
-@pytest.mark.parametrize("phase", ["pretrain", "sft"])
 def test_a_training_cut_off_before_any_of_its_file_operations_ends_with_the_same_weights(
     phase: Any, most: int, untrained: Workspace, tmp_path: Path, monkeypatch: Patch
 ) -> None:
