@@ -43,6 +43,7 @@ def ours(folder: Path, form: str) -> Figures:
     import torch
 
     from nielsgpt import checkpoint
+    from nielsgpt.inference import quick
     from nielsgpt.inference.batcher import Batcher, Request
     from nielsgpt.inference.generate import complete_all, stream
     from nielsgpt.inference.sampling import generator_for
@@ -51,7 +52,10 @@ def ours(folder: Path, form: str) -> Figures:
 
     torch.set_num_threads(THREADS)
     model, _ = checkpoint.restore(checkpoint.load(folder / "model.pt"))
+    form, _, compiled = form.partition(" ")
     model = put(model.eval(), form)  # type: ignore[arg-type]
+    if compiled:
+        model.step = quick.compiled(model)
     new = min(NEW, model.context_length) - 1
     prompt = [i % model.vocab_size for i in range(min(PROMPT, model.context_length // 2))]
 
@@ -69,7 +73,7 @@ def ours(folder: Path, form: str) -> Figures:
         first = prompt + reply(prompt, 16, batch)
         return _timed(lambda: reply([*first, 1, 2, 3], 1, batch))
 
-    reply([1], 32)
+    _timed(lambda: reply([1], new))  # warms up, and compiles
     return {
         "tokens_per_s": new / _timed(lambda: reply([1], new)),
         "first_token_ms": 1e3 * _timed(lambda: reply(prompt, 1), 5),
@@ -237,7 +241,7 @@ def main() -> None:
 def compare(folder: Path, asked: argparse.Namespace) -> None:
     """Print a line for each side: the medians of the rounds."""
     prepare(folder, asked.checkpoint, bool(asked.llama))
-    pythons = {f"nielsgpt {form}": sys.executable for form in FORMS}
+    pythons = {f"nielsgpt {form}": sys.executable for form in (*FORMS, "int8 compiled")}
     if importlib.util.find_spec("transformers"):
         pythons["transformers"] = sys.executable
     for dtype in ("f32", "f16") if asked.llama else ():
@@ -253,7 +257,7 @@ def compare(folder: Path, asked: argparse.Namespace) -> None:
     for side, figures in rounds.items():
         medians = {key: statistics.median(f[key] for f in figures) for key in figures[0]}
         told = "  ".join(f"{key} {value:.1f}" for key, value in medians.items())
-        print(f"{side:18} {told}", flush=True)
+        print(f"{side:22} {told}", flush=True)
     for form in FORMS if asked.text else ():
         print(f"nielsgpt {form:9} {bits_per_byte(folder, form, asked.text):.4f} bits per byte")
 
