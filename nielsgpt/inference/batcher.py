@@ -63,15 +63,22 @@ class Drawn:
 
 @dataclass
 class _Row:
-    """A row, running or remembered: its ids, and those of them whose keys are in the cache."""
+    """A row that speaks: all its ids, and those of them whose keys are in the cache."""
 
-    number: int = 0
-    request: Request | None = None
-    ids: list[int] = field(default_factory=list)
+    number: int
+    asked: Request
+    manner: tuple[object, ...]
+    ids: list[int]
     held: list[int] = field(default_factory=list)
-    manner: tuple[object, ...] = ()
     drawn: int = 0
-    left: int = 0  # when, in steps
+
+
+@dataclass
+class _Memory:
+    """A place that nobody speaks in: the ids whose keys are there, and since which step."""
+
+    held: list[int]
+    left: int = 0
 
 
 class Batcher:
@@ -82,7 +89,7 @@ class Batcher:
         self._alone = model.step if rows == 1 else None
         self._cache = KVCache(model.context_length, rows)
         self._running: list[_Row] = []  # by place in the cache,
-        self._idle: list[_Row] = []  # and in the places behind them those that are remembered
+        self._idle: list[_Memory] = []  # and in the places behind them those that are remembered
         self._waiting: list[_Row] = []
         self._numbers = itertools.count(1)
         self._steps = 0
@@ -96,10 +103,9 @@ class Batcher:
         """Let a row begin with the next step; returns its number."""
         assert self.free > 0, "the batch is full"
         assert request.prompt_ids, "a prompt needs at least one id"
-        row = _Row(next(self._numbers), request, list(request.prompt_ids))
-        row.manner = _manner(request)
-        self._waiting.append(row)
-        return row.number
+        number = next(self._numbers)
+        self._waiting.append(_Row(number, request, _manner(request), list(request.prompt_ids)))
+        return number
 
     def leave(self, number: int) -> None:
         """Let a row go; nothing happens when it has ended already."""
@@ -164,14 +170,13 @@ class Batcher:
     def _place(self, row: _Row) -> list[int]:
         """Let a row run, in a place that holds what it begins with, if there is one; returns what
         it has yet to read."""
-        assert row.request is not None
         context = self._model.context_length
         window = row.ids[-(context // 2 if row.drawn else context) :]
         best = max(self._idle, key=lambda idle: _shared(idle.held, window), default=None)
         if best is None or 2 * _shared(best.held, window) < len(best.held):
             best = min(self._idle, key=lambda idle: idle.left, default=None)
             if len(self._running) + len(self._idle) < self._most:
-                best = _Row()
+                best = _Memory([])
                 self._idle.append(best)
         assert best is not None
         place, index = len(self._running), self._idle.index(best)
@@ -190,7 +195,7 @@ class Batcher:
         self._cache.swap(place, last)
         self._running[place] = self._running[last]
         del self._running[last]
-        self._idle.insert(0, _Row(held=row.held, left=self._steps))
+        self._idle.insert(0, _Memory(row.held, self._steps))
 
     def _draw(self, logits: Tensor) -> list[Drawn]:
         """One id for each row, from logits (B, V): those that are asked alike together."""
@@ -200,13 +205,13 @@ class Batcher:
         done = []
         for places in groups.values():
             rows = [self._running[place] for place in places]
-            first = _asked(rows[0])
+            first = rows[0].asked
             some = logits[places] if len(groups) > 1 else logits
             drawn = choose(
                 some,
                 _seen(rows, first.sampling),
                 first.sampling,
-                [_asked(row).generator for row in rows],
+                [row.asked.generator for row in rows],
                 banned=first.banned_ids,
                 unpenalised=first.stop_ids,
             )
@@ -217,7 +222,7 @@ class Batcher:
 
 def _taken(row: _Row, logits: Tensor, token: int) -> Drawn:
     """The step of a row that drew this id."""
-    asked = _asked(row)
+    asked = row.asked
     row.ids.append(token)
     row.drawn += 1
     finish: FinishReason | None = None
@@ -230,11 +235,6 @@ def _taken(row: _Row, logits: Tensor, token: int) -> Drawn:
     if asked.logprobs is not None:
         logprob, top = likeliest(logits, token, asked.logprobs)
     return Drawn(row.number, None if finish == "stop" else token, finish, logprob, top)
-
-
-def _asked(row: _Row) -> Request:
-    assert row.request is not None
-    return row.request
 
 
 def _manner(asked: Request) -> tuple[object, ...]:
