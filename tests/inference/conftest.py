@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 import pytest
-import torch
 
 from nielsgpt.model.gpt import GPT
 from nielsgpt.settings import ModelSettings
 from nielsgpt.tokenizers.units import ByteTokenizer
+from tests.lively import lively
 
 MakeModel = Callable[..., GPT]
 
@@ -23,13 +23,7 @@ def make_model() -> MakeModel:
             context_length=context_length,
             tied=False,
         )
-        model = GPT(shape, ByteTokenizer().vocab_size)
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                is_norm = "norm" in name and name.endswith("weight")
-                parameter.normal_(1.0 if is_norm else 0.0, 0.5, generator=generator)
-        return model
+        return lively(GPT(shape, ByteTokenizer().vocab_size), seed=seed)
 
     return make
 

@@ -9,6 +9,7 @@ from nielsgpt.inference.sampling import choose, generator_for
 from nielsgpt.model.gpt import GPT
 from nielsgpt.model.variants import VARIANTS
 from nielsgpt.settings import GenerationSettings, ModelSettings
+from tests.lively import lively
 
 CONTEXT, VOCABULARY = 16, 97
 PROMPT = [3, 14, 15, 92, 65]
@@ -25,13 +26,7 @@ def model_that_says_something(variant: str, attention: str = "auto") -> GPT:
         attention=attention,
         tied=False,
     )
-    model = GPT(shape, VOCABULARY).eval()
-    generator = torch.Generator().manual_seed(28)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            is_norm = "norm" in name and name.endswith("weight")
-            parameter.normal_(1.0 if is_norm else 0.0, 0.5, generator=generator)
-    return model
+    return lively(GPT(shape, VOCABULARY).eval(), seed=28)
 
 
 def assert_not_an_echo(prompt: list[int], new: list[int]) -> None:

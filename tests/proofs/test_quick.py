@@ -1,7 +1,6 @@
 """A compiled row says what one that is not compiled says, past several growths of its cache."""
 
 import pytest
-import torch
 
 from nielsgpt import device
 from nielsgpt.inference import quick, weights
@@ -10,6 +9,7 @@ from nielsgpt.inference.generate import stream
 from nielsgpt.inference.sampling import generator_for
 from nielsgpt.model.gpt import GPT
 from nielsgpt.settings import GenerationSettings, ModelSettings
+from tests.lively import lively
 
 pytestmark = pytest.mark.slow
 
@@ -18,13 +18,7 @@ def made(variant: str) -> GPT:
     shape = ModelSettings(
         variant=variant, n_layer=2, n_head=2, n_embd=64, context_length=160, tied=False
     )
-    model = GPT(shape, 97).eval()
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            is_norm = "norm" in name and name.endswith("weight")
-            weight.normal_(1.0 if is_norm else 0.0, 0.3, generator=generator)
-    return model
+    return lively(GPT(shape, 97).eval(), std=0.3, seed=3)
 
 
 @pytest.mark.parametrize(("variant", "form"), [("gpt", "float32"), ("gpt_qk", "float32")])

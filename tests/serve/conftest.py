@@ -20,6 +20,7 @@ from nielsgpt.serve.engine import Engine
 from nielsgpt.serve.server import Server
 from nielsgpt.settings import GenerationSettings, ModelSettings, ServeSettings
 from nielsgpt.tokenizers.units import ByteTokenizer
+from tests.lively import lively
 
 CONTEXT = 256
 GENERATION = GenerationSettings(max_new_tokens=12, temperature=1.0, top_k=0)
@@ -28,13 +29,9 @@ GENERATION = GenerationSettings(max_new_tokens=12, temperature=1.0, top_k=0)
 def lively_model(context_length: int = CONTEXT, endless: bool = False) -> GPT:
     """A model whose random weights say something; an endless one never ends when it is greedy."""
     shape = ModelSettings(n_layer=2, n_head=2, n_embd=16, context_length=context_length, tied=False)
-    model = GPT(shape, ByteTokenizer.vocab_size).eval()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            is_norm = "norm" in name and name.endswith("weight")
-            parameter.normal_(1.0 if is_norm else 0.0, 0.5, generator=generator)
-        if endless:
+    model = lively(GPT(shape, ByteTokenizer.vocab_size).eval())
+    if endless:
+        with torch.no_grad():
             model.unembedding.weight[ByteTokenizer().specials.end] = 0.0
     return model
 
