@@ -39,10 +39,11 @@ def command(
 
     shipped = REPOSITORY / "configs" / "system_surly.txt"
     prompt = system_prompt(system_file, system, shipped)
-    model, tokenizer, which = open_model(work, ckpt)
+    opened = open_model(work, ckpt)
+    session = Session(opened.model, opened.tokenizer, generation, prompt)
     here = screen(once)
-    chat = Chat(Session(model, tokenizer, generation, prompt), here, stats)
-    aside(f"{which}; {told(generation)}{'; /help for more' if here.patient else ''}")
+    chat = Chat(session, here, stats)
+    aside(f"{opened.line}; {told(generation)}{'; /help for more' if here.patient else ''}")
     if not once:
         chat.converse()
     elif text := sys.stdin.read().strip():

@@ -30,13 +30,13 @@ def command(
     from nielsgpt.inference.reply import continued
     from nielsgpt.opening import open_model
 
-    model, tokenizer, which = open_model(work, ckpt, "pretrain")
-    click.echo(f"{which}; {told(generation)}", err=True)
+    opened = open_model(work, ckpt, "pretrain")
+    click.echo(f"{opened.line}; {told(generation)}", err=True)
     for index in range(num_samples):
         if num_samples > 1:
             click.echo(f"--- {index + 1}")
         sys.stdout.write(prompt)
-        for piece in continued(model, tokenizer, prompt, generation, index):
+        for piece in continued(opened.model, opened.tokenizer, prompt, generation, index):
             sys.stdout.write(piece)
             sys.stdout.flush()
         sys.stdout.write("\n")

@@ -42,19 +42,18 @@ def command(
     key = server.key_from(api_key_file, os.environ.get(server.KEY_VARIABLE))
     listener = server.bind(settings, key, insecure)
     with listener:
-        from nielsgpt.checkpoint import weights_sha256
         from nielsgpt.opening import open_model
         from nielsgpt.serve.asking import Served
 
-        model, tokenizer, which = open_model(work, ckpt, rows=min(settings.streams, MANY))
+        opened = open_model(work, ckpt, rows=min(settings.streams, MANY))
         served = Served.now(
-            which.partition(",")[0],
-            f"fp_{weights_sha256(model.state_dict())[:12]}",
-            model.context_length,
-            tokenizer,
+            opened.name,
+            f"fp_{opened.weights_sha256[:12]}",
+            opened.model.context_length,
+            opened.tokenizer,
             work.settings.generation,
         )
-        engine = server.engine_for(model, served, settings)
+        engine = server.engine_for(opened.model, served, settings)
         running = server.Server(engine, served, settings, key)
-        click.echo(f"{which} at {server.url_of(listener, settings.host)}", err=True)
+        click.echo(f"{opened.line} at {server.url_of(listener, settings.host)}", err=True)
         running.serve_until_told(listener)

@@ -29,10 +29,10 @@ def test_a_model_is_trained_and_talks_with_its_tokenizer(
     for phase in PHASES:
         phases.train(work, phase, Resume())
     (work.tokenizer / "meta.json").unlink()  # the checkpoint alone is enough to talk
-    model, tokenizer, _ = open_model(work)
-    assert tokenizer.fingerprint == codec.fingerprint
-    assert model.vocab_size == codec.vocab_size
-    session = Session(model, tokenizer, work.settings.generation, "Be brief.")
+    opened = open_model(work)
+    assert opened.tokenizer.fingerprint == codec.fingerprint
+    assert opened.model.vocab_size == codec.vocab_size
+    session = Session(opened.model, opened.tokenizer, work.settings.generation, "Be brief.")
     shown = list(session.reply("hello caf\u00e9 \U0001f600"))
     assert "".join(shown) == session.history.messages[-1].content
     assert session.last is not None
