@@ -87,6 +87,11 @@ class Specials:
     assistant: int
     end: int
 
+    @property
+    def roles(self) -> tuple[int, int, int]:
+        """Those that open a turn: no model may draw them."""
+        return self.system, self.user, self.assistant
+
     def of(self, role: Role) -> int:
         """The id that opens a turn of this role."""
         return {"system": self.system, "user": self.user, "assistant": self.assistant}[role]

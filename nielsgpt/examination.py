@@ -99,7 +99,7 @@ def ask(
         [prompt(conversation, codec) for conversation in asked],
         generation,
         stop_ids=[specials.end],
-        banned_ids=[specials.system, specials.user, specials.assistant],
+        banned_ids=specials.roles,
     )
 
 

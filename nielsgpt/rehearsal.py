@@ -23,7 +23,6 @@ def sampler(codec: Tokenizer, numbers: PhaseSettings, chats: bool) -> Sampler | 
         return None
     asked = [_ids(text, codec, chats) for text in texts]
     greedy = GenerationSettings(temperature=0.0, max_new_tokens=numbers.sample_tokens)
-    banned = [specials.system, specials.user, specials.assistant]
 
     def ask(trainer: Trainer) -> Sequence[tuple[str, str]]:
         model, average = trainer.model, trainer.average
@@ -31,7 +30,7 @@ def sampler(codec: Tokenizer, numbers: PhaseSettings, chats: bool) -> Sampler | 
         model.compute_dtype = torch.float32
         with average.applied() if average else nullcontext():
             replies = complete_all(
-                model.eval(), asked, greedy, stop_ids=[specials.end], banned_ids=banned
+                model.eval(), asked, greedy, stop_ids=[specials.end], banned_ids=specials.roles
             )
         model.compute_dtype = before
         model.train(training)

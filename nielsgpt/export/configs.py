@@ -44,7 +44,7 @@ def generation_config(generation: GenerationSettings, specials: Specials) -> Con
         "bos_token_id": None,
         "eos_token_id": specials.end,
         "pad_token_id": specials.end,
-        "suppress_tokens": [specials.system, specials.user, specials.assistant],
+        "suppress_tokens": list(specials.roles),
         "max_new_tokens": generation.max_new_tokens,
         "repetition_penalty": generation.repetition_penalty,
         "do_sample": generation.temperature > 0.0,

@@ -103,10 +103,9 @@ def _ours(trained: Trained, row: list[int]) -> list[int]:
     greedy = trained.generation.model_copy(
         update={"temperature": 0.0, "max_new_tokens": _length(trained, row)}
     )
-    banned = [specials.system, specials.user, specials.assistant]
-    return complete_all(trained.model, [row], greedy, stop_ids=[specials.end], banned_ids=banned)[
-        0
-    ].ids
+    end, banned = [specials.end], specials.roles
+    (done,) = complete_all(trained.model, [row], greedy, stop_ids=end, banned_ids=banned)
+    return done.ids
 
 
 def _theirs(trained: Trained, theirs: Any, row: list[int]) -> list[int]:

@@ -24,10 +24,9 @@ def speak(
     """Yields the model's text after the prompt up to an end token or a stop string, never a role;
     returns the finish reason."""
     specials = text.tokenizer.specials
-    roles = specials.system, specials.user, specials.assistant
-    asked = Request(tuple(prompt_ids), sampling, generator, (specials.end,), roles)
-    ids = stream(batch, asked)
-    return (yield from spoken(ids, text))
+    end, roles = (specials.end,), specials.roles
+    asked = Request(tuple(prompt_ids), sampling, generator, end, roles)
+    return (yield from spoken(stream(batch, asked), text))
 
 
 def continued(

@@ -88,12 +88,11 @@ def _asks(
     stops = served.generation.stop_strings if question.stops is None else question.stops
     scored = logprobs if isinstance(question, TextQuestion) and question.echo else None
     specials = served.tokenizer.specials
-    roles = (specials.system, specials.user, specials.assistant)
     asks: list[Ask] = []
     for ids, copy in itertools.product(prompts, range(question.n or 1)):
         how = _sampling(served, question, len(ids), most)
         generator = generator_for(seed, len(asks))
-        request = Request(ids, how, generator, (specials.end,), roles, logprobs)
+        request = Request(ids, how, generator, (specials.end,), specials.roles, logprobs)
         asks.append(Ask(request, stops, copy, scored, silent=most == 0, hidden=hidden))
     return asks
 

@@ -9,7 +9,7 @@ from nielsgpt.tokenizers.base import Tokenizer
 def spelled(tokenizer: Tokenizer, token: int) -> str:
     """An id as text; bytes that are no whole characters as bytes:\\xe2\\x96."""
     specials = tokenizer.specials
-    four = (specials.system, specials.user, specials.assistant, specials.end)
+    four = (*specials.roles, specials.end)
     if token in four:
         return SPECIAL_TEXTS[four.index(token)]
     spelling = tokenizer.decode_bytes([token])
