@@ -135,7 +135,7 @@ def _open_streams() -> None:
 
 
 def _leave(error: Exception, debug: bool) -> None:
-    from nielsgpt.errors import NielsError, Stopped
+    from nielsgpt.errors import NielsError, Stopped, first_line
 
     if debug:
         raise error
@@ -145,7 +145,7 @@ def _leave(error: Exception, debug: bool) -> None:
     if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
         _say(f"error: {error.filename} cannot be used ({error.strerror}); see that it is right")
         sys.exit(2)
-    what = (str(error).strip() or type(error).__name__).splitlines()[0]
+    what = first_line(error)
     _say(f"error: {type(error).__name__}: {what}; 'nielsgpt --debug ...' shows where")
     sys.exit(1)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import root, settle
+from cli.options import root, settings_options, settle
 
 if TYPE_CHECKING:
     from nielsgpt.settings import Phase
@@ -22,9 +22,7 @@ def with_model(phase: "Phase") -> Callable[[Command], Command]:
     phase's weights, or None where nothing but the settings says which."""
 
     def decorate(command: Command) -> Command:
-        @click.option("--config", "-c", help="A JSON file of settings, or a name in configs/.")
-        @click.option("--set", "assignments", multiple=True, help="section.name=value, over it.")
-        @click.option("--device", help="auto, cpu, mps or cuda[:n].")
+        @settings_options
         @click.option("--ckpt", type=click.Path(path_type=Path), help="Open this checkpoint.")
         @functools.wraps(command)
         def settled(

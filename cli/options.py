@@ -22,9 +22,7 @@ def with_workspace(command: Command) -> Command:
     Without --config the settings are configs/quickstart.json.
     """
 
-    @click.option("--config", "-c", help="A JSON file of settings, or a name in configs/.")
-    @click.option("--set", "assignments", multiple=True, help="section.name=value, over the file.")
-    @click.option("--device", help="auto, cpu, mps or cuda[:n].")
+    @settings_options
     @functools.wraps(command)
     def settled(
         config: str | None, assignments: tuple[str, ...], device: str | None, **rest: Any
@@ -32,6 +30,17 @@ def with_workspace(command: Command) -> Command:
         return command(settle(config, assignments, device), **rest)
 
     return settled
+
+
+def settings_options(command: Command) -> Command:
+    """--config, --set and --device, as `config`, `assignments` and `device`."""
+    for option in (
+        click.option("--device", help="auto, cpu, mps or cuda[:n]."),
+        click.option("--set", "assignments", multiple=True, help="section.name=value, over it."),
+        click.option("--config", "-c", help="A JSON file of settings, or a name in configs/."),
+    ):
+        command = option(command)
+    return command
 
 
 def root() -> Path:

@@ -54,7 +54,7 @@ def own_settings(path: Path) -> dict[str, Any]:
 
     Raises CheckpointError for what is no checkpoint.
     """
-    settings = checkpoint.load(path, "settings")["settings"]
+    settings = checkpoint.load(path, "settings", lazy=True)["settings"]
     return {name: settings[name] for name in ("name", "generation") if name in settings}
 
 

@@ -88,8 +88,10 @@ def facts_to_replace(path: Path) -> Facts:
     return {}
 
 
-def load(path: Path, *parts: str) -> State:
+def load(path: Path, *parts: str, lazy: bool = False) -> State:
     """The state of a checkpoint, tensors on the CPU; it has at least these `parts`, each a dict.
+
+    Lazy: tensors are read from the disk when they are used.
 
     Raises CheckpointError when it is missing, truncated, changed since it was written, or no
     checkpoint of nielsgpt.
@@ -106,9 +108,10 @@ def load(path: Path, *parts: str) -> State:
         raise CheckpointError(
             f"{path} is damaged: the checksum of its {record} is wrong; name another checkpoint"
         )
+    mapped = lazy and zipfile.is_zipfile(path)
     try:
         with warnings.catch_warnings(action="ignore"):  # torch's thoughts on foreign pickles
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a foreign file fails in as many ways as there are files
         reason = _line(error)
         if reason.startswith("Weights only"):

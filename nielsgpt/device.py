@@ -12,7 +12,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 import torch
 
 from nielsgpt import machine
-from nielsgpt.errors import SettingsError
+from nielsgpt.errors import SettingsError, first_line
 
 log = logging.getLogger("nielsgpt")
 _LINUX = sys.platform == "linux"
@@ -113,7 +113,9 @@ def can_compile(device: str) -> bool:
     try:
         torch.compile(_probe)(torch.ones(64, device=device))
     except Exception as error:  # any failure of the tool chain means: do without it
-        log.info("torch.compile does not work here (%s); going on without it", _brief(error))
+        log.info(
+            "torch.compile does not work here (%s); going on without it", first_line(error)[:120]
+        )
         return False
     return True
 
@@ -125,10 +127,6 @@ def _probe(x: torch.Tensor) -> torch.Tensor:
 def compiled(function: Callable[P, R], engine: Engine, any_shape: bool = False) -> Callable[P, R]:
     """The function, compiled where the engine compiles: for fixed shapes, or once for all."""
     return torch.compile(function, dynamic=any_shape) if engine.compiled else function
-
-
-def _brief(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
 
 
 def _compute_alike(device: str) -> None:

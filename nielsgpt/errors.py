@@ -37,6 +37,11 @@ class RunError(NielsError):
     exit_code = 1
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, else the name of its class."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 class Stopped(NielsError):
     """A run ended by a signal after saving: exit code 128 + the signal's number."""
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from nielsgpt import device
 from nielsgpt.bench.job import READY, Row
-from nielsgpt.errors import NielsError
+from nielsgpt.errors import NielsError, first_line
 
 Job = TypeVar("Job")
 MOST_WORDS = 200  # characters of a reason
@@ -40,7 +40,7 @@ def attempt(work: Callable[[], dict[str, Any]]) -> Row:
         return {"status": "ok", **work()}
     except (RuntimeError, MemoryError, ValueError, TypeError, NielsError) as error:
         status = "oom" if device.out_of_memory(error) else "error"
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         return {"status": status, "reason": reason[:MOST_WORDS]}
 
 

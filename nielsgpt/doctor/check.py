@@ -26,6 +26,7 @@ from torch import Tensor
 
 from nielsgpt.device import Engine
 from nielsgpt.doctor.steps import Reference, Step, Tensors, Trial, batch
+from nielsgpt.errors import first_line
 
 SEED = 1
 VARIANTS = ("gpt_qk", "gpt")
@@ -115,7 +116,7 @@ def check(engine: Engine, seed: int = SEED) -> Verdict:
     try:
         return _judge(engine, seed)
     except RuntimeError as error:  # of torch: no such kernel here, no compiler, no memory
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        said = first_line(error)
         return Verdict(engine, failure=said[:160])
     finally:
         if engine.compiled:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nielsgpt import __version__, checkpoint
-from nielsgpt.errors import DataError
+from nielsgpt.errors import DataError, first_line
 from nielsgpt.export.back import weights
 from nielsgpt.export.hf import WEIGHTS
 from nielsgpt.export.trained import Trained
@@ -131,5 +131,5 @@ def _tokenizer(codec: Codec) -> Tokenizer:
     except binascii.Error:
         raise DataError(f"{OWN_FILE} holds a tokenizer that is no base64") from None
     except Exception as error:  # a foreign file fails in as many ways as there are files
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
+        reason = first_line(error)[:100]
         raise DataError(f"{OWN_FILE} holds a tokenizer that cannot be opened ({reason})") from None

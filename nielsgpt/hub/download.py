@@ -13,7 +13,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from nielsgpt import machine
-from nielsgpt.errors import DataError, RunError
+from nielsgpt.errors import DataError, RunError, first_line
 from nielsgpt.export import own
 from nielsgpt.export.folder import new_folder
 from nielsgpt.export.hf import WEIGHTS
@@ -206,7 +206,7 @@ def _check_safetensors(found: Repository, path: Path) -> None:
         with safe_open(path, framework="pt") as file:
             file.keys()
     except (OSError, SafetensorError) as error:
-        reason = str(error).splitlines()[0][:100]
+        reason = first_line(error)[:100]
         raise DataError(
             f"{found.name}: {path.name} is no safetensors file ({reason}); nothing was kept"
         ) from None

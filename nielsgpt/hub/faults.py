@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nielsgpt.errors import DataError, NielsError
-from nielsgpt.sources.faults import AGAIN, FULL, chain
-from nielsgpt.workspace import unwritable
+from nielsgpt.sources.faults import AGAIN, chain, no_room, plain
 
 LOGIN = "set HF_TOKEN to a token of yours, or log in with 'hf auth login'"
 ABSENT = "is not on the Hub, or not for everyone"
@@ -26,12 +25,7 @@ FAULTS: tuple[tuple[str, tuple[int, ...], str, str], ...] = (
     ),
     ("RevisionNotFoundError", ANY, "has no such revision", "name another one with --revision"),
     ("DisabledRepoError", ANY, "is closed by the Hub", "name another repository"),
-    (
-        "RepositoryNotFoundError",
-        ANY,
-        ABSENT,
-        LOGIN,
-    ),
+    ("RepositoryNotFoundError", ANY, ABSENT, LOGIN),
     ("HfHubHTTPError", (401,), "the Hub refuses the token", LOGIN),
     (
         "HfHubHTTPError",
@@ -66,14 +60,12 @@ def told(repository: str, folder: Path) -> Iterator[None]:
 
 def explained(error: BaseException, repository: str, folder: Path) -> NielsError | None:
     """The error in one line: the repository, what is wrong, what to do; None for one unheard of."""
-    for link in chain(error):
-        if isinstance(link, OSError) and link.errno in FULL:
-            return unwritable(Path(link.filename or folder), link)
+    if line := no_room(error, folder):
+        return line
     for name, statuses, wrong, todo in FAULTS:
         for link in chain(error):
             status = getattr(getattr(link, "response", None), "status_code", 0)
             known = name in {kind.__name__ for kind in type(link).__mro__}
             if known and (statuses == ANY or status in statuses):
-                text = " ".join((str(link).strip() or type(link).__name__).split("\n")[0].split())
-                return DataError(f"{repository}: {wrong.format(error=text.rstrip('.'))}; {todo}")
+                return DataError(f"{repository}: {wrong.format(error=plain(link))}; {todo}")
     return None

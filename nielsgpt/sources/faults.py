@@ -7,7 +7,7 @@ import errno
 from collections.abc import Iterator
 from pathlib import Path
 
-from nielsgpt.errors import DataError, NielsError
+from nielsgpt.errors import DataError, NielsError, first_line
 from nielsgpt.workspace import unwritable
 
 AGAIN = "see that the network works and run the command again"
@@ -82,24 +82,34 @@ class Damaged(Exception):
 
 def explained(error: BaseException, label: str, source: str, dataset: str) -> NielsError:
     """The error in one line: the label, what is wrong, what to do."""
-    for link in chain(error):
-        if isinstance(link, OSError) and link.errno in FULL:
-            return unwritable(Path(link.filename or Path.home() / ".cache"), link)
+    if line := no_room(error, Path.home() / ".cache"):
+        return line
     cause, (_, _, wrong, todo) = _fault(error)
-    text = " ".join((str(cause).strip() or type(cause).__name__).split("\n")[0].split())
-    words = {"error": text.rstrip("."), "source": source}
+    words = {"error": plain(cause), "source": source}
     return DataError(f"{label}: {wrong.format(**words)}; {todo.format(**words)}")
 
 
 def is_passing(error: BaseException | None) -> bool:
     """Whether the same attempt may succeed a little later."""
-    if error is None or any(
-        isinstance(link, OSError) and link.errno in FULL for link in chain(error)
-    ):
+    if error is None or no_room(error, Path()):
         return False
     cause, (_, passing, _, _) = _fault(error)
     status = getattr(getattr(cause, "response", None), "status_code", 0)
     return passing and (status not in LASTING or status in PASSING)
+
+
+def no_room(error: BaseException, folder: Path) -> NielsError | None:
+    """The line for a disk that is full or may not be written, where that is what happened;
+    `folder`: where the files go, should the error not say."""
+    for link in chain(error):
+        if isinstance(link, OSError) and link.errno in FULL:
+            return unwritable(Path(link.filename or folder), link)
+    return None
+
+
+def plain(error: BaseException) -> str:
+    """The first line of what an error says, as a part of a sentence."""
+    return " ".join(first_line(error).split()).rstrip(".")
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from nielsgpt.errors import SettingsError
+from nielsgpt.errors import SettingsError, first_line
 
 SCALARS = {
     "train_loss": "train/loss",
@@ -99,7 +99,7 @@ class WeightsAndBiases:
                 settings=wandb.Settings(console="off"),
             )
         except wandb.errors.Error as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise SettingsError(
                 f"the tracker wandb did not start ({reason}); log in with 'wandb login', "
                 "or set WANDB_MODE=offline"
