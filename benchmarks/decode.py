@@ -42,7 +42,7 @@ def ours(folder: Path, form: str) -> Figures:
     """nielsgpt, from the checkpoint."""
     import torch
 
-    from nielsgpt import checkpoint
+    from nielsgpt import checkpoint, restoring
     from nielsgpt.inference import quick
     from nielsgpt.inference.batcher import Batcher, Request
     from nielsgpt.inference.generate import complete_all, stream
@@ -51,7 +51,7 @@ def ours(folder: Path, form: str) -> Figures:
     from nielsgpt.settings import GenerationSettings
 
     torch.set_num_threads(THREADS)
-    model, _ = checkpoint.restore(checkpoint.load(folder / "model.pt"))
+    model, _ = restoring.restore(checkpoint.load(folder / "model.pt"))
     form, _, compiled = form.partition(" ")
     model = put(model.eval(), form)  # type: ignore[arg-type]
     if compiled:
@@ -171,7 +171,7 @@ def _invent(path: Path) -> None:
     """Model R: 6 blocks, 6 heads, width 384, context 256, 16,000 ids, tied; random weights."""
     import torch
 
-    from nielsgpt import checkpoint
+    from nielsgpt import checkpoint, restoring
     from nielsgpt.layers import validate
     from nielsgpt.model.gpt import GPT
     from nielsgpt.settings import ModelSettings
@@ -193,7 +193,7 @@ def _invent(path: Path) -> None:
     state = {
         "step": 0,
         "settings": settings.model_dump(mode="json"),
-        "tokenizer": checkpoint.pack_tokenizer(codec),
+        "tokenizer": restoring.pack_tokenizer(codec),
         "weights": model.state_dict(),
         "facts": facts,
     }
@@ -204,10 +204,10 @@ def bits_per_byte(folder: Path, form: str, text: Path) -> float:
     """Of a text under one form, in windows of the whole context."""
     import torch
 
-    from nielsgpt import checkpoint
+    from nielsgpt import checkpoint, restoring
     from nielsgpt.inference.weights import put
 
-    model, codec = checkpoint.restore(checkpoint.load(folder / "model.pt"))
+    model, codec = restoring.restore(checkpoint.load(folder / "model.pt"))
     model = put(model.eval(), form)  # type: ignore[arg-type]
     whole = text.read_text(encoding="utf-8")
     ids, context = codec.encode(whole), model.context_length

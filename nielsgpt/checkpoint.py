@@ -22,11 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nielsgpt.errors import CheckpointError, DataError, NielsError
-from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import ModelSettings, Settings
-from nielsgpt.tokenizers import registry
-from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.errors import CheckpointError, DataError
 from nielsgpt.workspace import (
     file_sha256,
     name_beside,
@@ -113,7 +109,7 @@ def load(path: Path, *parts: str, lazy: bool = False) -> State:
         with warnings.catch_warnings(action="ignore"):  # torch's thoughts on foreign pickles
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a foreign file fails in as many ways as there are files
-        reason = _line(error)
+        reason = line(error)
         if reason.startswith("Weights only"):
             reason = "it holds more than tensors and plain values, and code is never run"
         raise CheckpointError(f"{path} is not a checkpoint that can be read ({reason})") from None
@@ -123,22 +119,6 @@ def load(path: Path, *parts: str, lazy: bool = False) -> State:
         if not isinstance(state.get(part), dict):
             raise CheckpointError(f"{path} has no {part}; name another checkpoint")
     return state
-
-
-def load_model(path: Path) -> tuple[State, GPT, Tokenizer]:
-    """The state of a checkpoint, and the model and the tokenizer that it holds.
-
-    Raises CheckpointError as `load` does, and where they do not fit together: the file may be a
-    stranger's, so no model is made larger than its weights, and its name is one for a folder.
-    """
-    state = load(path, "weights", "tokenizer", "settings", "facts")
-    try:
-        Settings(name=state["facts"]["name"])
-        return state, *restore(state)
-    except (NielsError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} holds no model that fits together ({_line(error)}); name another checkpoint"
-        ) from None
 
 
 def newest_first(folder: Path) -> list[Path]:
@@ -210,45 +190,7 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
             yield f"{key}: checkpoint {before.get(key)}, settings {now.get(key)}"
 
 
-def pack_tokenizer(tokenizer: Tokenizer) -> State:
-    """A tokenizer as tensors and plain values."""
-    files = {
-        name: torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        for name, content in tokenizer.files().items()
-    }
-    return {"kind": tokenizer.kind, "files": files}
-
-
-def restore(state: State) -> tuple[GPT, Tokenizer]:
-    """The model, with its weights, and the tokenizer that a state holds."""
-    kept = state["tokenizer"]
-    files = {name: tensor.numpy().tobytes() for name, tensor in kept["files"].items()}
-    tokenizer = registry.restore(kept["kind"], files)
-    shape = ModelSettings.model_validate(state["settings"]["model"])
-    weights = kept_weights(state)
-    _check_shapes(weights, shape, tokenizer.vocab_size)
-    model = GPT(shape, tokenizer.vocab_size)
-    model.load_state_dict(weights)
-    return model.eval(), tokenizer
-
-
-def _check_shapes(weights: dict[str, Tensor], shape: ModelSettings, vocab_size: int) -> None:
-    """Raise ValueError unless these are the weights of such a model; takes no memory for one."""
-    if shape.n_layer > len(weights):
-        raise ValueError(f"it has not the weights of {shape.n_layer} blocks")
-    with torch.device("meta"):
-        expected = GPT(shape, vocab_size).state_dict()
-    if odd := set(expected) ^ set(weights):
-        raise ValueError(f"{min(odd)} is in its weights or in its shape alone")
-    for name, tensor in expected.items():
-        found = weights[name]
-        if (found.shape, found.dtype) != (tensor.shape, tensor.dtype):
-            raise ValueError(
-                f"{name} is {found.dtype} of {list(found.shape)}, not {list(tensor.shape)}"
-            )
-
-
-def _line(error: Exception) -> str:
+def line(error: Exception) -> str:
     """What an error says, in a line that is not long."""
     lines = str(error).strip().splitlines() or [""]
     told = lines[0] if len(lines[0]) > 8 else f"{type(error).__name__} {lines[0]}"

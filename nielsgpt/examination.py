@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from nielsgpt import checkpoint
+from nielsgpt import checkpoint, restoring
 from nielsgpt.conversation import Conversation, prompt
 from nielsgpt.corpora import primer_inputs
 from nielsgpt.inference.generate import Completion, complete_all
@@ -34,7 +34,7 @@ def examine(work: Workspace) -> Report:
     if before is not None and before.get("inputs") == inputs:
         log.info("exam: up to date")
         return before
-    state, model, codec = checkpoint.load_model(path)
+    state, model, codec = restoring.load_model(path)
     report = {
         "inputs": inputs,
         "weights_sha256": weights,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from nielsgpt import checkpoint, device
+from nielsgpt import checkpoint, device, restoring
 from nielsgpt.assembly import pretrained
 from nielsgpt.errors import SettingsError
 from nielsgpt.inference import quick, weights
@@ -36,7 +36,7 @@ def open_model(
     """
     if path is None:
         path = work.checkpoints / "best.pt" if phase == "sft" else pretrained(work)
-    state, model, tokenizer = checkpoint.load_model(path)
+    state, model, tokenizer = restoring.load_model(path)
     where = device.choose_device(work.settings.device.device)
     device.set_up(where, work.settings.device.threads)
     model.to(where)

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from nielsgpt import assembly, checkpoint, machine, notes, presence, probing
+from nielsgpt import assembly, checkpoint, machine, notes, presence, probing, restoring
 from nielsgpt.assembly import identity, starting_weights
 from nielsgpt.device import choose_device
 from nielsgpt.doctor.trust import trust
@@ -217,7 +217,7 @@ def _journal(work: Workspace, trainer: Trainer, phase: Phase, folder: Path) -> J
 
 def _store(work: Workspace, phase: Phase, codec: Tokenizer, facts: Facts) -> PhaseStore:
     belongings = {
-        "tokenizer": checkpoint.pack_tokenizer(codec),
+        "tokenizer": restoring.pack_tokenizer(codec),
         "settings": work.settings.model_dump(mode="json"),
     }
     keep = work.settings.phase(phase).keep_checkpoints

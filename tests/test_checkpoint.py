@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nielsgpt import checkpoint
+from nielsgpt import checkpoint, restoring
 from nielsgpt.errors import CheckpointError
 from nielsgpt.settings import Settings
 from nielsgpt.tokenizers.base import Tokenizer
@@ -145,9 +145,9 @@ def test_a_checkpoint_holds_its_model_and_its_tokenizer(
     state = {
         "weights": model.state_dict(),
         "settings": settings.model_dump(mode="json"),
-        "tokenizer": checkpoint.pack_tokenizer(tokenizer),
+        "tokenizer": restoring.pack_tokenizer(tokenizer),
     }
-    again, codec = checkpoint.restore(state)
+    again, codec = restoring.restore(state)
     assert codec.fingerprint == tokenizer.fingerprint
     ids = torch.tensor([tokenizer.encode("the lamp")])
     assert torch.equal(again(ids), model.eval()(ids))

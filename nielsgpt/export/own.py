@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nielsgpt import __version__, checkpoint
+from nielsgpt import __version__, checkpoint, restoring
 from nielsgpt.errors import DataError, first_line
 from nielsgpt.export.back import weights
 from nielsgpt.export.hf import WEIGHTS
@@ -110,7 +110,7 @@ def state(folder: Path) -> checkpoint.State:
         "step": own.facts.step,
         "weights": found,
         "average": None,
-        "tokenizer": checkpoint.pack_tokenizer(tokenizer),
+        "tokenizer": restoring.pack_tokenizer(tokenizer),
         "settings": settings.model_dump(mode="json"),
         "facts": own.facts.model_dump(mode="json"),
     }

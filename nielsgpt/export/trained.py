@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nielsgpt import checkpoint
+from nielsgpt import checkpoint, restoring
 from nielsgpt.model.gpt import GPT
 from nielsgpt.settings import GenerationSettings
 from nielsgpt.tokenizers.base import Tokenizer
@@ -41,7 +41,7 @@ def open_trained(work: Workspace, path: Path | None = None) -> Trained:
 
     Raises CheckpointError with the command that makes it.
     """
-    state, model, tokenizer = checkpoint.load_model(path or work.checkpoints / "best.pt")
+    state, model, tokenizer = restoring.load_model(path or work.checkpoints / "best.pt")
     facts: Facts = state["facts"]
     weights = checkpoint.weights_sha256(checkpoint.kept_weights(state))
     known = work.root / "checkpoints" / str(facts["name"])

@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from cli.main import nielsgpt
-from nielsgpt import checkpoint
+from nielsgpt import checkpoint, restoring
 from nielsgpt.errors import CheckpointError, DataError, NielsError, SettingsError
 from nielsgpt.model.gpt import GPT
 from nielsgpt.settings import Settings
@@ -30,7 +30,7 @@ def run(
         torch.manual_seed(len(phase))
         state = {
             "weights": GPT(settings.model, ByteTokenizer.vocab_size).state_dict(),
-            "tokenizer": checkpoint.pack_tokenizer(ByteTokenizer()),
+            "tokenizer": restoring.pack_tokenizer(ByteTokenizer()),
             "settings": settings.model_dump(mode="json"),
             "facts": {"name": "tiny", "phase": phase},
             "step": 6,

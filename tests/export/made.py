@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from nielsgpt import checkpoint
+from nielsgpt import checkpoint, restoring
 from nielsgpt.conversation import Conversation, Message
 from nielsgpt.export.trained import Trained
 from nielsgpt.model.gpt import GPT
@@ -86,7 +86,7 @@ def save(path: Path, model: GPT, tokenizer: Tokenizer, name: str = "keeper") -> 
         "step": 30,
         "weights": model.state_dict(),
         "average": None,
-        "tokenizer": checkpoint.pack_tokenizer(tokenizer),
+        "tokenizer": restoring.pack_tokenizer(tokenizer),
         "settings": settings.model_dump(mode="json"),
         "facts": facts(model, name),
     }

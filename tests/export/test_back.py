@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nielsgpt import checkpoint
+from nielsgpt import checkpoint, restoring
 from nielsgpt.errors import DataError
 from nielsgpt.export import hf, own
 from nielsgpt.export.back import BACK, weights
@@ -30,7 +30,7 @@ def test_an_export_goes_back_to_the_same_logits(
     hf.write(trained(model, pieced), tmp_path / "out", "float32", force=False)
     own.write(trained(model, pieced), tmp_path / "out")
     own.save(tmp_path / "out", tmp_path / "best.pt")
-    back, codec = checkpoint.restore(checkpoint.load(tmp_path / "best.pt"))
+    back, codec = restoring.restore(checkpoint.load(tmp_path / "best.pt"))
     assert codec.fingerprint == pieced.fingerprint
     assert back.state_dict().keys() == model.state_dict().keys()
     ids = torch.randint(300, (2, 16), generator=torch.Generator().manual_seed(3))
@@ -44,7 +44,7 @@ def test_every_kind_of_tokenizer_comes_back(kind: str, tmp_path: Path, lively: L
     model = GPT(lively("gpt_qk").shape, codec.vocab_size)
     hf.write(trained(model, codec), tmp_path / "out", "float32", force=False)
     own.write(trained(model, codec), tmp_path / "out")
-    _, back = checkpoint.restore(own.state(tmp_path / "out"))
+    _, back = restoring.restore(own.state(tmp_path / "out"))
     assert (back.kind, back.fingerprint) == (codec.kind, codec.fingerprint)
     assert back.encode("the keeper's lamp <|eot|>") == codec.encode("the keeper's lamp <|eot|>")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nielsgpt import caching, checkpoint, examination, machine, pipeline
+from nielsgpt import caching, checkpoint, examination, machine, pipeline, restoring
 from nielsgpt.bench.ledger import Ledger
 from nielsgpt.cache import inventory
 from nielsgpt.cache.parts import Part, PartReader
@@ -55,7 +55,7 @@ def told(value: Any) -> Any:
 
 def opened(work: Workspace, name: str = "best.pt") -> Any:
     state = checkpoint.load(work.checkpoints / name)
-    model, codec = checkpoint.restore(state)
+    model, codec = restoring.restore(state)
     weights = checkpoint.weights_sha256(dict(model.state_dict()))
     return weights, codec.fingerprint, state["settings"], state["facts"], state["step"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from nielsgpt import checkpoint
+from nielsgpt import checkpoint, restoring
 from nielsgpt.errors import DataError, RunError
 from nielsgpt.hub import download
 from nielsgpt.hub.remote import Entry, Repository, check_name
@@ -55,7 +55,7 @@ def test_a_model_that_was_sent_comes_back_bit_for_bit(
     place = tmp_path / "models/keeper/hub"
     assert (code, err) == (0, "")
     assert out.endswith(f"talk with it: nielsgpt chat --ckpt {place / 'best.pt'}\n")
-    model, codec = checkpoint.restore(checkpoint.load(place / "best.pt"))
+    model, codec = restoring.restore(checkpoint.load(place / "best.pt"))
     ids = torch.randint(300, (3, 16), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         assert torch.equal(model(ids), kept(ids))

@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import nielsgpt
-from nielsgpt import checkpoint
+from nielsgpt import checkpoint, restoring
 from nielsgpt.errors import CheckpointError, RunError, SettingsError
 from nielsgpt.serve.engine import Engine
 from nielsgpt.serve.server import Server, bind, key_from, url_of
@@ -132,7 +132,7 @@ def start(root: Path, tiny: Callable[..., Settings]) -> Iterator[Start]:
     (root / "tiny.json").write_text(json.dumps(settings.model_dump(mode="json")), encoding="utf-8")
     state = {
         "weights": lively_model(4096, endless=True).state_dict(),
-        "tokenizer": checkpoint.pack_tokenizer(ByteTokenizer()),
+        "tokenizer": restoring.pack_tokenizer(ByteTokenizer()),
         "settings": settings.model_dump(mode="json"),
         "facts": {"name": "tiny", "phase": "sft"},
         "step": 6,
