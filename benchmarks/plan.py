@@ -24,12 +24,12 @@ from nielsgpt.bench.ledger import Ledger
 from nielsgpt.planning import candidates
 from nielsgpt.planning.candidates import Candidate
 from nielsgpt.planning.pilot import Pilot
-from nielsgpt.planning.plan import MASS, Budget, Planner
+from nielsgpt.planning.plan import MASS, Planner
+from nielsgpt.planning.race import Budget
 from nielsgpt.planning.speeds import Option, limits
 from nielsgpt.workspace import Workspace
 
 NEAR = 0.03  # bits per byte from the best: the goal
-PILOTS = 0.5  # of the time, by default
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def main() -> None:
     read.add_argument("--config", default="quickstart.json")
     read.add_argument("--minutes", type=float, nargs="+", default=[3.0, 5.0, 10.0])
     read.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
-    read.add_argument("--pilot-minutes", type=float, help="Else half of the time.")
+    read.add_argument("--pilot-minutes", type=float, help="Else as `nielsgpt plan` has it.")
     read.add_argument("--grid", type=Path, help="Shapes, as for nielsgpt bench.")
     read.add_argument("--batches", default="", help="As in 8,16,32.")
     options = read.parse_args()
@@ -100,7 +100,7 @@ def main() -> None:
     batches = [int(word) for word in options.batches.split(",") if word]
     trials = []
     for minutes in options.minutes:
-        budget = Budget(60 * minutes, 60 * (options.pilot_minutes or PILOTS * minutes))
+        budget = Budget.usual(60 * minutes, options.pilot_minutes and 60 * options.pilot_minutes)
         for seed in options.seeds:
             chosen = candidates.around(base.settings, shapes, batches)
             found = trial(work, seed, chosen, budget)

@@ -90,16 +90,28 @@ def engine_for(
     vocab_size: int,
     over: dict[str, str] | None = None,
 ) -> "Engine":
-    """The engine by rule for a shape and rows a step; `over` stands above the device's settings."""
+    """The engine for a shape and rows a step; `over` stands above the device's settings.
+
+    What the settings leave open is what is fastest for their own model, timed once a machine.
+    """
+    from dataclasses import replace
+
     from nielsgpt import probing
     from nielsgpt.device import choose_device, set_up
 
     asked = work.settings.device.model_copy(update=over or {})
     where = choose_device(asked.device)
-    set_up(where, asked.threads)
+    phase = work.settings.training.pretrain
+    own = probing.Question(
+        asked.model_copy(update={"compile": "off"}), work.settings.model, vocab_size, phase
+    )
+    best = probing.engine(own)
+    set_up(where, best.threads)
     numbers = {"batch_size": rows, "micro_batch_size": 0}
-    phase = work.settings.training.pretrain.model_copy(update=numbers)
-    return probing.by_rule(probing.Question(asked, shape, vocab_size, phase), where)
+    question = probing.Question(asked, shape, vocab_size, phase.model_copy(update=numbers))
+    ruled = probing.by_rule(question, where)
+    attention = best.attention if shape.attention == "auto" else shape.attention
+    return replace(ruled, precision=best.precision, attention=attention)
 
 
 def _label(row: dict[str, object]) -> str:

@@ -16,14 +16,12 @@ if TYPE_CHECKING:
     from nielsgpt.settings import Settings
     from nielsgpt.workspace import Workspace
 
-PILOT_SHARE, LEAST_PILOT_MINUTES, MOST_PILOT_MINUTES = 0.1, 1.0, 40.0  # of the time, by default
-
 
 @click.command("plan")
 @with_workspace
 @click.option("--hours", type=ABOVE_0, help="The time that `pipeline --hours` will get.")
 @click.option("--minutes", type=ABOVE_0, help="The same in minutes.")
-@click.option("--pilot-minutes", type=ABOVE_0, help="Of short runs now; else a tenth of the time.")
+@click.option("--pilot-minutes", type=ABOVE_0, help="Of short runs now; else a tenth, 3 to 40.")
 @click.option("--grid", type=click.Path(path_type=Path), help="Shapes, as for `nielsgpt bench`.")
 @click.option("--batches", help="Batches to choose from, as in 8,16,32.")
 @click.option("--name", help="Of the plan, and of what is trained by it.")
@@ -44,14 +42,14 @@ def command(
     from nielsgpt import machine
     from nielsgpt.bench import grid as grids
     from nielsgpt.planning import candidates, told
-    from nielsgpt.planning.plan import Budget
+    from nielsgpt.planning.race import Budget
     from nielsgpt.signals import asked_to_stop
 
     if (hours is None) == (minutes is None):
         raise click.UsageError("give the time with --hours or with --minutes")
     whole = minutes or 60 * (hours or 0.0)
-    least = min(max(PILOT_SHARE * whole, LEAST_PILOT_MINUTES), MOST_PILOT_MINUTES)
     run_s = 60 * whole * (1 - work.settings.training.sft_share)
+    budget = Budget.usual(run_s, pilot_minutes and 60 * pilot_minutes)
     name = name or f"{work.settings.name}-{f'{hours:g}h' if hours else f'{minutes:g}m'}"
     resettled(work, {"name": name})
     rows = _rows(batches)
@@ -59,7 +57,7 @@ def command(
     planner = planner_of(work)
     chosen = _candidates(planner, work, shapes, rows)
     with asked_to_stop() as planner.asked:
-        plan = planner.plan(chosen, Budget(run_s, 60 * (pilot_minutes or least)))
+        plan = planner.plan(chosen, budget)
     click.echo(told.table(plan, planner))
     click.echo(f"\n{told.choice(plan, planner, 60 * whole, datetime.now().astimezone())}")
     spare = machine.available_bytes() / 2**30

@@ -75,14 +75,15 @@ def _trainer(job: Job) -> Trainer:
 
 
 def _timed(trainer: Trainer, budget_s: float) -> list[float]:
-    """Seconds of as many steps as fit into the budget, after two that warm up; of a step that
-    leaves no room for another, that one's own."""
+    """Seconds of as many steps as fit into the budget, after two that warm up, and of one at the
+    least; of a step that is longer than the budget, the second one's."""
     taken: list[float] = []
     left = budget_s
     while len(taken) < MOST_STEPS:
         taken.append(_step_s(trainer))
         left -= taken[-1]
-        if left < taken[-1]:
+        enough = WARM_UP + 1 if taken[-1] <= budget_s else WARM_UP
+        if len(taken) >= enough and left < taken[-1]:
             break
     return taken[WARM_UP:] or taken[-1:]
 

@@ -51,7 +51,8 @@ class Pilot(Section):
 
 
 def trained(pilot: Pilot, ready: Callable[[], None]) -> Row:
-    """Bits per byte at the end, with the tokens it took, and seconds a step and an evaluation."""
+    """Bits per byte at the end, with the tokens it took, the seconds a step, and what evaluating
+    takes as a part of training on as many rows."""
     work = Workspace(Path(pilot.root), pilot.settings)
     device.set_up(pilot.engine.device, pilot.engine.threads)
     codec = registry.load(work.tokenizer)
@@ -64,12 +65,13 @@ def trained(pilot: Pilot, ready: Callable[[], None]) -> Row:
     device.wait(pilot.engine.device)
     spent = time.perf_counter() - began
     trainer.evaluate()
+    evaluation = time.perf_counter() - began - spent
     return {
         "bits_per_byte": trainer.metric("bits_per_byte"),
         "params": parameter_count(trainer.model),
         "tokens": steps * trainer.phase.batch_size * model.context_length,
         "step_s": spent / steps,
-        "evaluation_s": time.perf_counter() - began - spent,
+        "evaluating": evaluation / trainer.phase.eval_batches / (spent / steps),
     }
 
 

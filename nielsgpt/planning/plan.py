@@ -1,7 +1,8 @@
-"""A plan: the speed of each candidate, pilots of some, the law they leave open, a ranking."""
+"""A plan: the speed of each candidate, a race of pilots, the law they leave open, a ranking."""
 
 import logging
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,24 +14,16 @@ from nielsgpt.bench.ledger import Ledger
 from nielsgpt.errors import RunError
 from nielsgpt.planning.candidates import Candidate, settled
 from nielsgpt.planning.pilot import Pilot
+from nielsgpt.planning.race import Budget, Race
 from nielsgpt.planning.speeds import Option, Speeds, limits
 from nielsgpt.progress import Progress
-from nielsgpt.settings import ModelSettings, Settings
+from nielsgpt.settings import Settings
 
 log = logging.getLogger("nielsgpt")
+Done = tuple[Option, Row]  # a pilot that ended well
 START_S = 8.0  # until a run makes its first step
-LONGER = 3.0  # times the time: the next pilot of a candidate
-MANY_S = 600.0  # of pilots: from here on three of each candidate, else two
-FEWEST_STEPS, FEWEST_PILOTS = 40, 4
+FEWEST_PILOTS = 4
 MASS = 0.9  # of the probability that an interval holds
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Seconds of pretraining, and of pilots before it."""
-
-    run_s: float
-    pilot_s: float
 
 
 @dataclass(frozen=True)
@@ -66,14 +59,10 @@ class Planner:
     def plan(self, candidates: Sequence[Candidate], budget: Budget) -> Plan:
         """The candidates that run here, ranked by the bits per byte that they should end with."""
         ways = self.speeds.ways(candidates, budget.run_s, self.asked)
-        done = self._pilots(ways, budget)
-        pause = float(np.median([row["evaluation_s"] for _, row in done]))
-        options = [self._option(way, budget.run_s, pause) for way in ways]
-        places = [self._place(way, row["params"], row["tokens"]) for way, row in done]
-        fit = Fit(places, [row["bits_per_byte"] for _, row in done])
-        runs = [self._place(o, o.row["params"], o.tokens) for o in options]
-        order = np.argsort(fit.forecast(runs).middle, kind="stable")
-        return Plan([options[n] for n in order], fit.forecast([runs[n] for n in order]), len(done))
+        done = self._pilots([self._option(way, budget.run_s) for way in ways], budget)
+        forecast = self._forecast(done, options := self._paced(ways, done, budget.run_s))
+        order = np.argsort(forecast.middle, kind="stable")
+        return Plan([options[n] for n in order], Forecast(forecast.draws[:, order]), len(done))
 
     def worth(self, tokens: float) -> float:
         """The tokens that so many are worth, read from the mix of the sources."""
@@ -85,42 +74,55 @@ class Planner:
         mix = self.settings.data.mix_pretrain
         return {name: share * tokens / self.corpus[name] for name, share in mix.items()}
 
-    def _option(self, way: Option, seconds: float, pause_s: float) -> Option:
-        """What it will have read after so many seconds, pauses for evaluations left out."""
-        phase = settled(self.settings, way.candidate, way.engine, 1).training.pretrain
-        left = seconds - START_S - 2 * pause_s - way.row["prepare_s"]
-        steps = max(1, int(left / (way.step_s + pause_s / phase.eval_every)))
-        context = way.candidate.shape.context_length
-        tokens = steps * way.candidate.batch_size * context
-        return Option(way.candidate, way.engine, way.row, steps, tokens)
+    def _paced(self, ways: Sequence[Option], done: Sequence[Done], seconds: float) -> list[Option]:
+        """The options at the speed of their pilots; where there was none, of the others'."""
+        evaluating = statistics.median(row["evaluating"] for _, row in done)
+        paces = {way.candidate: row["step_s"] / way.trial_s for way, row in done}
+        usual = statistics.median(paces.values())
+        found = [replace(way, pace=paces.get(way.candidate, usual)) for way in ways]
+        return [self._option(way, seconds, evaluating) for way in found]
 
-    def _pilots(self, ways: Sequence[Option], budget: Budget) -> list[tuple[Option, Row]]:
-        """Train some of the candidates for a few seconds each, to the end of the schedule."""
-        chosen = _spread(ways)
-        times = [LONGER**n for n in range(3 if budget.pilot_s >= MANY_S else 2)]
-        short = budget.pilot_s / (len(chosen) * sum(times))
-        steps = {
-            (way, _rounded(min(longer * _least(way, short), budget.run_s / way.step_s))): None
-            for longer in times
-            for way in chosen
-        }
-        asked, done = list(steps), []
-        with Progress("pilots", len(asked)) as bar:
-            for number, (way, count) in enumerate(asked):
-                bar.show(number, str(way.candidate))
-                row = self._pilot(way, count)
+    def _option(self, way: Option, seconds: float, evaluating: float = 0.0) -> Option:
+        """What it will have read after so many seconds, pauses for evaluations left out; each takes
+        `evaluating` times as long as training on its rows."""
+        batch = way.candidate.batch_size
+        phase = settled(self.settings, way.candidate, way.engine, 1).training.pretrain
+        pause = evaluating * phase.eval_batches * way.step_s
+        left = seconds - START_S - 2 * pause - way.prepare_s
+        steps = max(1, int(left / (way.step_s + pause / phase.eval_every)))
+        return replace(way, steps=steps, tokens=steps * batch * way.candidate.shape.context_length)
+
+    def _pilots(self, options: Sequence[Option], budget: Budget) -> list[Done]:
+        """Train the pilots of a race between the options, as they are asked for."""
+        done: list[Done] = []
+        race = Race(
+            options,
+            budget,
+            enough=lambda: len(done) >= FEWEST_PILOTS,
+            forecast=lambda: self._forecast(done, options),
+        )
+        with Progress("pilots", round(budget.pilot_s)) as bar:
+            for leg in race.legs():
+                bar.show(round(race.spent_s - leg.seconds), str(leg.way.candidate))
+                row = self._pilot(leg.way, leg.steps)
                 if row["status"] == "ok" and math.isfinite(row["bits_per_byte"]):
-                    done.append((way, row))
+                    done.append((leg.way, row))
                     bits = f"{row['bits_per_byte']:.4f} bits per byte"
-                    log.info("pilot %s: %s after %d steps", way.candidate, bits, count)
+                    log.info("pilot %s: %s after %d steps", leg.way.candidate, bits, leg.steps)
                 else:
-                    log.info("pilot %s: %s", way.candidate, row.get("reason", "not finite"))
+                    log.info("pilot %s: %s", leg.way.candidate, row.get("reason", "not finite"))
         if len(done) < FEWEST_PILOTS:
             raise RunError(
-                f"only {len(done)} of {len(asked)} pilots ended well, and a plan needs "
+                f"only {len(done)} of {len(race.run)} pilots ended well, and a plan needs "
                 f"{FEWEST_PILOTS}; raise --pilot-minutes"
             )
         return done
+
+    def _forecast(self, done: Sequence[Done], options: Sequence[Option]) -> Forecast:
+        """What the options end with, by the law that the pilots leave open."""
+        places = [self._place(way, row["params"], row["tokens"]) for way, row in done]
+        fit = Fit(places, [row["bits_per_byte"] for _, row in done])
+        return fit.forecast([self._place(o, o.params, o.tokens) for o in options])
 
     def _pilot(self, way: Option, steps: int) -> Row:
         engine = replace(way.engine, compiled=False)
@@ -131,33 +133,3 @@ class Planner:
     def _place(self, way: Option, params: float, tokens: float) -> Place:
         batch = way.candidate.batch_size * way.candidate.shape.context_length
         return Place(params, tokens, batch, self.worth(tokens))
-
-
-def _spread(ways: Sequence[Option]) -> list[Option]:
-    """A cross: each shape in the middle batch, and the middle shape in the outermost ones too."""
-    shapes = sorted({way.candidate.shape for way in ways}, key=_size)
-    middle_shape = shapes[len(shapes) // 2]
-    own = sorted(w.candidate.batch_size for w in ways if w.candidate.shape == middle_shape)
-    middle = own[len(own) // 2]
-    return [
-        way
-        for way in ways
-        if way.candidate.batch_size == middle
-        or (way.candidate.shape == middle_shape and way.candidate.batch_size in (own[0], own[-1]))
-    ]
-
-
-def _least(way: Option, seconds: float) -> float:
-    """The steps of an option's shortest pilot: of so many seconds, and enough to settle."""
-    return max(FEWEST_STEPS, seconds / way.step_s)
-
-
-def _size(shape: ModelSettings) -> tuple[int, int]:
-    return shape.n_layer * shape.n_embd**2, shape.n_layer
-
-
-def _rounded(steps: float) -> int:
-    """Two digits are enough, and the same after a little noise in the speed."""
-    whole = max(1, round(steps))
-    unit = 10 ** max(0, len(str(whole)) - 2)
-    return int(whole // unit * unit)

@@ -16,24 +16,46 @@ from nielsgpt.progress import Progress
 from nielsgpt.settings import ModelSettings, Settings
 
 log = logging.getLogger("nielsgpt")
-MEASURED_S, TRIAL_S = 2.0, 30.0  # of steps in a trial; until it is ended
+MEASURED_S, TRIAL_S = 3.0, 30.0  # of steps in a trial; until it is ended
 WORTH_COMPILING_S = 1200.0  # of training: below it, measuring what compiling gains costs too much
 
 
 @dataclass(frozen=True, eq=False)
 class Option:
-    """A candidate with its engine, its speed, and what it will have read at the end."""
+    """A candidate with its engine, its trial, and what it will have read at the end.
+
+    `row` is the trial, not compiled; compiling takes `prepare_s` seconds and makes steps `gain`
+    times as fast. In a run a step takes `pace` times as long as in a trial.
+    """
 
     candidate: Candidate
     engine: Engine
     row: Row
-    steps: int
-    tokens: int
+    gain: float = 1.0
+    prepare_s: float = 0.0
+    pace: float = 1.0
+    steps: int = 0
+    tokens: int = 0
+
+    @property
+    def params(self) -> int:
+        """The parameters of the model."""
+        return int(self.row["params"])
+
+    @property
+    def trial_s(self) -> float:
+        """Seconds a step in the trial."""
+        return float(self.row["ms_per_step"]) / 1000
 
     @property
     def step_s(self) -> float:
         """Seconds a step."""
-        return float(self.row["ms_per_step"]) / 1000
+        return self.trial_s * self.pace / self.gain
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens of a step over its seconds."""
+        return self.candidate.batch_size * self.candidate.shape.context_length / self.step_s
 
 
 class Speeds:
@@ -61,7 +83,7 @@ class Speeds:
                 engine = self.engine_of(candidate)
                 row = self._row(candidate, replace(engine, compiled=False))
                 if row["status"] == "ok":
-                    found.append(Option(candidate, engine, row, 0, 0))
+                    found.append(Option(candidate, engine, row, prepare_s=row["prepare_s"]))
                 else:
                     log.info("%s: %s, %s", candidate, row["status"], row["reason"])
         if not found:
@@ -108,10 +130,4 @@ def _compiled(way: Option, gain: tuple[float, float] | None, seconds: float) -> 
     times, spent = gain or (1.0, 0.0)
     if gain is None or times * (seconds - spent) <= seconds:
         return replace(way, engine=replace(way.engine, compiled=False))
-    row = way.row
-    faster = {
-        "ms_per_step": row["ms_per_step"] / times,
-        "tokens_per_second": row["tokens_per_second"] * times,
-        "prepare_s": spent,
-    }
-    return replace(way, row={**row, **faster})
+    return replace(way, gain=times, prepare_s=spent)

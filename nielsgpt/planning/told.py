@@ -25,9 +25,9 @@ def table(plan: Plan, planner: Planner) -> str:
             [
                 f"{n + 1}",
                 f"{chosen.shape.n_layer} x {chosen.shape.n_embd}",
-                figures.magnitude(option.row["params"]),
+                figures.magnitude(option.params),
                 f"{chosen.batch_size} x {chosen.shape.context_length}",
-                f"{option.row['tokens_per_second']:,.0f}",
+                f"{option.tokens_per_second:,.0f}",
                 f"{option.steps:,}",
                 figures.magnitude(option.tokens),
                 f"{epochs:.1f}",
@@ -45,7 +45,7 @@ def choice(plan: Plan, planner: Planner, seconds: float, now: datetime) -> str:
     settings = settled(planner.settings, option.candidate, option.engine, option.steps)
     phase, shape = settings.training.pretrain, option.candidate.shape
     needed = memory.forecast(shape, planner.speeds.vocab_size, phase, option.engine).bytes
-    disk = STATE_BYTES * option.row["params"] * (phase.keep_checkpoints + 1)
+    disk = STATE_BYTES * option.params * (phase.keep_checkpoints + 1)
     done = now + timedelta(seconds=seconds)
     lines = [f"chosen: {option.candidate}, micro-batches of {option.engine.micro_batch_size}"]
     if len(plan.options) > 1:

@@ -18,7 +18,8 @@ from nielsgpt.errors import RunError
 from nielsgpt.planning import candidates, told
 from nielsgpt.planning.candidates import Candidate
 from nielsgpt.planning.pilot import Pilot
-from nielsgpt.planning.plan import Budget, Plan, Planner
+from nielsgpt.planning.plan import Plan, Planner
+from nielsgpt.planning.race import Budget
 from nielsgpt.planning.speeds import Speeds
 from nielsgpt.settings import ModelSettings, Settings
 
@@ -70,8 +71,8 @@ class World:
             "bits_per_byte": self.loss(shape, phase.batch_size, tokens),
             "params": params(shape),
             "tokens": tokens,
-            "step_s": 0.1,
-            "evaluation_s": 0.5,
+            "step_s": self.step_s(shape, phase.batch_size),
+            "evaluating": 0.3,
         }
 
 
@@ -111,7 +112,7 @@ def test_a_plan_made_again_measures_nothing(tiny: Tiny, tmp_path: Path) -> None:
     first, second = World(), World()
     once = planner(tiny(), first, tmp_path).plan(choices(tiny()), BUDGET)
     again = planner(tiny(), second, tmp_path).plan(choices(tiny()), BUDGET)
-    assert (len(first.trials), len(first.pilots)) == (12, 10)
+    assert (len(first.trials), len(first.pilots)) == (12, 12)
     assert (second.trials, second.pilots) == ([], [])
     assert [o.candidate for o in once.options] == [o.candidate for o in again.options]
     assert (once.forecast.draws == again.forecast.draws).all()
@@ -150,7 +151,7 @@ def test_compiling_is_measured_once_a_shape_and_counted_in_a_long_run_only(
 
 
 def test_pilots_that_fail_are_no_plan(tiny: Tiny, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="only 0 of 10 pilots ended well"):
+    with pytest.raises(RunError, match="only 0 of 9 pilots ended well"):
         planner(tiny(), World(fails=True), tmp_path).plan(choices(tiny()), BUDGET)
 
 
