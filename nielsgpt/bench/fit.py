@@ -38,11 +38,11 @@ CRITICAL = (
     10.0,
     30.0,
 )  # times the middle batch, at the middle tokens
-NOISE = (0.003, 0.006, 0.012, 0.024, 0.048)  # of the lowest loss
+NOISE = (0.003, 0.006, 0.012, 0.024, 0.048, 0.096)  # of a run's loss
 # Mean and deviation: of the exponents, of ln(critical), and of E, A, K as shares of that loss.
 EXPONENT, LN_CRITICAL = (0.35, 0.25), (math.log(2.0), 1.2)
 MEANS, DEVIATIONS = np.array([0.4, 0.2, 0.5]), np.array([0.35, 0.2, 0.5])
-DRAWS, TRIES, SEED = 2000, 20, 0
+DRAWS, KICKS, SEED = 2000, 200, 0
 
 
 @dataclass(frozen=True)
@@ -84,31 +84,25 @@ class Fit:
         self.middle = np.median(_table(places), axis=0)  # of the places, by column
         grids = SIZE_EXPONENTS, DATA_EXPONENTS, CRITICAL, NOISE
         self.points: Array = np.array(list(itertools.product(*grids)))
-        evidence = self._regressions(places, np.array(losses) / self.scale) + _log_prior(
-            self.points
-        )
-        weights = np.exp(evidence - evidence.max())
+        evidence = self._regressions(places, np.array(losses) / self.scale)
+        evidence += _log_prior(self.points)
+        draw = np.random.default_rng(SEED)
+        kicks = draw.standard_normal((KICKS, 3))
+        self.numbers = self.means[:, None] + np.einsum("mij,kj->mki", self.roots, kicks)
+        self.possible = (self.numbers >= 0).all(axis=2)  # (m points, k kicks)
+        weights = np.exp(evidence - evidence.max())[:, None] * self.possible
         self.weights: Array = weights / weights.sum()
 
     def forecast(self, places: Sequence[Place], noisy: bool = True) -> Forecast:
         """The losses of other runs, with the noise of a run where `noisy`."""
         draw = np.random.default_rng(SEED)
-        chosen = draw.choice(len(self.points), DRAWS, p=self.weights)
-        points, numbers = self.points[chosen], self._numbers(chosen, draw)
+        chosen = draw.choice(self.weights.size, DRAWS, p=self.weights.ravel())
+        points = self.points[chosen // KICKS]
+        numbers = self.numbers.reshape(-1, 3)[chosen]
         losses = np.einsum("dnk,dk->dn", self._columns(points, places), numbers)
         if noisy:
-            losses = losses + points[:, 3:] * draw.standard_normal(losses.shape)
+            losses = losses * (1 + points[:, 3:] * draw.standard_normal(losses.shape))
         return Forecast(self.scale * losses)
-
-    def _numbers(self, chosen: NDArray[np.int64], draw: np.random.Generator) -> Array:
-        """E, A and K for each chosen point, none of them negative."""
-        found = np.full((len(chosen), 3), -1.0)
-        for _ in range(TRIES):
-            bad = (found < 0).any(axis=1)
-            which = chosen[bad]
-            kicks = draw.standard_normal((len(which), 3))
-            found[bad] = self.means[which] + np.einsum("nij,nj->ni", self.roots[which], kicks)
-        return np.asarray(np.maximum(found, 0.0))
 
     def _columns(self, points: Array, places: Sequence[Place]) -> Array:
         """What E, A and K are multiplied by, (m points, n runs, 3)."""
@@ -121,16 +115,16 @@ class Fit:
     def _regressions(self, places: Sequence[Place], values: Array) -> Array:
         """Set the mean of E, A, K and a root of their covariance at each point; returns the
         logarithm of each point's evidence, up to a constant."""
-        x, noise = self._columns(self.points, places), self.points[:, 3]
-        precision, prior = noise**-2.0, np.diag(DEVIATIONS**-2.0)
-        across = np.einsum("mni,n->mi", x, values) * precision[:, None] + prior @ MEANS
+        x = self._columns(self.points, places) / values[:, None]
+        precision, prior = self.points[:, 3] ** -2.0, np.diag(DEVIATIONS**-2.0)
+        across = x.sum(axis=1) * precision[:, None] + prior @ MEANS
         whole = np.einsum("mni,mnj->mij", x, x) * precision[:, None, None] + prior
         covariance = np.linalg.inv(whole)
         self.means: Array = np.einsum("mij,mj->mi", covariance, across)
         self.roots: Array = np.linalg.cholesky(covariance)
-        misfit = precision * (values @ values) - (self.means * across).sum(axis=1)
+        misfit = precision * len(values) - (self.means * across).sum(axis=1)
         return np.asarray(
-            -len(values) * np.log(noise) - misfit / 2 - np.linalg.slogdet(whole)[1] / 2
+            len(values) * np.log(precision) / 2 - misfit / 2 - np.linalg.slogdet(whole)[1] / 2
         )
 
 
