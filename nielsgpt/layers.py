@@ -90,7 +90,8 @@ def _chain(path: Path, folders: list[Path], seen: tuple[Path, ...] = ()) -> list
     try:
         tree = json.loads(found.read_text(encoding="utf-8"), object_pairs_hook=once)
     except OSError as error:
-        raise SettingsError(f"config {found} cannot be read: {error.strerror}") from None
+        reason = error.strerror
+        raise SettingsError(f"config {found} cannot be read ({reason}); name another") from None
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise SettingsError(f"config {found} is not JSON: {error}") from None
     if not isinstance(tree, dict):

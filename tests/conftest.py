@@ -1,5 +1,8 @@
 """What many tests share: tiny settings, a tiny model, a workspace that nothing else uses."""
 
+import errno
+import io
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -115,6 +118,22 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     if request.param == "byte":
         return ByteTokenizer()
     return pieces.train(CORPUS, 286, request.param)
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Has the system refuse to open a file, which it never does where tests run as root."""
+    plain = io.open
+
+    def refuse(path: Path) -> None:
+        def opened(file: Any, *rest: Any, **more: Any) -> Any:
+            if file == path:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return plain(file, *rest, **more)
+
+        monkeypatch.setattr(io, "open", opened)
+
+    return refuse
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Layers, strictness and the words for what is wrong."""
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,16 @@ def test_a_broken_config_file_is_named(content: bytes, message: str, tmp_path: P
 def test_a_missing_config_says_how_to_find_one(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="'ls configs'"):
         load(tmp_path / "none.json")
+
+
+def test_a_config_that_the_system_refuses_to_open_is_named(
+    tmp_path: Path, refused: Callable[[Path], None]
+) -> None:
+    path = write(tmp_path / "mine.json", {})
+    refused(path)
+    line = f"config {path} cannot be read (Permission denied); name another"
+    with pytest.raises(SettingsError, match=f"^{re.escape(line)}$"):
+        load(path)
 
 
 def test_settings_are_frozen_and_survive_a_round_trip() -> None:

@@ -53,6 +53,16 @@ def test_where_every_source_is_missing_each_is_named_with_its_hint(tiny: Tiny, r
         presence.readable(work(tiny, root, ["roam", "text"], mix_pretrain=mix))
 
 
+def test_a_source_without_a_cache_is_no_source_to_train_on(tiny: Tiny, root: Path) -> None:
+    given = Workspace(root, tiny(data={"optional": ["primer"]}))
+    line = (
+        "no source of data.mix_pretrain is there: primer: it has no cache; "
+        "'nielsgpt caches' makes it"
+    )
+    with pytest.raises(DataError, match=f"^{line}$"):
+        presence.trainable(given, "pretrain")
+
+
 def test_a_source_that_opens_only_to_fail_is_missing_too(tiny: Tiny, root: Path) -> None:
     (root / "chat.jsonl").write_text("not json\n")
     data = {"mix_sft": {"primer": 0.5, "chat": 0.5}, "optional": ["chat"]}

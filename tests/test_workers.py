@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from nielsgpt import workers
-from nielsgpt.errors import DataError, RunError
+from nielsgpt.errors import DataError, RunError, Stopped
 from nielsgpt.workers import in_order
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -89,6 +89,20 @@ def test_a_process_that_is_killed_is_one_line_that_says_what_to_do() -> None:
         list(in_order(iter(range(9)), squares(), squares, (-1, 6), 2))
     assert caught.value.exit_code == 1
     assert "\n" not in str(caught.value)
+
+
+def test_one_that_is_told_to_end_says_how_to_go_on() -> None:
+    def tasks() -> Iterator[int]:
+        yield 1
+        signal.raise_signal(signal.SIGTERM)
+        yield 2
+
+    before = signal.getsignal(signal.SIGTERM)
+    line = "stopped; the same command goes on from what was finished"
+    with pytest.raises(Stopped, match=f"^{line}$") as caught:
+        run(tasks(), 2)
+    assert caught.value.exit_code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -96,8 +96,7 @@ class Packed(Rows):
             )
         self.rows = pack(lengths, context_length + 1)
         self.lengths, self.starts, self.mask = lengths, split.starts, np.asarray(split.mask)
-        if not self.mask.any():
-            raise DataError(f"source {split.name} has no reply to learn from; add conversations")
+        assert self.mask.any(), "every cached example holds a reply"
 
     @property
     def count(self) -> int:

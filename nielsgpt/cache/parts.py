@@ -190,9 +190,11 @@ def joined(folder: Path, recipe: Recipe, count: int, encoded: Blocks) -> Blocks:
     readers = [PartReader(part.folder(folder, recipe.source), recipe, part) for part in parts]
     ends = {reader.meta["blocks_cut"] for reader in readers if reader.meta["ended"]}
     if len(ends) > 1:
+        where = " and ".join(map(str, sorted(ends)))
         raise DataError(
             f"the parts of source {recipe.source} were cut from different text: it ends after "
-            f"{' and '.join(map(str, sorted(ends)))} blocks; make them again from one copy of it"
+            f"{where} blocks; delete them, and make each again from one copy of it with "
+            f"'nielsgpt caches --part 1/{count}' and so on"
         )
 
     def blocks(skip: int) -> Generator[Block, None, None]:

@@ -93,7 +93,8 @@ def chosen(found: Repository) -> tuple[list[Entry], tuple[str, ...]]:
             )
     if not any(_is(entry.name, WEIGHT_FILES) for entry in wanted):
         raise DataError(
-            f"{found.name}: holds no .safetensors and no .gguf, the only weights that are fetched"
+            f"{found.name}: holds no .safetensors and no .gguf, the only weights that are fetched; "
+            "choose another"
         )
     names = {entry.name for entry in wanted}
     others = (*(e.name for e in found.entries), *(f"{folder}/" for folder in found.folders))

@@ -148,7 +148,9 @@ def prose(book: Book) -> str:
     try:
         content = book.path.read_bytes()
     except OSError as error:
-        raise DataError(f"{book.path} cannot be read ({error.strerror})") from None
+        raise DataError(
+            f"{book.path} cannot be read ({error.strerror}); make it readable"
+        ) from None
     try:
         return booktext.clean(content.decode("utf-8-sig"))
     except UnicodeDecodeError:

@@ -143,7 +143,10 @@ def blocks(
             "convert it with 'iconv -t UTF-8' or leave it out"
         ) from None
     except OSError as error:
-        raise DataError(f"{file} cannot be read ({error.strerror})") from None
+        reason = error.strerror
+        raise DataError(
+            f"{file} cannot be read ({reason}); make it readable or leave it out"
+        ) from None
 
 
 def lines(parts: Iterable[str]) -> Iterator[str]:

@@ -100,7 +100,7 @@ def splits(dataset: Dataset, seed: int) -> dict[str, Iterator[Row]]:
     if "train" not in there:
         raise DataError(
             f"{dataset.label}: has no split called train, only {', '.join(opened)}; "
-            f"set data.{dataset.source}.config"
+            f"set data.{dataset.source}.config, or data.{dataset.source}.dataset to another"
         )
     return {split: _rows(dataset, opened[split], split, seed) for split in there}
 

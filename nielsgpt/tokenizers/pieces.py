@@ -190,6 +190,8 @@ def _misfit(vocab_size: int, reason: str) -> TokenizerError:
             f"tokenizer.vocab_size {vocab_size} is too small for the characters of this corpus; "
             f"use --set tokenizer.vocab_size={least[1]} or more"
         )
+    if "sentences_.empty()" in reason:
+        return TokenizerError("the text to train the tokenizer on is blank; add text")
     if limit:
         return too_large(vocab_size, int(limit[1]))
     return TokenizerError(

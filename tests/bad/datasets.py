@@ -7,6 +7,7 @@ CHAT = (
     "caches -c tiny.json --set 'data.mix_sft={\"chat\":1.0}' --set data.chat.path=chat.jsonl "
     "--set data.primer.characters=20000"
 )
+BLANK = PAIR.replace('"a"', '" "').replace('"b"', '" "')
 TEXT = "caches -c tiny.json --set 'data.mix_pretrain={\"text\":1.0}' --set data.text.path=text"
 LINE = "chat.jsonl, line 1"
 
@@ -100,6 +101,13 @@ MISTAKES |= {
     "vocabulary: too large for the text": Mistake(
         'tokenizer -c tiny.json --set \'tokenizer={"kind":"sentencepiece","vocab_size":90000}\'',
         ("tokenizer.vocab_size 90000 is too large for this corpus",),
+        stays=("data/tokenizers",),
+    ),
+    "vocabulary: nothing but white space": Mistake(
+        f"tokenizer{CHAT.removeprefix('caches')}{TEXT.removeprefix('caches -c tiny.json')} "
+        "--kind sentencepiece --vocab-size 300",
+        ("the text to train the tokenizer on is blank; add text",),
+        {"text/a.txt": " \n" * 99, "chat.jsonl": f"{BLANK}\n" * 9},
         stays=("data/tokenizers",),
     ),
     "vocabulary: a pattern without files": Mistake(

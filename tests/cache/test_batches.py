@@ -136,6 +136,17 @@ def test_packed_rows_hold_whole_examples_and_count_only_what_the_mask_says(tmp_p
     )
 
 
+def test_examples_longer_than_the_context_are_an_error_with_both_numbers(tmp_path: Path) -> None:
+    split = examples(tmp_path, [17, 4])
+    line = (
+        "source e holds an example of 17 tokens and the context has 15; "
+        "run 'nielsgpt caches' for this context"
+    )
+    with pytest.raises(DataError, match=f"^{line}$"):
+        Packed(split, 15, 3, END)
+    assert Packed(split, 16, 3, END).count == 2
+
+
 def test_a_padded_place_never_counts(tmp_path: Path) -> None:
     packed = Packed(examples(tmp_path, [3]), 15, 3, END)
     inputs, targets = packed.row(0, 0)

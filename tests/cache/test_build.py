@@ -1,6 +1,7 @@
 """Splits by hash, finished or absent, never torn."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -82,6 +83,12 @@ def test_a_damaged_file_is_found_before_its_first_use(
     else:
         path.write_bytes(content if damage == "flip" else content[:-1])
     with pytest.raises(DataError, match=r"s_train\..*(damaged|bytes where its meta says)"):
+        Split(tmp_path, "s_train", "tok")
+
+
+def test_a_cache_that_was_never_built_is_an_error_with_the_command(tmp_path: Path) -> None:
+    line = f"no cache {tmp_path / 's_train'}; make it with 'nielsgpt caches'"
+    with pytest.raises(DataError, match=f"^{re.escape(line)}$"):
         Split(tmp_path, "s_train", "tok")
 
 

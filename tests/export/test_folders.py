@@ -7,6 +7,7 @@ from pathlib import Path
 import gguf
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from nielsgpt.errors import BusyError, DataError, RunError, TokenizerError
@@ -138,6 +139,34 @@ def test_a_tensor_that_came_back_otherwise_is_seen(
         hf.check(tmp_path / "out", model, torch.float32)
     with pytest.raises(RunError, match=r"output_norm.weight did not come back"):
         llamacpp.check(tmp_path / "m.gguf", model, "q8_0")
+
+
+def test_a_tensor_too_many_is_seen(tmp_path: Path, lively: Lively, pieced: Tokenizer) -> None:
+    model, out, file = lively("gpt_qk", tied=False), tmp_path / "out", tmp_path / "m.gguf"
+    hf.write(trained(model, pieced), out, "float32", force=False)
+    llamacpp.write(trained(model, pieced), file, "f32", force=False)
+    model.unembedding = None
+    line = rf"^{out}/model\.safetensors holds lm_head\.weight, which is no tensor of the model$"
+    with pytest.raises(RunError, match=line):
+        hf.check(out, model, torch.float32)
+    del model.blocks[1]
+    model.n_layer = 1
+    line = rf"^{file} holds blk\.1\.attn_k\.weight, which is no tensor of the model$"
+    with pytest.raises(RunError, match=line):
+        llamacpp.check(file, model, "f32")
+
+
+def test_a_disk_without_room_for_the_weights_is_one_line_and_nothing_appears(
+    tmp_path: Path, lively: Lively, pieced: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(hf, "save_file", full)
+    line = r"could not be written: .* No space left on device \(os error 28\); free some space$"
+    with pytest.raises(RunError, match=rf"model\.safetensors {line}"):
+        hf.write(trained(lively("gpt_qk"), pieced), tmp_path / "out", "float32", force=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_library_that_writes_other_numbers_is_found_out_before_anything_appears(

@@ -1,12 +1,15 @@
 import dataclasses
 import logging
+import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from nielsgpt.micro import backends, kernel
 from nielsgpt.micro.arrays import ArrayGPT
+from nielsgpt.micro.errors import MicroRunError
 from nielsgpt.micro.operations import Kernel
 from nielsgpt.micro.weights import Shape, Weights
 
@@ -45,6 +48,19 @@ def test_verifying_names_every_compiled_function() -> None:
     said = "numba JIT active (linear_backward, attend, attend_backward compiled)"
     assert kernel.verified() == said
     assert all(function.signatures for function in kernel.compiled())  # type: ignore[attr-defined]
+
+
+@HAS_NUMBA
+def test_a_numba_that_computes_something_else_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def doubling(loop: Callable[..., Any]) -> Callable[..., Any]:
+        return (lambda *given: 2 * loop(*given)) if loop is kernel.linear_backward else loop
+
+    monkeypatch.setattr("numba.njit", doubling)
+    monkeypatch.setattr(kernel, "compiled", kernel.compiled.__wrapped__)  # the rest keep theirs
+    line = "numba's gradients are not NumPy's; leave it out: pip uninstall numba"
+    with pytest.raises(MicroRunError, match=f"^{re.escape(line)}$") as caught:
+        kernel.verified()
+    assert caught.value.exit_code == 1
 
 
 @HAS_NUMBA

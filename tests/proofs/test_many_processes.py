@@ -278,6 +278,7 @@ def test_other_data_on_one_machine_is_named_on_all_before_anything_starts(place:
     for said in together(2, disagreeing, place):
         assert "the tokenizer is number 1 in process 1 on " in said
         assert "number 0 in process 0 on " in said
+        assert said.endswith("; give every machine the same settings, data and version")
 
 
 def nested(team: Team, work: Workspace) -> Any:

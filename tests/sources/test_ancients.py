@@ -1,13 +1,15 @@
 """The folder of ancient books: what is fetched, how it is named, and what is read from it."""
 
 import csv
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nielsgpt.errors import DataError
 from nielsgpt.settings.sources import AncientSettings
-from nielsgpt.sources.ancients import COLUMNS, books, documents, fetch, file_name, prose
+from nielsgpt.sources.ancients import COLUMNS, Book, books, documents, fetch, file_name, prose
 from nielsgpt.sources.gutendex import Record
 from nielsgpt.sources.web import Patience
 from tests.sources.test_gutendex import UTF8, page, record, settings
@@ -140,3 +142,14 @@ def test_an_older_file_is_read_as_latin_1(web: Web, tmp_path: Path) -> None:
     offer(web, 1)
     get(web, tmp_path)
     assert prose(books(tmp_path, settings(web))[0]) == "\u00c6neas went on."
+
+
+def test_a_book_that_the_system_refuses_to_open_is_named(
+    tmp_path: Path, refused: Callable[[Path], None]
+) -> None:
+    book = Book("t", "a", tmp_path / "1_t.txt")
+    book.path.write_text("It went on.")
+    refused(book.path)
+    line = f"{book.path} cannot be read (Permission denied); make it readable"
+    with pytest.raises(DataError, match=f"^{re.escape(line)}$"):
+        prose(book)

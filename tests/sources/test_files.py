@@ -2,7 +2,9 @@
 
 import codecs
 import json
+import re
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -164,6 +166,17 @@ def test_text_that_is_not_utf8_names_the_byte(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"caf\xe9")
     with pytest.raises(DataError, match=r"a\.txt is not UTF-8: byte 3 is 0xE9"):
         read(tmp_path / "a.txt")
+
+
+def test_a_file_that_the_system_refuses_to_open_is_named(
+    tmp_path: Path, refused: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("some words")
+    refused(path)
+    line = f"{path} cannot be read (Permission denied); make it readable or leave it out"
+    with pytest.raises(DataError, match=f"^{re.escape(line)}$"):
+        list(documents([path], TextSettings()))
 
 
 def test_marks_and_line_ends_of_other_systems_are_taken_off(tmp_path: Path) -> None:

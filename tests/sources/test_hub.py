@@ -205,6 +205,18 @@ def test_an_unknown_configuration_lists_those_that_there_are(hub: Hub, client: C
     assert error.endswith("; see data.tinystories.config and data.tinystories.revision")
 
 
+def test_a_dataset_without_a_split_to_train_on_lists_those_that_there_are(
+    hub: Hub, client: Client
+) -> None:
+    files = {"README.md": hubdata.card({"default": {"test": "data/test-*"}})}
+    files["data/test-0.parquet"] = hubdata.parquet([{"text": hubdata.story(1)}])
+    sha = hub.commit("a/tests", files)
+    assert client.read("a/tests")["error"] == (
+        f"source tinystories: a/tests at {sha[:12]}: has no split called train, only test; "
+        "set data.tinystories.config, or data.tinystories.dataset to another"
+    )
+
+
 def test_rows_without_text_list_their_columns(hub: Hub, client: Client) -> None:
     sha = hub.commit("a/columns", texts(3, column="body"))
     assert client.read("a/columns")["error"] == (

@@ -1,14 +1,17 @@
 """A tokenizer's folder: what it says, and what is said of a damaged one."""
 
+import io
 import json
+import re
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import sentencepiece
 
 from nielsgpt.errors import NielsError, TokenizerError
 from nielsgpt.settings import TokenizerSettings
-from nielsgpt.tokenizers import registry
+from nielsgpt.tokenizers import pieces, registry
 from tests.tokenizers.conftest import CORPUS, SIZES, TRAINED, made
 
 
@@ -64,20 +67,20 @@ def test_a_damaged_folder_is_one_line(name: str, damage: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "vocab",
+    ("vocab", "said"),
     [
-        {"stoi": {"a": 0, "b": 1}, "itos": ["a", "c"]},
-        {"stoi": {"a": 1}, "itos": ["a", "a"]},
-        {"stoi": {"ab": 0}, "itos": ["ab"]},
-        {"stoi": {"": 0}, "itos": [""]},
-        {"stoi": {"\ud800": 0}, "itos": ["\ud800"]},
-        {"stoi": {}, "itos": [1]},
-        {"stoi": {}, "itos": 5},
-        {"itos": ["a"]},
+        ({"stoi": {"a": 0, "b": 1}, "itos": ["a", "c"]}, "are not one list of different strings"),
+        ({"stoi": {"a": 1}, "itos": ["a", "a"]}, "are not one list of different strings"),
+        ({"stoi": {"ab": 0}, "itos": ["ab"]}, "^the vocabulary of characters holds longer strings"),
+        ({"stoi": {"": 0}, "itos": [""]}, "are not one list of different strings"),
+        ({"stoi": {"\ud800": 0}, "itos": ["\ud800"]}, r"is the lone surrogate U\+D800"),
+        ({"stoi": {}, "itos": [1]}, "^the vocabulary cannot be read"),
+        ({"stoi": {}, "itos": 5}, "^the vocabulary cannot be read"),
+        ({"itos": ["a"]}, "are not one list of different strings"),
     ],
 )
-def test_a_list_of_characters_that_is_none_is_refused(vocab: object) -> None:
-    with pytest.raises(TokenizerError):
+def test_a_list_of_characters_that_is_none_is_refused(vocab: object, said: str) -> None:
+    with pytest.raises(TokenizerError, match=said):
         registry.restore("char", {"vocab.json": json.dumps(vocab).encode()})
 
 
@@ -98,6 +101,34 @@ def test_a_bpe_model_that_would_break_the_contract_is_refused(change: str) -> No
         model["merges"].append(["nothing", "here"])
     with pytest.raises(TokenizerError, match="the BPE model cannot be read"):
         registry.restore("bpe", {"tokenizer.json": json.dumps(tree).encode()})
+
+
+def test_a_sentencepiece_model_that_cannot_be_read_is_a_line() -> None:
+    with pytest.raises(TokenizerError, match=r"^the SentencePiece model cannot be read: it is emp"):
+        registry.restore("sentencepiece", {"spm.model": b""})
+    with pytest.raises(TokenizerError, match=r"^the SentencePiece model cannot be read: .*Parse"):
+        registry.restore("sentencepiece", {"spm.model": b"no"})
+
+
+def test_what_the_library_says_of_a_size_that_it_cannot_train_is_passed_on() -> None:
+    line = str(pieces._misfit(300, " Internal: it is tired "))
+    assert line == (
+        "tokenizer.vocab_size 300 cannot be trained on this corpus: Internal: it is tired; "
+        "set another size or use more text"
+    )
+
+
+def test_a_sentencepiece_model_made_elsewhere_lacks_the_control_symbols() -> None:
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(CORPUS), model_writer=model, vocab_size=40, minloglevel=2
+    )
+    line = (
+        "the SentencePiece model lacks the control symbols <|sys|> <|usr|> <|asst|> <|eot|>; "
+        "train one with 'nielsgpt tokenizer'"
+    )
+    with pytest.raises(TokenizerError, match=f"^{re.escape(line)}$"):
+        registry.restore("sentencepiece", {"spm.model": model.getvalue()})
 
 
 def test_what_surrounds_a_bpe_model_cannot_change_how_text_is_cut() -> None:

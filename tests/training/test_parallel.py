@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from nielsgpt import launch
 from nielsgpt.cache.batches import IGNORED, Batch
 from nielsgpt.errors import RunError, SettingsError
-from nielsgpt.parallel.crew import Crew
+from nielsgpt.parallel.crew import Crew, together
 from nielsgpt.parallel.exact import ExactCrew
 from nielsgpt.parallel.sharded import ShardedCrew
 from nielsgpt.parallel.team import Team
 from nielsgpt.parallel.tree import Tree, odd_part, paired
+from nielsgpt.settings import DeviceSettings
 
 
 def gradients(count: int) -> list[Tensor]:
@@ -145,6 +146,35 @@ def test_a_measured_micro_batch_becomes_one_that_can_be_shared(size: int, taken:
 def test_muon_is_refused_where_matrices_are_in_parts() -> None:
     with pytest.raises(SettingsError, match="muon needs whole matrices"):
         crew(ShardedCrew, 0, 2).hold(nn.Linear(2, 2), "muon")
+
+
+def test_a_macs_gpu_is_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    line = "several processes cannot share a Mac's GPU; use one, or --device cpu"
+    with pytest.raises(SettingsError, match=f"^{line}$"):
+        crew(Crew, 0, 2).wanted(DeviceSettings(device="mps"))
+
+
+def test_more_processes_than_gpus_is_an_error_with_how_many_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    line = "3 processes need as many GPUs and this machine has 2; use --nproc 2"
+    with pytest.raises(SettingsError, match=f"^{line}$"):
+        crew(Crew, 0, 3).wanted(DeviceSettings(device="cuda"))
+    assert crew(Crew, 0, 2).wanted(DeviceSettings(device="cuda")).device == "cuda"
+
+
+def test_what_torch_says_of_a_peer_that_is_gone_becomes_one_line() -> None:
+    line = (
+        "another process of this run is gone (Connection closed by peer [127.0.0.1]:40000); "
+        "its own last line says why"
+    )
+    with pytest.raises(RunError, match=f"^{re.escape(line)}$"), together():
+        raise RuntimeError("Connection closed by peer [127.0.0.1]:40000\nException raised from")
+    with pytest.raises(torch.OutOfMemoryError), together():
+        raise torch.OutOfMemoryError("out of memory")
 
 
 def test_one_alone_asks_nobody() -> None:

@@ -1,7 +1,9 @@
 """Where the numbers go beside the run's own files, and what is said where a package is missing."""
 
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -85,3 +87,22 @@ def test_weights_and_biases_works_offline(tmp_path: Path, monkeypatch: pytest.Mo
     tracker.close()
     (file,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
     assert RUN.encode() in file.read_bytes()
+
+
+def test_a_service_that_refuses_is_one_line_with_two_ways_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refused(Exception):
+        """What the package raises."""
+
+    def init(**given: object) -> None:
+        raise Refused("api_key not configured (no-tty)\nsee its documentation")
+
+    package = SimpleNamespace(init=init, Settings=dict, errors=SimpleNamespace(Error=Refused))
+    monkeypatch.setitem(sys.modules, WeightsAndBiases.package, package)
+    line = (
+        "the tracker wandb did not start (api_key not configured (no-tty)); "
+        "log in with 'wandb login', or set WANDB_MODE=offline"
+    )
+    with pytest.raises(SettingsError, match=f"^{re.escape(line)}$"):
+        WeightsAndBiases(tmp_path, RUN, {})
