@@ -1,13 +1,14 @@
 """What the loss will be: a law of size, data and batch, fitted to a few short runs.
 
-    loss = E + A / N^a + K / D^b,   D = unique(tokens) / (1 + batch / critical)
+    loss = E + A / N^a + K / D^b,   D = N^c unique(tokens) / (1 + batch / critical)
 
-N are parameters, E, A and K are not negative (Hoffmann et al. 2022). Tokens read again count less:
-unique(D) = U + U R (1 - exp(-(D / U - 1) / R)) with R = 15.4 (Muennighoff et al. 2023). A batch of
-the critical size wastes half of its tokens (McCandlish et al. 2018), and that size grows with
-the tokens to the power 0.47 (Zhang et al. 2024).
+N are parameters, E, A and K are not negative (Hoffmann et al. 2022). A larger model gains more from
+each token, c, long before its size is what limits it: short runs show the one, long runs the
+other. Tokens read again count less: unique(D) = U + U R (1 - exp(-(D / U - 1) / R)) with R = 15.4
+(Muennighoff et al. 2023). A batch of the critical size wastes half of its tokens (McCandlish et
+al. 2018), and that size grows with the tokens to the power 0.47 (Zhang et al. 2024).
 
-A few short runs do not settle six numbers, so no single best law is taken: the exponents, the
+A few short runs do not settle so many numbers, so no single best law is taken: the exponents, the
 critical batch and the noise lie on a grid with priors; at each point E, A and K are a Bayesian
 linear regression in closed form, and forecasts are drawn from all points by their weight.
 """
@@ -23,26 +24,17 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 REPEATS = 15.387756  # R, fitted by Muennighoff et al. 2023
 GROWTH = 0.47  # of the critical batch with the tokens
-SIZE_EXPONENTS = (0.1, 0.2, 0.3, 0.4, 0.55, 0.75)
-DATA_EXPONENTS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.85, 1.0)
-CRITICAL = (
-    0.2,
-    0.3,
-    0.45,
-    0.7,
-    1.0,
-    1.5,
-    2.2,
-    3.3,
-    5.0,
-    10.0,
-    30.0,
-)  # times the middle batch, at the middle tokens
-NOISE = (0.003, 0.006, 0.012, 0.024, 0.048, 0.096)  # of a run's loss
-# Mean and deviation: of the exponents, of ln(critical), and of E, A, K as shares of that loss.
-EXPONENT, LN_CRITICAL = (0.35, 0.25), (math.log(2.0), 1.2)
-MEANS, DEVIATIONS = np.array([0.4, 0.2, 0.5]), np.array([0.35, 0.2, 0.5])
-DRAWS, KICKS, SEED = 2000, 200, 0
+SIZE_EXPONENTS = (0.2, 0.3, 0.4, 0.55, 0.75)
+DATA_EXPONENTS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
+CRITICAL = (0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 30.0)  # times the middle batch, middle tokens
+GAINS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.8)  # c
+NOISE = (0.006, 0.012, 0.024, 0.048, 0.096)  # of a run's loss
+# Mean and deviation: of the exponents, of ln(critical), of c, and of E, A, K as shares of the
+# lowest loss.
+EXPONENT, LN_CRITICAL, GAIN = (0.35, 0.25), (math.log(2.0), 1.2), (0.3, 0.4)
+MEANS, DEVIATIONS = np.array([0.3, 0.1, 0.5]), np.array([0.35, 0.15, 0.5])
+DRIFT = 0.03  # of the loss: what the law is off by each time that the tokens grow e-fold
+DRAWS, KICKS, SEED = 2000, 100, 0
 
 
 @dataclass(frozen=True)
@@ -82,7 +74,8 @@ class Fit:
     def __init__(self, places: Sequence[Place], losses: Sequence[float]) -> None:
         self.scale = min(losses)
         self.middle = np.median(_table(places), axis=0)  # of the places, by column
-        grids = SIZE_EXPONENTS, DATA_EXPONENTS, CRITICAL, NOISE
+        self.longest = max(place.tokens for place in places)
+        grids = SIZE_EXPONENTS, DATA_EXPONENTS, CRITICAL, GAINS, NOISE
         self.points: Array = np.array(list(itertools.product(*grids)))
         evidence = self._regressions(places, np.array(losses) / self.scale)
         evidence += _log_prior(self.points)
@@ -94,29 +87,32 @@ class Fit:
         self.weights: Array = weights / weights.sum()
 
     def forecast(self, places: Sequence[Place], noisy: bool = True) -> Forecast:
-        """The losses of other runs, with the noise of a run where `noisy`."""
+        """The losses of other runs; where `noisy`, with the noise of a run, and with what a law may
+        be off by beyond the longest run that it was fitted to."""
         draw = np.random.default_rng(SEED)
         chosen = draw.choice(self.weights.size, DRAWS, p=self.weights.ravel())
         points = self.points[chosen // KICKS]
         numbers = self.numbers.reshape(-1, 3)[chosen]
         losses = np.einsum("dnk,dk->dn", self._columns(points, places), numbers)
         if noisy:
-            losses = losses * (1 + points[:, 3:] * draw.standard_normal(losses.shape))
+            beyond = np.log(np.maximum(_table(places)[:, 1] / self.longest, 1.0))
+            noise = np.hypot(points[:, 4:], DRIFT * beyond)  # (d draws, n runs)
+            losses = losses * (1 + noise * draw.standard_normal(losses.shape))
         return Forecast(self.scale * losses)
 
     def _columns(self, points: Array, places: Sequence[Place]) -> Array:
         """What E, A and K are multiplied by, (m points, n runs, 3)."""
-        a, b, critical = points.T[:3, :, None]
+        a, b, critical, gain = points.T[:4, :, None]
         params, tokens, batch, worth = (_table(places) / self.middle).T
         waste = 1 + batch / (critical * tokens**GROWTH)
-        data = worth * (self.middle[3] / self.middle[1]) / waste
+        data = params**gain * worth * (self.middle[3] / self.middle[1]) / waste
         return np.stack([np.ones_like(data), params**-a, data**-b], axis=-1)
 
     def _regressions(self, places: Sequence[Place], values: Array) -> Array:
         """Set the mean of E, A, K and a root of their covariance at each point; returns the
         logarithm of each point's evidence, up to a constant."""
         x = self._columns(self.points, places) / values[:, None]
-        precision, prior = self.points[:, 3] ** -2.0, np.diag(DEVIATIONS**-2.0)
+        precision, prior = self.points[:, 4] ** -2.0, np.diag(DEVIATIONS**-2.0)
         across = x.sum(axis=1) * precision[:, None] + prior @ MEANS
         whole = np.einsum("mni,mnj->mij", x, x) * precision[:, None, None] + prior
         covariance = np.linalg.inv(whole)
@@ -137,6 +133,7 @@ def _log_prior(points: Array) -> Array:
     """The logarithm of each point's prior weight, up to a constant."""
     off = [(points[:, n] - EXPONENT[0]) / EXPONENT[1] for n in (0, 1)]
     off.append((np.log(points[:, 2]) - LN_CRITICAL[0]) / LN_CRITICAL[1])
+    off.append((points[:, 3] - GAIN[0]) / GAIN[1])
     return np.asarray(-np.sum(np.square(off), axis=0) / 2)
 
 

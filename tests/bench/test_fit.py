@@ -90,6 +90,12 @@ def test_more_tokens_are_never_predicted_to_hurt_and_far_ahead_is_less_sure() ->
     assert (high - low)[-1] > (high - low)[0]
 
 
+def test_no_law_that_is_drawn_has_a_negative_part() -> None:
+    steep = [place(3e6, tokens, 4096.0) for tokens in (1e5, 2e5, 4e5)]
+    found = Fit(steep, [3.0, 1.6, 0.9]).forecast([place(3e6, 1e30, 4096.0, 1e40)], noisy=False)
+    assert (found.draws >= 0).all()
+
+
 def test_two_runs_alone_still_give_a_sane_forecast() -> None:
     places = [place(3e6, tokens, 4096.0) for tokens in (2e5, 6e5)]
     middle = Fit(places, [3.0, 2.6]).forecast([place(3e6, 5e6, 4096.0)]).middle[0]

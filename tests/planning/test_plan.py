@@ -112,7 +112,7 @@ def test_a_plan_made_again_measures_nothing(tiny: Tiny, tmp_path: Path) -> None:
     first, second = World(), World()
     once = planner(tiny(), first, tmp_path).plan(choices(tiny()), BUDGET)
     again = planner(tiny(), second, tmp_path).plan(choices(tiny()), BUDGET)
-    assert (len(first.trials), len(first.pilots)) == (12, 9)
+    assert (len(first.trials), len(first.pilots)) == (12, 10)
     assert (second.trials, second.pilots) == ([], [])
     assert [o.candidate for o in once.options] == [o.candidate for o in again.options]
     assert (once.forecast.draws == again.forecast.draws).all()

@@ -58,6 +58,22 @@ def trainer(settings: Settings, rows: Packed, **over: Any) -> Trainer:
     )
 
 
+def test_the_gradient_of_a_step_is_that_of_the_mean_over_its_supervised_tokens(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    one = trainer(tiny(), one_conversation(tmp_path), grad_clip=0.0)
+    batch = one.batches.batch(0)
+    targets = torch.from_numpy(batch.targets)
+    assert 0 < (targets >= 0).sum() < targets.numel() / 2
+    logits, _ = one.model(torch.from_numpy(batch.inputs)), one.model.zero_grad()
+    mean = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    found = torch.autograd.grad(mean, list(one.model.parameters()))
+    norm = torch.stack([g.norm() for g in found]).norm()
+    row = one.train_step()
+    assert row["train_loss"] == pytest.approx(mean.item(), rel=1e-4)
+    assert row["grad_norm"] == pytest.approx(norm.item(), rel=1e-4)
+
+
 def weights(made: Trainer) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in made.model.parameters()])
 

@@ -1,0 +1,96 @@
+"""The race of pilots: equal in time, each shape first, then whatever may be best."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nielsgpt.bench.fit import Forecast
+from nielsgpt.device import Engine
+from nielsgpt.planning.candidates import Candidate
+from nielsgpt.planning.race import FEWEST_STEPS, LONG, Budget, Leg, Race, middling, rounded
+from nielsgpt.planning.speeds import Option
+from nielsgpt.settings import ModelSettings
+
+ENGINE = Engine("cpu", "fp32", "plain", False, 1, 2)
+BUDGET = Budget(run_s=3600.0, pilot_s=600.0)
+
+
+def ways() -> list[Option]:
+    """Three shapes in three batches; the larger the slower."""
+    made = []
+    for layers in (2, 4, 8):
+        shape = ModelSettings(n_layer=layers, n_head=2, n_embd=64, context_length=64)
+        for rows in (4, 8, 16):
+            row: dict[str, Any] = {"ms_per_step": 1.5 * layers * (rows + 1), "params": layers}
+            made.append(Option(Candidate(shape, rows), ENGINE, row))
+    return made
+
+
+def favouring(best: int) -> Forecast:
+    """A forecast in which one option always ends best."""
+    draws = np.ones((2000, 9))
+    draws[:, best] = 0.0
+    return Forecast(draws)
+
+
+def run(best: int = 0, enough: bool = True, budget: Budget = BUDGET) -> Race:
+    race = Race(ways(), budget, lambda: enough, lambda: favouring(best))
+    assert list(race.legs()) == race.run
+    return race
+
+
+def named(legs: list[Leg]) -> list[tuple[int, int]]:
+    return [(leg.way.candidate.shape.n_layer, leg.way.candidate.batch_size) for leg in legs]
+
+
+def test_first_each_shape_has_a_short_and_a_long_pilot_in_the_middle_batch() -> None:
+    legs = run().run
+    assert named(legs[:6]) == [(2, 8), (4, 8), (8, 8)] * 2
+    assert [leg.seconds for leg in legs[:3]] == pytest.approx([25.0] * 3, rel=0.1)
+    assert [leg.seconds for leg in legs[3:6]] == pytest.approx([75.0] * 3, rel=0.1)
+
+
+@pytest.mark.parametrize("best", [0, 5, 8])
+def test_then_time_goes_to_what_may_be_best_and_to_nothing_else(best: int) -> None:
+    later = run(best).run[6:]
+    won = ways()[best].candidate
+    assert later
+    assert set(named(later)) == {(won.shape.n_layer, won.batch_size)}
+
+
+def test_a_race_keeps_within_its_time_and_no_pilot_is_run_twice() -> None:
+    for best in range(9):
+        race = run(best)
+        assert race.spent_s == pytest.approx(sum(leg.seconds for leg in race.run))
+        assert race.spent_s <= BUDGET.pilot_s
+        assert len(set(race.run)) == len(race.run)
+
+
+def test_no_pilot_has_too_few_steps_or_takes_half_of_a_short_run() -> None:
+    race = run(budget=Budget(run_s=60.0, pilot_s=600.0))
+    assert min(leg.steps for leg in race.run) >= rounded(FEWEST_STEPS)
+    assert max(leg.seconds for leg in race.run) <= 31.0
+
+
+def test_what_is_too_slow_for_a_pilot_has_none_and_another_batch_stands_for_its_shape() -> None:
+    slow = [replace(way, pace=1000.0) if way.candidate.batch_size == 8 else way for way in ways()]
+    first = middling([way for way in slow if Race(slow, BUDGET, bool, Forecast)._leg(way, LONG)])
+    assert [way.candidate.batch_size for way in first] == [4, 4, 4]
+    assert middling([]) == []
+
+
+def test_without_a_law_the_rest_have_their_short_ones() -> None:
+    assert named(run(enough=False).run[6:9]) == [(2, 4), (2, 16), (4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("run_s", "expected"), [(180, 180), (600, 300), (3600, 600), (8 * 3600, 2400), (360_000, 2400)]
+)
+def test_short_runs_have_half_their_time_of_pilots_and_long_ones_a_tenth(
+    run_s: float, expected: float
+) -> None:
+    wanted = min(max(run_s / 10, expected), expected)
+    assert Budget.usual(run_s).pilot_s == wanted
+    assert Budget.usual(run_s, 7.0).pilot_s == 7.0
