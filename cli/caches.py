@@ -84,6 +84,33 @@ def show(work: "Workspace", cache_dir: str | None) -> None:
     click.echo(figures.aligned(caches.table(list(found), time.time())))
 
 
+@command.command("card")
+@with_workspace
+@click.option("--out", type=click.Path(path_type=Path), help="A file; else DATA.md in the cache.")
+def card(work: "Workspace", out: Path | None) -> None:
+    """Write a data card: what was counted, and headings for what only you can say."""
+    from nielsgpt import presence
+    from nielsgpt.cache import inventory
+    from nielsgpt.layers import difference
+    from nielsgpt.report import datacard
+    from nielsgpt.settings import PHASES, Settings
+    from nielsgpt.workspace import write_text
+
+    settings = work.settings
+    found = list(inventory.holdings(_folders(work), settings.model.context_length))
+    shares: dict[tuple[str, str], float] = {
+        (phase, name): share for phase in PHASES for name, share in settings.mix(phase).items()
+    }
+    names = dict.fromkeys(str(holding.meta["source"]) for holding in found)
+    origins = {name: presence.origin(settings, name) for name in names}
+    kept = {"seed", "tokenizer", "data"}
+    tree, plain = (one.model_dump(mode="json", include=kept) for one in (settings, Settings()))
+    over = difference(tree, plain)
+    path = out or work.cache / "DATA.md"
+    write_text(path, datacard.text(settings.name, found, shares, origins, over))
+    click.echo(path)
+
+
 def _with(
     work: "Workspace",
     seed: int | None = None,

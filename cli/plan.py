@@ -138,7 +138,7 @@ def write_config(work: "Workspace", settings: "Settings", name: str) -> Path:
     import shutil
     from dataclasses import replace
 
-    from nielsgpt.planning.told import difference
+    from nielsgpt.layers import difference
     from nielsgpt.workspace import write_json
 
     given = click.get_current_context().params.get("config") or DEFAULT_CONFIG

@@ -25,7 +25,7 @@ def command(work: "Workspace", priority: "Priority", device_mem_gb: float | None
     """
     from nielsgpt.bench.recommend import recommended
     from nielsgpt.errors import DataError
-    from nielsgpt.planning.told import difference
+    from nielsgpt.layers import difference
     from nielsgpt.report import figures
     from nielsgpt.tokenizers import registry
 

@@ -71,6 +71,19 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any], prefix: str = "") 
     return merged
 
 
+def difference(tree: Mapping[str, Any], base: Mapping[str, Any], prefix: str = "") -> Tree:
+    """What must be laid over the base to make the tree of it; both settle whole."""
+    found: Tree = {}
+    for key, value in tree.items():
+        path, old = f"{prefix}{key}", base.get(key)
+        if value == old:
+            continue
+        if isinstance(value, dict) and isinstance(old, dict) and path not in REPLACED:
+            value = difference(value, old, f"{path}.")
+        found[key] = value
+    return found
+
+
 def leaves(section: type[BaseModel] | None = None, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Every knob as (dotted name, meaning), in the order of this file."""
     for name, field in (section or Settings).model_fields.items():

@@ -1,8 +1,6 @@
 """A plan in words, and what its config must say."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from nielsgpt.planning.candidates import settled
 from nielsgpt.planning.plan import MASS, Plan, Planner
@@ -61,16 +59,3 @@ def choice(plan: Plan, planner: Planner, seconds: float, now: datetime) -> str:
         f"from {plan.pilots} pilots; started now it is done at {done:%H:%M}, in {clock(seconds)}",
     ]
     return "\n".join(lines)
-
-
-def difference(tree: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
-    """What the tree says and the base does not; mixes whole, for they replace."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        old = base.get(key)
-        if value == old:
-            continue
-        if isinstance(value, dict) and isinstance(old, dict) and not key.startswith("mix_"):
-            value = difference(value, old)
-        found[key] = value
-    return found

@@ -80,6 +80,24 @@ def test_the_table_says_what_training_reaches(home: Path) -> None:
     assert rows[2][9] == f"{split.meta['replies_left_out']} of {split.meta['replies']}"
 
 
+def test_the_data_card_counts_what_is_there_and_leaves_the_rest_to_the_owner(home: Path) -> None:
+    run()
+    path = home / "data/cache/tiny/DATA.md"
+    assert run("card").output == "data/cache/tiny/DATA.md\n"
+    card = path.read_text("utf-8")
+    for phase, folder in (("pretrain", "streams"), ("sft", "sft")):
+        for side in ("train", "val"):
+            meta = json.loads((path.parent / folder / f"primer_{side}.meta.json").read_text())
+            row = f"| {phase} | primer | 100% | {side} | {meta['documents']:,} | "
+            assert f"{row}{meta['tokens']:,} | " in card
+            assert meta["split_rule"] in card and meta["tokenizer"] in card
+    assert "invented by nielsgpt" in card
+    assert "_the owner's to say: people's names" in card
+    assert "| `tokenizer.kind` | `byte` |" in card
+    assert run("card", "--out", "card.md").exit_code == 0
+    assert (home / "card.md").read_text("utf-8") == card
+
+
 def test_parts_are_put_together(home: Path) -> None:
     for part in ("2/2", "1/2"):
         assert run("--part", part).exit_code == 0

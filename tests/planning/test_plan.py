@@ -171,7 +171,7 @@ def test_what_a_config_must_say_over_another_settles_to_the_same(
     base = tiny(data={"mix_pretrain": {"primer": 0.5, "text": 0.5}})
     option = planner(tiny(), World(), tmp_path).plan(choices(tiny()), BUDGET).chosen
     full = candidates.settled(tiny(), option.candidate, option.engine, option.steps)
-    over = told.difference(full.model_dump(mode="json"), base.model_dump(mode="json"))
+    over = layers.difference(full.model_dump(mode="json"), base.model_dump(mode="json"))
     (tmp_path / "base.json").write_text(json.dumps(base.model_dump(mode="json")), "utf-8")
     (tmp_path / "plan.json").write_text(json.dumps({"extends": "base.json", **over}), "utf-8")
     assert layers.load(Path("plan.json"), (), [tmp_path]) == (full, [])
