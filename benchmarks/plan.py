@@ -11,6 +11,7 @@ the root and not trained again.
 """
 
 import argparse
+import os
 import statistics
 import sys
 from dataclasses import dataclass
@@ -93,6 +94,7 @@ def main() -> None:
     read.add_argument("--grid", type=Path, help="Shapes, as for nielsgpt bench.")
     read.add_argument("--batches", default="", help="As in 8,16,32.")
     options = read.parse_args()
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as `nielsgpt pretrain` has it
     base = settle(options.config)
     work = Workspace(options.root, base.settings)
     shapes = [c.shape for c in grids.read(options.grid)[0]] if options.grid else []
