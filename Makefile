@@ -36,7 +36,7 @@ NIELSGPT_IMAGE ?= nielsgpt
 export HOST_UID HOST_GID NIELSGPT_IMAGE TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: $(STAGES) $(TOOLS) ready image moved
+.PHONY: $(STAGES) $(TOOLS) ready image folders moved
 
 # -- docker or native? Asked only where the answer matters ---------------------------------------
 ifneq ($(filter $(STAGES) overnight caches-% ancients check-sources micro-% setup build test test-faults proofs clean,$(MAKECMDGOALS)),)
@@ -79,7 +79,18 @@ NIELSGPT = $(COMPOSE) $(if $(GPU),nielsgpt-gpu,nielsgpt)
 PYTEST = $(COMPOSE) test
 BUILT = docker image inspect "$(NIELSGPT_IMAGE)" >/dev/null 2>&1
 FORGET = ! $(BUILT) || docker compose run --rm -T --entrypoint rm nielsgpt
-ready: image
+ready: image folders
+
+# What a run reads and makes lies in the checkout, as it does natively. Paths that compose may not
+# take for the name of a volume are absolute.
+FOLDERS := data checkpoints runs models bench plans
+DATA_DIR ?= $(CURDIR)/data
+CHECKPOINTS_DIR ?= $(CURDIR)/checkpoints
+RUNS_DIR ?= $(CURDIR)/runs
+MODELS_DIR ?= $(CURDIR)/models
+BENCH_DIR ?= $(CURDIR)/bench
+PLANS_DIR ?= $(CURDIR)/plans
+export DATA_DIR CHECKPOINTS_DIR RUNS_DIR MODELS_DIR BENCH_DIR PLANS_DIR
 else
 NIELSGPT = .venv/bin/nielsgpt
 PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest
@@ -220,13 +231,16 @@ endif
 	      "install one (Debian: python3-venv) or name it with PYTHON=" >&2; exit 1; fi; \
 	  echo "nielsgpt: making .venv with $$python" >&2; \
 	  "$$python" -m venv --clear .venv || exit 1; fi
+	@echo "nielsgpt: installing the packages of requirements.lock" >&2
+	@$(PIP) --quiet --no-deps --require-hashes -r requirements.lock
 	@echo "nielsgpt: installing torch $(TORCH_VERSION)" >&2
 	@quiet=; [ -t 2 ] || quiet=--quiet; \
 	$(PIP) $$quiet $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") torch==$(TORCH_VERSION)
-	@echo "nielsgpt: installing the packages of requirements.lock" >&2
-	@$(PIP) --quiet --no-deps --require-hashes -r requirements.lock
 	@$(PIP) --quiet --no-deps --no-build-isolation -e .
 	@printf '%s\n' "$(CURDIR)" > $@
+
+folders:
+	@mkdir -p $(FOLDERS); [ "$$(id -u)" != 0 ] || chown "$(HOST_UID):$(HOST_GID)" $(FOLDERS)
 
 image:
 	@quiet=--quiet; $(BUILT) || { \

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli import terminal
 from cli.options import with_workspace
 
 if TYPE_CHECKING:
@@ -26,4 +27,4 @@ def command(work: "Workspace", wrong: int) -> None:
     report = examination.examine(work)
     click.echo(examination.table(report))
     if wrong:
-        click.echo(examination.wrong_answers(report, wrong))
+        terminal.write(f"{examination.wrong_answers(report, wrong)}\n")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.options import with_workspace
+from cli.model import with_model
 
 if TYPE_CHECKING:
     from nielsgpt.workspace import Workspace
@@ -15,8 +15,7 @@ DTYPES = {"hf": ("float32", "bfloat16", "float16"), "gguf": ("f32", "f16", "q8_0
 
 
 @click.command("export")
-@with_workspace
-@click.argument("checkpoint", required=False, type=PATH)
+@with_model("sft", argument=True)
 @click.option("--to", type=click.Choice(list(DTYPES)), default="hf", show_default=True)
 @click.option("--out", type=PATH, help="The folder, or for gguf the file; else in models/<name>.")
 @click.option("--dtype", help="float32, bfloat16, float16; for gguf f32, f16, q8_0.")
@@ -24,7 +23,7 @@ DTYPES = {"hf": ("float32", "bfloat16", "float16"), "gguf": ("f32", "f16", "q8_0
 @click.option("--verify", is_flag=True, help="Compare with what Transformers computes.")
 def command(
     work: "Workspace",
-    checkpoint: Path | None,
+    ckpt: Path | None,
     to: str,
     out: Path | None,
     dtype: str | None,
@@ -41,7 +40,7 @@ def command(
     from nielsgpt.export.trained import open_trained
     from nielsgpt.export.verify import verify as compared
 
-    trained = open_trained(work, checkpoint)
+    trained = open_trained(work, ckpt)
     own = work.root / "models" / trained.name
     if to == "gguf":
         place = out or own / f"{trained.name}-{chosen}.gguf"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.model import with_model
 from cli.options import with_workspace
 
 if TYPE_CHECKING:
@@ -19,9 +20,8 @@ def command() -> None:
 
 
 @command.command("upload")
-@with_workspace
 @click.argument("repository", metavar="OWNER/NAME")
-@click.argument("checkpoint", required=False, type=PATH)
+@with_model("sft", argument=True)
 @click.option("--gguf", type=click.Choice(["f32", "f16", "q8_0"]), help="Add a file for llama.cpp.")
 @click.option("--license", "licence", help="As the Hub names it, such as mit; else left open.")
 @click.option("--public", is_flag=True, help="For everyone to see; else a new one is private.")
@@ -29,7 +29,7 @@ def command() -> None:
 def upload(
     work: "Workspace",
     repository: str,
-    checkpoint: Path | None,
+    ckpt: Path | None,
     gguf: str | None,
     licence: str | None,
     public: bool,
@@ -46,7 +46,7 @@ def upload(
     from nielsgpt.report.figures import aligned, size
 
     sending.check(repository, licence)
-    trained = open_trained(work, checkpoint)
+    trained = open_trained(work, ckpt)
     with TemporaryDirectory(prefix="nielsgpt-") as folder:
         files = sending.pack(trained, repository, Path(folder) / "model", gguf, licence)
         sizes = {path.name: size(path.stat().st_size) for path in files}

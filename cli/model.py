@@ -17,13 +17,20 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
-def with_model(phase: "Phase") -> Callable[[Command], Command]:
+def with_model(phase: "Phase", argument: bool = False) -> Callable[[Command], Command]:
     """Give the command its settled Workspace as the first argument, and as `ckpt` the file of this
-    phase's weights, or None where nothing but the settings says which."""
+    phase's weights, or None where nothing but the settings says which.
+
+    It is named with --ckpt or, as an `argument`, without a word before it.
+    """
+    path = click.Path(path_type=Path)
+    named = click.option("--ckpt", type=path, help="Open this checkpoint.")
+    if argument:
+        named = click.argument("ckpt", metavar="[CHECKPOINT]", required=False, type=path)
 
     def decorate(command: Command) -> Command:
         @settings_options
-        @click.option("--ckpt", type=click.Path(path_type=Path), help="Open this checkpoint.")
+        @named
         @functools.wraps(command)
         def settled(
             config: str | None,
@@ -32,7 +39,8 @@ def with_model(phase: "Phase") -> Callable[[Command], Command]:
             ckpt: Path | None,
             **rest: Any,
         ) -> Any:
-            naming = f"{click.get_current_context().command_path} --ckpt"
+            context = click.get_current_context()
+            naming = context.command_path + ("" if argument else " --ckpt")
             work, path = settle_model(config, assignments, device, ckpt, phase, naming)
             return command(work, ckpt=path, **rest)
 

@@ -1,11 +1,11 @@
 """nielsgpt sample."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from cli import terminal
 from cli.generation import told, with_generation
 from cli.model import with_model
 
@@ -35,8 +35,7 @@ def command(
     for index in range(num_samples):
         if num_samples > 1:
             click.echo(f"--- {index + 1}")
-        sys.stdout.write(prompt)
+        terminal.write(prompt)
         for piece in continued(opened.model, opened.tokenizer, prompt, generation, index):
-            sys.stdout.write(piece)
-            sys.stdout.flush()
-        sys.stdout.write("\n")
+            terminal.write(piece)
+        terminal.write("\n")

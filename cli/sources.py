@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli import terminal
 from cli.options import with_workspace
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def check(work: "Workspace", names: tuple[str, ...]) -> None:
         click.echo(f"{phase} {name}")
         try:
             for text in glimpse(work.settings, phase, name, work.root, SAMPLES):
-                click.echo(f"    {' '.join(text.split())[:PREVIEW]}")
+                terminal.write(f"    {' '.join(text.split())[:PREVIEW]}\n")
             rows.append([name, "PASS", ""])
         except NielsError as error:
             rows.append([name, "FAIL", str(error)])

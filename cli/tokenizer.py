@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli import terminal
 from cli.options import resettled, with_workspace
 
 if TYPE_CHECKING:
@@ -85,4 +86,4 @@ def decode(work: "Workspace", ids: tuple[int, ...]) -> None:
     """Print the text of the IDS; special tokens are no text."""
     from nielsgpt.tokenizers import registry
 
-    click.echo(registry.load(work.tokenizer).decode(ids))
+    terminal.write(f"{registry.load(work.tokenizer).decode(ids)}\n")

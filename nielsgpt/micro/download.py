@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import logging
+import os
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +18,7 @@ log = logging.getLogger("nielsgpt")
 TIMEOUT_S = 20.0
 PAUSES_S = (1.0, 3.0)
 LIMIT_BYTES = 64 * 2**20
+OFFLINE = ("1", "ON", "YES", "TRUE")  # values of HF_HUB_OFFLINE, as datasets reads it
 
 
 def download(
@@ -47,6 +49,10 @@ def _content(path: Path, scenario: Scenario, pauses_s: tuple[float, ...]) -> byt
     url, name = scenario.data.download_url, scenario.name
     if url is None:
         raise MicroError(f"scenario {name} has no data.download_url; put your text at {path}")
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in OFFLINE:
+        raise MicroError(
+            f"{url} may not be asked for, with HF_HUB_OFFLINE set; put a text at {path}"
+        )
     try:
         content = fetch(url, pauses_s)
         content.decode("utf-8-sig")

@@ -55,6 +55,19 @@ def test_without_a_path_it_takes_the_model_of_chat_and_writes_below_models(
     assert "FROM ./quickstart-q8_0.gguf" in (own / "quickstart-q8_0.Modelfile").read_text()
 
 
+def test_the_only_model_is_taken_by_itself_and_of_several_one_is_asked_for(
+    export: Export, root: Path, lively: Callable[..., GPT], pieced: Tokenizer
+) -> None:
+    model = lively("gpt_qk")
+    save(root / "checkpoints/keeper/best.pt", model, pieced, "keeper")
+    assert export() == (0, f"wrote {root / 'models/keeper/hf'}\n", "")
+    save(root / "checkpoints/other/best.pt", model, pieced, "other")
+    code, _, said = export()
+    assert code == 2
+    for name in ("keeper", "other"):
+        assert f"nielsgpt export {root / 'checkpoints' / name / 'best.pt'} (" in said
+
+
 def test_the_marks_of_these_weights_are_on_the_card_and_those_of_others_are_not(
     export: Export, kept: GPT, root: Path
 ) -> None:

@@ -135,6 +135,18 @@ def test_without_a_network_it_is_one_line_and_exit_code_1(
     assert caught.value.exit_code == 1
 
 
+def test_offline_nothing_is_asked_for(
+    names_at: Callable[..., Scenario],
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(MicroError, match="may not be asked for, with HF_HUB_OFFLINE set; put a"):
+        download(tmp_path, names_at((200, TEXT)))
+    assert server.asked == 0
+
+
 def test_a_silent_server_is_given_up_after_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"

@@ -275,6 +275,11 @@ def test_work_on_import_is_seen(source: str) -> None:
     assert len(effects_on_import(source)) >= 1
 
 
+def test_one_place_alone_writes_what_a_model_or_a_stranger_says() -> None:
+    writers = {path.name for path in FILES if "stdout.write(" in path.read_text("utf-8")}
+    assert writers == {"terminal.py"}
+
+
 def test_the_command_line_and_the_data_stages_start_without_torch() -> None:
     modules = [
         ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")

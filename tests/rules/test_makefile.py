@@ -137,6 +137,21 @@ def test_docker_is_taken_where_an_engine_answers(checkout: Checkout) -> None:
     assert done.stderr == "nielsgpt: running in the Docker image (engine 28.0, compose 2.30)\n"
 
 
+def test_in_docker_too_texts_are_read_and_results_are_left_in_the_checkout(
+    checkout: Checkout,
+) -> None:
+    folders = ("data", "checkpoints", "runs", "models", "bench", "plans")
+    asked = " ".join(f"${name.upper()}_DIR" for name in folders)
+    checkout.program("docker", DOCKER.replace('"docker $*"', f'"{asked}"'))
+    done = checkout.make("config", "RUNS_DIR=/elsewhere")
+    places = [str(checkout.root.resolve() / name) for name in folders]
+    assert done.stdout == " ".join(places).replace(places[2], "/elsewhere") + "\n"
+    assert all((checkout.root / name).is_dir() for name in folders)
+    shipped = (REPOSITORY / "docker-compose.yml").read_text("utf-8")
+    for name in folders:
+        assert f"- ${{{name.upper()}_DIR:-{name}}}:/workspace/{name}\n" in shipped
+
+
 def test_the_server_in_docker_is_reached_from_this_machine_alone(checkout: Checkout) -> None:
     checkout.program("docker", DOCKER)
     done = checkout.make("serve", "ARGS=--port 8000", "DEVICE=cpu")
@@ -219,7 +234,8 @@ def test_packages_are_installed_by_hash_and_torch_by_version(checkout: Checkout)
     (checkout.root / ".venv" / ".installed").unlink()
     plan = checkout.make("-n", "setup", "TORCH_INDEX=INDEX").stdout
     assert re.search(r'install \$quiet --index-url "INDEX" torch==\d+\.\d+\.\d+\n', plan)
-    assert "--no-deps --require-hashes -r requirements.lock\n" in plan
+    # Before torch, which then takes nothing that has a hash from elsewhere.
+    assert plan.index("--no-deps --require-hashes -r requirements.lock\n") < plan.index("torch==")
     assert "--no-deps --no-build-isolation -e .\n" in plan
 
 
