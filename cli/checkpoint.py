@@ -20,9 +20,8 @@ def print_hash(paths: tuple[Path, ...]) -> None:
     from nielsgpt import checkpoint
 
     for path in paths:
-        click.echo(
-            f"{checkpoint.weights_sha256(checkpoint.load(path, 'weights')['weights'])}  {path}"
-        )
+        weights = checkpoint.kept_weights(checkpoint.load(path, "weights"))
+        click.echo(f"{checkpoint.weights_sha256(weights)}  {path}")
 
 
 @command.command("show")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @with_workspace
 @click.option("--hours", type=ABOVE_0, help="The time that `pipeline --hours` will get.")
 @click.option("--minutes", type=ABOVE_0, help="The same in minutes.")
-@click.option("--pilot-minutes", type=ABOVE_0, help="Of short runs now; else a tenth, 3 to 40.")
+@click.option("--pilot-minutes", type=ABOVE_0, help="Of short runs now; else 3 to 40.")
 @click.option("--grid", type=click.Path(path_type=Path), help="Shapes, as for `nielsgpt bench`.")
 @click.option("--batches", help="Batches to choose from, as in 8,16,32.")
 @click.option("--name", help="Of the plan, and of what is trained by it.")
@@ -44,6 +44,7 @@ def command(
     from nielsgpt.planning import candidates, told
     from nielsgpt.planning.race import Budget
     from nielsgpt.signals import asked_to_stop
+    from nielsgpt.workspace import lock
 
     if (hours is None) == (minutes is None):
         raise click.UsageError("give the time with --hours or with --minutes")
@@ -52,11 +53,14 @@ def command(
     budget = Budget.usual(run_s, pilot_minutes and 60 * pilot_minutes)
     name = name or f"{work.settings.name}-{f'{hours:g}h' if hours else f'{minutes:g}m'}"
     resettled(work, {"name": name})
+    _check_place(work, name)
     rows = _rows(batches)
-    shapes = grids.read(grid)[0] if grid else []
+    shapes, warnings = grids.read(grid) if grid else ([], [])
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
     planner = planner_of(work)
     chosen = _candidates(planner, work, shapes, rows)
-    with asked_to_stop() as planner.asked:
+    with lock(work.root / "bench"), asked_to_stop() as planner.asked:
         plan = planner.plan(chosen, budget)
     click.echo(told.table(plan, planner))
     click.echo(f"\n{told.choice(plan, planner, 60 * whole, datetime.now().astimezone())}")
@@ -77,7 +81,6 @@ def planner_of(work: "Workspace") -> "Planner":
     from nielsgpt.assembly import identity
     from nielsgpt.bench import supervise
     from nielsgpt.bench.ledger import Ledger
-    from nielsgpt.bench.sweep import RESULTS
     from nielsgpt.cache import shards
     from nielsgpt.planning.plan import Planner
     from nielsgpt.planning.speeds import Speeds
@@ -99,7 +102,7 @@ def planner_of(work: "Workspace") -> "Planner":
             work.settings,
             size,
             lambda candidate: engine_for(work, candidate.shape, candidate.batch_size, size),
-            Ledger(results / RESULTS, supervise.run),
+            Ledger(results / "speeds.jsonl", supervise.run),
         ),
         Ledger(results / "pilots.jsonl", supervise.run),
     )
@@ -109,13 +112,16 @@ def _candidates(
     planner: "Planner", work: "Workspace", grid: "list[Configuration]", rows: list[int]
 ) -> "list[Candidate]":
     """The shapes of a grid, else of a bench, else around the settings' own, in each batch."""
+    from nielsgpt.bench import supervise
+    from nielsgpt.bench.ledger import Ledger
+    from nielsgpt.bench.sweep import RESULTS
     from nielsgpt.planning import candidates
 
     own = work.settings.model
     if grid:
         shapes = [candidates.with_shape(own, one.shape) for one in grid]
     else:
-        known = planner.speeds.ledger.rows.values()
+        known = Ledger(work.root / "bench" / RESULTS, supervise.run).rows.values()
         shapes = candidates.from_bench(known, work.settings, planner.speeds.vocab_size)
     return candidates.around(work.settings, shapes, rows)
 
@@ -141,8 +147,7 @@ def write_config(work: "Workspace", settings: "Settings", name: str) -> Path:
     from nielsgpt.layers import difference
     from nielsgpt.workspace import write_json
 
-    given = click.get_current_context().params.get("config") or DEFAULT_CONFIG
-    path = work.root / "plans" / f"{name}.json"
+    given, path = _given(), _place(work, name)
     extends = os.path.relpath(given, path.parent) if Path(given).is_file() else given
     cache = settings.data.cache_dir or f"data/cache/{settings.name}"
     data = settings.data.model_copy(update={"cache_dir": cache})
@@ -153,6 +158,21 @@ def write_config(work: "Workspace", settings: "Settings", name: str) -> Path:
     if not to.exists() and work.tokenizer.exists():
         shutil.copytree(work.tokenizer, to, ignore=shutil.ignore_patterns(".lock"))
     return path
+
+
+def _given() -> str:
+    return click.get_current_context().params.get("config") or DEFAULT_CONFIG
+
+
+def _place(work: "Workspace", name: str) -> Path:
+    return work.root / "plans" / f"{name}.json"
+
+
+def _check_place(work: "Workspace", name: str) -> None:
+    """Raise a click error for a plan that would be written over the config that it extends."""
+    path = _place(work, name)
+    if path.resolve() == Path(_given()).resolve():
+        raise click.UsageError(f"the plan {path} would extend itself; give it another --name")
 
 
 def _disk(work: "Workspace") -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.bench import ABOVE_0, engine_for
-from cli.options import with_workspace
+from cli.options import resettled, with_workspace
 from cli.plan import write_config
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def command(work: "Workspace", priority: "Priority", device_mem_gb: float | None
     from nielsgpt.report import figures
     from nielsgpt.tokenizers import registry
 
+    name = f"{work.settings.name}-{priority}"
+    resettled(work, {"name": name})
     tokens = _tokens(work)
     if not tokens:
         raise DataError(f"no caches in {work.cache}; make them with 'nielsgpt caches'")
@@ -36,7 +38,7 @@ def command(work: "Workspace", priority: "Priority", device_mem_gb: float | None
     machine = _machine(work, vocab_size, device_mem_gb)
     total = sum(train for train, _ in tokens.values())
     found, needed = recommended(work.settings, total, vocab_size, machine, priority)
-    phase, name = found.training.pretrain, f"{work.settings.name}-{priority}"
+    phase = found.training.pretrain
     rows = [["source", "train tokens", "validation tokens"]]
     rows += [[source, f"{train:,}", f"{val:,}"] for source, (train, val) in tokens.items()]
     click.echo(figures.aligned(rows))

@@ -40,7 +40,7 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
     def train(work: "Workspace", resume: "Resume", nproc: int, **over: Any) -> None:
         from nielsgpt import launch
 
-        work = resettled(work, {"training": {phase: _settled(work, phase, **over)}})
+        work = resettled(work, {"training": {phase: _settled(work, phase, resume, **over)}})
         if launch.is_member():
             _as_member(work, phase, resume)
         elif nproc > 1:
@@ -59,6 +59,7 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
 def _settled(
     work: "Workspace",
     phase: "Phase",
+    resume: "Resume",
     hours: float | None,
     minutes: float | None,
     more_steps: int | None,
@@ -69,16 +70,24 @@ def _settled(
     """What the options change of a phase's settings."""
     if sum(option is not None for option in (hours, minutes, more_steps)) > 1:
         raise click.UsageError("--hours, --minutes and --more-steps exclude each other")
-    from nielsgpt.workspace import read_json
-
     over: dict[str, Any] = {"init_from": init_from}
     over["init_strict"] = False if no_strict else None
     over["micro_batch_size"] = 0 if auto_microbatch else None
     over["minutes"] = minutes if hours is None else 60 * hours
+    over = {name: value for name, value in over.items() if value is not None}
     if more_steps is not None:
-        newest = read_json(work.checkpoints / phase / "latest.json") or {"step": 0}
-        over["max_steps"] = newest["step"] + more_steps
-    return {name: value for name, value in over.items() if value is not None}
+        over |= {"max_steps": _begun_at(work, phase, resume) + more_steps, "minutes": None}
+    return over
+
+
+def _begun_at(work: "Workspace", phase: "Phase", resume: "Resume") -> int:
+    """The step that a run goes on from."""
+    from nielsgpt.workspace import read_json
+
+    if resume.fresh:
+        return 0
+    file = resume.path or work.checkpoints / phase / "latest.pt"
+    return int((read_json(file.with_suffix(".json")) or {"step": 0})["step"])
 
 
 def in_processes(work: "Workspace", phase: "Phase", resume: "Resume", nproc: int) -> None:
@@ -86,10 +95,11 @@ def in_processes(work: "Workspace", phase: "Phase", resume: "Resume", nproc: int
 
     What needs one process alone is done first.
     """
-    from nielsgpt import launch, pipeline
+    from nielsgpt import checkpoint, launch, phases, pipeline
     from nielsgpt.parallel import sharing
     from nielsgpt.workspace import write_json
 
+    phases.check(work, phase, resume)
     numbers, parallel = work.settings.phase(phase), work.settings.device.parallel
     if numbers.micro_batch_size:
         sharing.check(parallel, numbers.batch_size, numbers.micro_batch_size, nproc)
@@ -100,7 +110,7 @@ def in_processes(work: "Workspace", phase: "Phase", resume: "Resume", nproc: int
         write_json(path, work.settings.model_dump(mode="json"))
         words = [phase, "--config", str(path), *(["--no-resume"] if resume.fresh else [])]
         words += ["--resume", str(resume.path)] if resume.path else []
-        code = launch.run(words, nproc, lambda: max(steps.glob("step_*.pt"), default=None))
+        code = launch.run(words, nproc, lambda: next(iter(checkpoint.newest_first(steps)), None))
     if code:
         raise click.exceptions.Exit(code)
 

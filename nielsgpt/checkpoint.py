@@ -123,7 +123,7 @@ def load(path: Path, *parts: str, lazy: bool = False) -> State:
 
 def newest_first(folder: Path) -> list[Path]:
     """The states of a phase that a run may go on from, newest first."""
-    return sorted(folder.glob("step_*.pt"), reverse=True)
+    return sorted(folder.glob("step_[0-9]*.pt"), key=_step_of, reverse=True)
 
 
 def load_newest(folder: Path) -> tuple[State, Path] | None:
@@ -143,7 +143,7 @@ def prune(folder: Path, keep: int, newest: Path) -> None:
 
     Later files are ones that a run could not go on from: they neither count nor go.
     """
-    steps = [path for path in newest_first(folder) if path.name <= newest.name]
+    steps = [path for path in newest_first(folder) if _step_of(path) <= _step_of(newest)]
     for path in steps[keep:]:
         path.unlink()
         path.with_suffix(".json").unlink(missing_ok=True)
@@ -188,6 +188,11 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     for key in sorted({*before, *now}):
         if before.get(key) != now.get(key):
             yield f"{key}: checkpoint {before.get(key)}, settings {now.get(key)}"
+
+
+def _step_of(path: Path) -> tuple[int, str]:
+    number = path.stem.removeprefix("step_")
+    return (int(number) if number.isdecimal() else -1), path.name
 
 
 def line(error: Exception) -> str:

@@ -85,7 +85,8 @@ def run(words: Sequence[str], count: int, newest: Callable[[], object]) -> int:
                 return code
             if newest() != before:
                 pause, fruitless, words = FIRST_PAUSE_S, 0, going_on(words)
-            fruitless += 1
+            else:
+                fruitless += 1
             if fruitless == FRUITLESS:
                 raise RunError(f"{why}; {FRUITLESS} attempts in a row made no new checkpoint")
             log.warning("%s; going on from the newest checkpoint in %.0f s", why, pause)

@@ -17,6 +17,8 @@ import psutil
 from nielsgpt.errors import NielsError
 from nielsgpt.workspace import read_json, write_sealed
 
+CONTROL_GROUP = Path("/sys/fs/cgroup")  # version 2
+
 
 def facts() -> dict[str, Any]:
     """What the machine is, as plain values: processor, cores, memory, system, Python."""
@@ -58,7 +60,11 @@ def memory_bytes() -> int:
 def available_bytes() -> int:
     """The memory that is free for this process now."""
     free, limit = int(psutil.virtual_memory().available), _container("memory.max")
-    return free if limit is None else min(free, limit - (_container("memory.current") or 0))
+    if limit is None:
+        return free
+    # What files leave in memory counts as used there, and goes as soon as anyone needs the room.
+    used = (_container("memory.current") or 0) - _cached()
+    return min(free, limit - max(0, used))
 
 
 def free_disk_bytes(folder: Path) -> int:
@@ -68,10 +74,19 @@ def free_disk_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
+def _cached() -> int:
+    """Bytes of files that this process's control group holds in memory; 0 where none are told."""
+    with suppress(OSError, ValueError):
+        lines = (CONTROL_GROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+        told = dict(line.split() for line in lines)
+        return int(told["inactive_file"]) + int(told["active_file"])
+    return 0
+
+
 def _container(name: str) -> int | None:
     """A number of this process's control group (version 2); None where there is no limit."""
     with suppress(OSError, ValueError):  # "max" is no number
-        return int((Path("/sys/fs/cgroup") / name).read_text(encoding="ascii"))
+        return int((CONTROL_GROUP / name).read_text(encoding="ascii"))
     return None
 
 

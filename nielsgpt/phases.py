@@ -86,6 +86,8 @@ def check_settings(work: Workspace, phase: Phase) -> None:
     """Raise SettingsError where the device, or the phase's best_metric, is not there."""
     choose_device(work.settings.device.device)
     numbers, mix = work.settings.phase(phase), work.settings.mix(phase)
+    if phase == "pretrain" and numbers.max_steps == 0 and numbers.minutes is None:
+        raise SettingsError("training.pretrain.max_steps is 0, and nothing learns; set 1 or more")
     if numbers.best_metric not in ("mix", *mix):
         raise SettingsError(
             f"training.{phase}.best_metric is {numbers.best_metric!r}; it is mix or one of "
@@ -229,6 +231,13 @@ def _clock(minutes: float, trainer: Trainer, began: float) -> Clock:
     return Clock(60 * minutes, trainer.seconds + time.monotonic() - began)
 
 
+def _start(path: Path) -> str | None:
+    """The sha256 of the weights in a file; None where what is beside it knows another file."""
+    if path.with_suffix(".json").exists():
+        return checkpoint.read_facts(path).get("weights_sha256")
+    return checkpoint.weights_sha256(checkpoint.kept_weights(checkpoint.load(path, "weights")))
+
+
 def _facts(work: Workspace, phase: Phase, codec: Tokenizer) -> Facts:
     """What a checkpoint of this phase must agree with, before anything heavy is opened."""
     settings, numbers = work.settings, work.settings.phase(phase)
@@ -238,7 +247,7 @@ def _facts(work: Workspace, phase: Phase, codec: Tokenizer) -> Facts:
     origin: Facts = {name: identity(folder, f"{name}_train") for name in sorted(mix)}
     path = _started_from(work, phase)
     if path is not None:
-        origin["start"] = checkpoint.read_facts(path).get("weights_sha256")
+        origin["start"] = _start(path)
         if origin["start"] is None:
             raise CheckpointError(
                 f"{path} is damaged: its sha256 is not the one in its .json; delete it to start "

@@ -58,7 +58,9 @@ def engine(question: Question, before: Mapping[str, Any] | None = None) -> Engin
     where = device.choose_device(settings.device)
     device.set_up(where, settings.threads)
     if before is not None and before.get("device") == where:
-        return _insisted(question, before)
+        chosen = _insisted(question, before)
+        device.set_up(where, chosen.threads)
+        return chosen
     if not settings.measure:
         return by_rule(question, where)
     key = question.key(where)

@@ -28,12 +28,14 @@ def sampler(codec: Tokenizer, numbers: PhaseSettings, chats: bool) -> Sampler | 
         model, average = trainer.model, trainer.average
         before, training = model.compute_dtype, model.training
         model.compute_dtype = torch.float32
-        with average.applied() if average else nullcontext():
-            replies = complete_all(
-                model.eval(), asked, greedy, stop_ids=[specials.end], banned_ids=specials.roles
-            )
-        model.compute_dtype = before
-        model.train(training)
+        try:
+            with average.applied() if average else nullcontext():
+                replies = complete_all(
+                    model.eval(), asked, greedy, stop_ids=[specials.end], banned_ids=specials.roles
+                )
+        finally:
+            model.compute_dtype = before
+            model.train(training)
         return [(text, codec.decode(r.ids)) for text, r in zip(texts, replies, strict=True)]
 
     return ask

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nielsgpt import checkpoint
+from nielsgpt import checkpoint, machine
 from nielsgpt.checkpoint import State
 from nielsgpt.errors import CheckpointError, NielsError
 from nielsgpt.model.gpt import GPT
@@ -58,7 +58,13 @@ def _check_shapes(weights: dict[str, Tensor], shape: ModelSettings, vocab_size: 
     if shape.n_layer > len(weights):
         raise ValueError(f"it has not the weights of {shape.n_layer} blocks")
     with torch.device("meta"):
-        expected = GPT(shape, vocab_size).state_dict()
+        model = GPT(shape, vocab_size)
+    beside, free = sum(buffer.nbytes for buffer in model.buffers()), machine.available_bytes()
+    if beside > free:
+        raise ValueError(
+            f"its context takes {beside // 2**20:,} MiB, and {free // 2**20:,} are free"
+        )
+    expected = model.state_dict()
     if odd := set(expected) ^ set(weights):
         raise ValueError(f"{min(odd)} is in its weights or in its shape alone")
     for name, tensor in expected.items():

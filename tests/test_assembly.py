@@ -33,6 +33,16 @@ def begun(
     return Workspace(first.root, tiny(name="second", model=model or {}, training=numbers))
 
 
+def test_starting_weights_without_a_file_beside_them_are_known_by_their_own_numbers(
+    tmp_path: Path,
+) -> None:
+    weights = {"w": torch.arange(4.0)}
+    path = tmp_path / "copied.pt"
+    checkpoint.save(path, {"step": 1, "weights": weights}, {})
+    path.with_suffix(".json").unlink()
+    assert phases._start(path) == checkpoint.weights_sha256(weights)
+
+
 def test_a_warm_start_begins_with_the_files_weights(tiny: Tiny, first: Workspace) -> None:
     work = begun(tiny, first)
     pipeline.caches(work)

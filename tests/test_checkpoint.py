@@ -9,7 +9,7 @@ import torch
 
 from nielsgpt import checkpoint, restoring
 from nielsgpt.errors import CheckpointError
-from nielsgpt.settings import Settings
+from nielsgpt.settings import ModelSettings, Settings
 from nielsgpt.tokenizers.base import Tokenizer
 
 STATE = {"step": 3, "weights": {"a": torch.arange(50.0)}}
@@ -151,3 +151,21 @@ def test_a_checkpoint_holds_its_model_and_its_tokenizer(
     assert codec.fingerprint == tokenizer.fingerprint
     ids = torch.tensor([tokenizer.encode("the lamp")])
     assert torch.equal(again(ids), model.eval()(ids))
+
+
+def test_states_are_in_the_order_of_their_steps_however_many_digits_these_have(
+    tmp_path: Path,
+) -> None:
+    steps = [9_999_500, 10_000_000, 10_000_500]
+    for step in steps:
+        (tmp_path / checkpoint.step_name(step)).touch()
+    order = [path.name for path in checkpoint.newest_first(tmp_path)]
+    assert order == [checkpoint.step_name(step) for step in reversed(steps)]
+    checkpoint.prune(tmp_path, 2, tmp_path / checkpoint.step_name(steps[2]))
+    assert [path.name for path in checkpoint.newest_first(tmp_path)] == order[:2]
+
+
+def test_a_strangers_context_takes_no_memory_before_it_is_known_to_fit() -> None:
+    shape = ModelSettings(n_layer=1, n_head=1, n_embd=8, context_length=9_000_000, tied=True)
+    with pytest.raises(ValueError, match=r"^its context takes [\d,]+ MiB, and [\d,]+ are free$"):
+        restoring._check_shapes({"a": torch.zeros(1)}, shape, 300)

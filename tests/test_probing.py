@@ -45,6 +45,13 @@ def test_a_resumed_run_computes_as_it_began() -> None:
     assert insisting.precision == "bf16"
 
 
+def test_a_resumed_run_has_as_many_threads_as_it_began_with() -> None:
+    began = {**by_rule(question(), "cpu").facts(), "threads": 1}
+    torch.set_num_threads(2)
+    assert engine(question(threads=0), before=began).threads == 1
+    assert torch.get_num_threads() == 1
+
+
 def test_the_compiler_is_not_tried_where_it_is_known_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -82,8 +82,11 @@ class Fit:
         draw = np.random.default_rng(SEED)
         kicks = draw.standard_normal((KICKS, 3))
         self.numbers = self.means[:, None] + np.einsum("mij,kj->mki", self.roots, kicks)
-        self.possible = (self.numbers >= 0).all(axis=2)  # (m points, k kicks)
-        weights = np.exp(evidence - evidence.max())[:, None] * self.possible
+        possible = (self.numbers >= 0).all(axis=2)  # (m points, k kicks)
+        if not possible.any():  # longer runs ended worse: no law says so, the flattest is nearest
+            self.numbers = np.maximum(self.numbers, 0.0)
+            possible = np.ones_like(possible)
+        weights = np.exp(evidence - evidence.max())[:, None] * possible
         self.weights: Array = weights / weights.sum()
 
     def forecast(self, places: Sequence[Place], noisy: bool = True) -> Forecast:

@@ -28,7 +28,8 @@ class Ledger:
     def result(self, job: Work, limits: Limits, asked: Sequence[int] = ()) -> Row:
         """The job's row: as known, else measured now.
 
-        Where time or memory ran out, a known row holds until there is a quarter more of it.
+        Where time or memory ran out, a known row holds until there is a quarter more of it. An
+        error is tried again: what it came from may be mended.
         """
         known = self.rows.get(job.key)
         if known is not None and not _worth_again(known, limits):
@@ -56,7 +57,7 @@ class Ledger:
 
 def _whole_lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return path.read_text(encoding="utf-8", errors="replace").split("\n")
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -75,6 +76,7 @@ def _row(line: str) -> Row | None:
 def _worth_again(row: Row, limits: Limits) -> bool:
     before = row["limits"]
     more = {
+        "error": True,
         "timeout": limits.timeout_s >= GROWN * before["timeout_s"],
         "oom": limits.memory_bytes >= GROWN * before["memory_bytes"],
     }

@@ -26,10 +26,12 @@ SHARE = 0.8  # of the memory that is free now: what a trial may take
 
 @dataclass(frozen=True)
 class Limits:
-    """What a trial may take: seconds from its `ready` on, and bytes of resident memory."""
+    """What a trial may take: seconds from its `ready` on, bytes of resident memory, and seconds
+    until it is ready, where they are not the usual ones."""
 
     timeout_s: float
     memory_bytes: int
+    start_s: float | None = None
 
 
 class Work(Protocol):
@@ -67,7 +69,7 @@ class Trial:
 
     def watch(self, limits: Limits, asked: Sequence[int]) -> Row:
         """Its result, or why it was ended. Raises Stopped when this process is asked to stop."""
-        bound = COMPILE_S if self.job.engine.compiled else START_S
+        bound = limits.start_s or (COMPILE_S if self.job.engine.compiled else START_S)
         ends, is_ready = time.monotonic() + bound, False
         while self._listen():
             if asked:

@@ -6,6 +6,7 @@ command goes on where one was broken off. Then it is checked and takes its place
 
 import fnmatch
 import logging
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,13 +145,23 @@ def _fetch(found: Repository, wanted: list[Entry], out: Path) -> None:
         try:
             with new_folder(out) as folder:
                 for entry in wanted:
-                    (coming / entry.name).rename(folder / entry.name)
+                    _share(coming / entry.name, folder / entry.name)
                 _check(found, wanted, folder)
                 files = {entry.name: entry.sha256 or entry.git for entry in wanted}
                 origin = {"repository": found.name, "commit": found.commit, "files": files}
                 write_json(folder / ORIGIN, origin)
-        finally:
-            shutil.rmtree(coming)
+        except DataError:
+            shutil.rmtree(coming)  # it will not be another the next time
+            raise
+        shutil.rmtree(coming)
+
+
+def _share(path: Path, target: Path) -> None:
+    """Let `target` name the same file; what is fetched stays until the whole is in its place."""
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)
 
 
 def _fetch_one(found: Repository, entry: Entry, coming: Path) -> None:

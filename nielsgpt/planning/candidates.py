@@ -2,8 +2,11 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic import ValidationError
 
 from nielsgpt import layers
 from nielsgpt.device import Engine
@@ -49,9 +52,10 @@ def from_bench(
         job = row["job"]
         same = job.get("vocab_size") == vocab_size
         if row["status"] == "ok" and same and row.get("params"):
-            shape = with_shape(settings.model, ModelSettings.model_validate(job["shape"]))
-            if job["shape"]["context_length"] == shape.context_length:
-                found[shape] = row["params"]
+            with suppress(ValidationError):  # of a version that had other settings
+                shape = with_shape(settings.model, ModelSettings.model_validate(job["shape"]))
+                if job["shape"]["context_length"] == shape.context_length:
+                    found[shape] = row["params"]
     order = sorted(found, key=lambda shape: found[shape])
     if not order:
         return []
@@ -78,6 +82,7 @@ def settled(settings: Settings, candidate: Candidate, engine: Engine, steps: int
         "batch_size": batch,
         "micro_batch_size": engine.micro_batch_size,
         "max_steps": steps,
+        "minutes": None,
         "learning_rate": rate,
         "muon_learning_rate": own.muon_learning_rate * ratio,
         "min_learning_rate": min(own.min_learning_rate * ratio, COOLED * rate),

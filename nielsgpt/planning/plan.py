@@ -21,8 +21,9 @@ from nielsgpt.settings import Settings
 
 log = logging.getLogger("nielsgpt")
 Done = tuple[Option, Row]  # a pilot that ended well
+READING_S = 900.0  # until a pilot is ready: it reads every checksum of the caches
 START_S = 8.0  # until a run makes its first step
-FEWEST_PILOTS = 4
+FEWEST_PILOTS = 3
 MASS = 0.9  # of the probability that an interval holds
 
 
@@ -114,7 +115,7 @@ class Planner:
         if len(done) < FEWEST_PILOTS:
             raise RunError(
                 f"only {len(done)} of {len(race.run)} pilots ended well, and a plan needs "
-                f"{FEWEST_PILOTS}; raise --pilot-minutes"
+                f"{FEWEST_PILOTS}; give it more --pilot-minutes, a longer run or smaller models"
             )
         return done
 
@@ -128,7 +129,9 @@ class Planner:
         engine = replace(way.engine, compiled=False)
         settings = settled(self.settings, way.candidate, engine, steps)
         pilot = Pilot(root=self.root, settings=settings, engine=engine, data=self.data)
-        return self.pilots.result(pilot, limits(120 + 10 * steps * way.step_s), self.asked)
+        return self.pilots.result(
+            pilot, limits(120 + 10 * steps * way.trial_s, READING_S), self.asked
+        )
 
     def _place(self, way: Option, params: float, tokens: float) -> Place:
         batch = way.candidate.batch_size * way.candidate.shape.context_length

@@ -17,6 +17,7 @@ from nielsgpt.planning.speeds import Option
 from nielsgpt.settings import ModelSettings
 
 SHORT, LONG, LONGER = 1 / 24, 1 / 8, 1 / 4  # of the pilots' time: what a pilot takes
+FEW_SHAPES = 3  # with more of them all pilots are shorter, so that there is time for a race
 OF_THE_RUN = 0.5  # what a longer one takes of the run's time, at most
 FEWEST_STEPS = 30  # below them a loss says little of the law
 PILOTS_S = (180.0, 600.0, 2400.0)  # at least; until a tenth of the run is more; at most
@@ -47,8 +48,8 @@ class Leg:
 
     @property
     def seconds(self) -> float:
-        """What its steps should take."""
-        return self.steps * self.way.step_s
+        """What its steps should take; a pilot is never compiled."""
+        return self.steps * self.way.trial_s
 
 
 @dataclass
@@ -78,7 +79,8 @@ class Race:
         """The next pilot of the first winner, of some laws, that has one left; any where there is
         no law yet."""
         if not self.enough():
-            return next(filter(None, (self._left(n, SHORT) for n in range(len(self.ways)))), None)
+            every = itertools.product((SHORT, LONG, LONGER), range(len(self.ways)))
+            return next(filter(None, (self._left(n, share) for share, n in every)), None)
         draws = self.forecast().draws
         winners = draws[len(self.run) :: len(draws) // LAWS].argmin(axis=1)
         turns = ((int(n), share) for share in (LONG, LONGER, SHORT) for n in winners)
@@ -100,8 +102,10 @@ class Race:
 
     def _leg(self, way: Option, share: float) -> Leg | None:
         """A pilot of such a share; None where it has too few steps to say much."""
-        longest = min(LONGER * self.budget.pilot_s, OF_THE_RUN * self.budget.run_s)
-        steps = longest * share / LONGER / way.step_s
+        shapes = len({way.candidate.shape for way in self.ways})
+        most = LONGER * self.budget.pilot_s * min(1.0, FEW_SHAPES / shapes)
+        longest = min(most, OF_THE_RUN * self.budget.run_s)
+        steps = longest * share / LONGER / way.trial_s
         return Leg(way, rounded(steps)) if steps >= FEWEST_STEPS else None
 
 

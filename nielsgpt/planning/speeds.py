@@ -120,9 +120,9 @@ class Speeds:
         return found
 
 
-def limits(seconds: float) -> Limits:
+def limits(seconds: float, start_s: float | None = None) -> Limits:
     """So many seconds from `ready` on, and the usual share of the memory that is free now."""
-    return Limits(seconds, int(SHARE * machine.available_bytes()))
+    return Limits(seconds, int(SHARE * machine.available_bytes()), start_s)
 
 
 def _compiled(way: Option, gain: tuple[float, float] | None, seconds: float) -> Option:

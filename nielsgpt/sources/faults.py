@@ -80,7 +80,7 @@ class Damaged(Exception):
     """Bytes that are not those that the Hub names."""
 
 
-def explained(error: BaseException, label: str, source: str, dataset: str) -> NielsError:
+def explained(error: BaseException, label: str, source: str) -> NielsError:
     """The error in one line: the label, what is wrong, what to do."""
     if line := no_room(error, Path.home() / ".cache"):
         return line

@@ -30,7 +30,9 @@ def find(path: Path, suffixes: tuple[str, ...], setting: str) -> list[Path]:
     """
     if path.is_file():
         return [path]
-    found = sorted(file for file in path.rglob("*") if file.suffix in suffixes and file.is_file())
+    found = sorted(
+        file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file()
+    )
     if not found:
         what = "holds no " + " or ".join(suffixes) if path.is_dir() else "is not there"
         raise DataError(f"{path} {what}; put your files there or set {setting}")

@@ -137,7 +137,7 @@ def _patiently(
 def _wait_or_raise(dataset: Dataset, error: Exception, wait: float | None) -> None:
     if isinstance(error, DataError):
         raise error
-    line = explained(error, dataset.label, dataset.source, dataset.wanted.dataset)
+    line = explained(error, dataset.label, dataset.source)
     if wait is None or not is_passing(error):
         raise line from error
     log.info("%s; trying again in %g s", str(line).partition(";")[0], wait)

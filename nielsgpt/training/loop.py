@@ -1,6 +1,7 @@
 """The loop around the steps: evaluate, save, plan, go back, stop when asked."""
 
 import logging
+import math
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -136,7 +137,8 @@ class Loop:
         improved = trainer.evaluate()
         trainer.waited = min(trainer.waited, waited) if look else trainer.waited
         row |= _verdict(trainer)
-        if self.sampler is not None and trainer.team.leads and not trainer.interrupted():
+        listens = self.sampler is not None and trainer.team.leads and not trainer.interrupted()
+        if self.sampler is not None and listens and math.isfinite(trainer.metric("loss")):
             self.journal.samples(trainer.step, self.sampler(trainer))
         if trainer.out_of_patience:
             log.info("no better evaluation in %d: ending early", trainer.waited)

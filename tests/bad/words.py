@@ -42,6 +42,11 @@ LINES: dict[str, tuple[str, ...]] = {
     "tokenizer report --fineweb-bytes -1": ("'--fineweb-bytes'",),
     "pretrain -c tiny.json --resume x.pt": ("no checkpoint x.pt",),
     "pretrain --resume x.pt --no-resume": ("contradict each other",),
+    "pretrain -c tiny.json --nproc 2 --device cuda:7": ("device cuda:7 is not on this machine",),
+    "pretrain -c tiny.json --set training.pretrain.max_steps=0": (
+        "training.pretrain.max_steps is 0",
+        "set 1 or more",
+    ),
     "pretrain --hours 0": ("'--hours'", "x>0"),
     "pretrain --hours -1": ("'--hours'", "-1"),
     "pretrain -c tiny.json --hours nan": ("training.pretrain.minutes is NaN",),
@@ -209,6 +214,18 @@ MISTAKES |= {
         "micro download -c mine.json",
         ("has no data.download_url", "put your text at"),
         {"mine.json": json.dumps({**NAMES, "data": {**NAMES["data"], "download_url": None}})},
+    ),
+    "words: a plan over the config that it is for": Mistake(
+        "plan -c plans/night.json --name night --hours 1",
+        ("the plan plans/night.json would extend itself", "another --name"),
+        {"plans/night.json": '{"extends": "../tiny.json"}'},
+    ),
+    "words: a recommendation whose name would be too long": Mistake(
+        f"recommend -c tiny.json --set name={'n' * 60}",
+        ("name is ",),
+        damage=lambda folder: (folder / "data/cache/tiny").rename(
+            folder / f"data/cache/{'n' * 60}"
+        ),
     ),
     "words: an export over something else": Mistake(
         "export -c tiny.json --out data",

@@ -115,3 +115,9 @@ def test_repeated_tokens_are_worth_less_and_less() -> None:
     )
     assert 30.0 < fit.unique(40.0, 10.0) < 40.0
     assert fit.unique(1e9, 10.0) < 10.0 * (1 + fit.REPEATS) + 1e-6
+
+
+def test_where_longer_runs_end_worse_there_is_a_forecast_still() -> None:
+    places = [place(3e6, tokens, 4096.0) for tokens in (1e5, 2e5, 4e5, 8e5)]
+    found = Fit(places, [2.0, 2.2, 2.42, 2.66]).forecast(choices(600.0))
+    assert np.isfinite(found.draws).all()

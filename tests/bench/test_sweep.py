@@ -167,3 +167,14 @@ def test_an_unusable_grid_is_one_line_and_exit_code_2(
 
 def test_the_memory_of_a_trial_is_less_than_what_is_free() -> None:
     assert 0 < supervise.SHARE < 1
+
+
+def test_an_error_is_tried_again_for_what_it_came_from_may_be_mended(
+    tmp_path: Path, job: Callable[..., Job]
+) -> None:
+    found = [{"status": "error", "reason": "no compiler \u2028 here"}, {"status": "ok"}]
+    ledger = Ledger(tmp_path / "results.jsonl", lambda *given: found.pop(0))
+    assert ledger.result(job(), LIMITS)["status"] == "error"
+    again = Ledger(tmp_path / "results.jsonl", lambda *given: found.pop(0))
+    assert again.rows[job().key]["reason"] == "no compiler \u2028 here"
+    assert [again.result(job(), LIMITS)["status"] for _ in range(2)] == ["ok", "ok"]

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from cli.main import main
+from cli.training import _begun_at
 from nielsgpt import phases, pipeline
+from nielsgpt.resume import Resume
 from nielsgpt.workspace import Workspace, write_json
 
 
@@ -35,6 +37,22 @@ def test_more_steps_count_from_where_the_phase_is(asked: list[Workspace]) -> Non
     folder = asked[-1].checkpoints / "pretrain"
     write_json(folder / "latest.json", {"step": 500})
     assert settled(asked, "--more-steps", "7").max_steps == 507
+
+
+def test_more_steps_are_steps_whatever_time_the_config_has(asked: list[Workspace]) -> None:
+    told = settled(asked, "--more-steps", "7", "--set", "training.pretrain.minutes=5")
+    assert (told.max_steps, told.minutes) == (7, None)
+
+
+def test_more_steps_count_from_the_state_that_is_named_and_from_none_where_it_starts_anew(
+    asked: list[Workspace], root: Path
+) -> None:
+    folder = root / "checkpoints/quickstart/pretrain"
+    write_json(folder / "latest.json", {"step": 500})
+    assert settled(asked, "--more-steps", "7", "--no-resume").max_steps == 7
+    write_json(root / "x.json", {"step": 20})
+    work = Workspace(root, asked[-1].settings)
+    assert _begun_at(work, "pretrain", Resume(root / "x.pt")) == 20
 
 
 def test_the_other_wishes_are_settings_too(asked: list[Workspace], root: Path) -> None:

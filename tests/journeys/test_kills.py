@@ -1,6 +1,7 @@
 """The slow proof: twenty kills at random moments of a compiled run change no bit of it."""
 
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,14 @@ def weights(folder: Path) -> str:
     return launch(folder, "checkpoint", "hash", *paths).stdout
 
 
+def start(folder: Path) -> "subprocess.Popen[bytes]":
+    code = "from cli.main import main; main()"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *WORDS], cwd=folder, env=ENVIRONMENT, **quiet
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_twenty_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
@@ -26,21 +35,19 @@ def test_twenty_kills_at_random_moments_change_no_bit(tmp_path: Path) -> None:
         folder.mkdir()
     ran = launch(straight, *WORDS, timeout=1200)
     assert ran.returncode == 0, ran.stderr
-    moments = random.Random(20)
-    code = "from cli.main import main; main()"
-    for _ in range(KILLS):
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, *WORDS],
-            cwd=killed,
-            env=ENVIRONMENT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    moments, struck = random.Random(20), 0
+    while struck < KILLS:
+        process = start(killed)
         try:
-            process.wait(timeout=moments.uniform(0.5, 25))
+            assert process.wait(timeout=moments.uniform(0.5, 25)) == 0
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            struck += 1
+        else:  # it came to its end between two kills: another one begins
+            assert weights(killed) == weights(straight) != ""
+            for name in ("checkpoints", "runs", "data"):
+                shutil.rmtree(killed / name)
     ran = launch(killed, *WORDS, timeout=1200)
     assert ran.returncode == 0, ran.stderr
     assert weights(killed) == weights(straight) != ""

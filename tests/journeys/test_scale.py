@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -217,10 +216,8 @@ def test_two_hosts_that_share_no_files_train_the_model_of_one(
 @pytest.mark.slow
 def test_a_pipeline_in_two_processes_is_the_pipeline_of_one(trained: Path, tmp_path: Path) -> None:
     home = copied(trained, tmp_path)
-    began = time.monotonic()
     ran = launch(home, "pipeline", "-c", "tiny.json", "--nproc", "2")
     assert ran.returncode == 0, ran.stderr
     for name in ("pretrain/best.pt", "sft/best.pt"):
         assert hashed(home, name) == hashed(trained, name)
     assert (home / "checkpoints/tiny/exam.json").stat().st_size > 0
-    assert time.monotonic() - began < 110

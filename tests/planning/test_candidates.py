@@ -10,7 +10,7 @@ from nielsgpt.device import Engine
 from nielsgpt.planning import candidates
 from nielsgpt.planning.candidates import Candidate
 from nielsgpt.settings import ModelSettings, Settings
-from nielsgpt.training.horizon import COOLED, lr_at
+from nielsgpt.training.horizon import COOLED, Horizon, lr_at
 
 ENGINE = Engine("cpu", "fp32", "plain", False, 1, 2)
 
@@ -59,6 +59,14 @@ def test_a_candidate_ends_cooled_and_warms_up_in_a_twentieth_at_most(
     assert lr_at(10, found) == pytest.approx(found.learning_rate)
 
 
+def test_a_candidate_is_cooled_by_its_steps_where_the_config_has_a_time(
+    tiny: Callable[..., Settings],
+) -> None:
+    found = phase(tiny(training={"pretrain": {"minutes": 30.0}}), 4, 100)
+    assert found.minutes is None
+    assert lr_at(99, found, Horizon.whole(found)) <= COOLED * found.learning_rate + 1e-12
+
+
 def test_the_settings_of_a_candidate_take_the_engine_that_was_measured(
     tiny: Callable[..., Settings],
 ) -> None:
@@ -82,6 +90,8 @@ def test_of_a_bench_the_ends_and_the_middle_are_taken_that_fit_these_settings(
     settings = tiny()
     rows = [row(n) for n in (5, 3, 9, 4, 7)]
     rows += [row(99, "oom"), row(98, vocab_size=261), row(97, context=256)]
-    found = candidates.from_bench(rows, settings, 260)
+    other = row(96)
+    other["job"]["shape"]["of_another_version"] = 1
+    found = candidates.from_bench([*rows, other], settings, 260)
     assert [shape.n_layer for shape in found] == [3, 5, 9, settings.model.n_layer]
     assert candidates.from_bench([row(98, context=256)], settings, 260) == []

@@ -151,7 +151,7 @@ def test_compiling_is_measured_once_a_shape_and_counted_in_a_long_run_only(
 
 
 def test_pilots_that_fail_are_no_plan(tiny: Tiny, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="only 0 of 10 pilots ended well"):
+    with pytest.raises(RunError, match="only 0 of 12 pilots ended well"):
         planner(tiny(), World(fails=True), tmp_path).plan(choices(tiny()), BUDGET)
 
 

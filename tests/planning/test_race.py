@@ -9,6 +9,7 @@ import pytest
 from nielsgpt.bench.fit import Forecast
 from nielsgpt.device import Engine
 from nielsgpt.planning.candidates import Candidate
+from nielsgpt.planning.plan import FEWEST_PILOTS
 from nielsgpt.planning.race import FEWEST_STEPS, LONG, Budget, Leg, Race, middling, rounded
 from nielsgpt.planning.speeds import Option
 from nielsgpt.settings import ModelSettings
@@ -75,10 +76,35 @@ def test_no_pilot_has_too_few_steps_or_takes_half_of_a_short_run() -> None:
 
 
 def test_what_is_too_slow_for_a_pilot_has_none_and_another_batch_stands_for_its_shape() -> None:
-    slow = [replace(way, pace=1000.0) if way.candidate.batch_size == 8 else way for way in ways()]
+    slow = [
+        replace(way, row={"ms_per_step": 1e6}) if way.candidate.batch_size == 8 else way
+        for way in ways()
+    ]
     first = middling([way for way in slow if Race(slow, BUDGET, bool, Forecast)._leg(way, LONG)])
     assert [way.candidate.batch_size for way in first] == [4, 4, 4]
     assert middling([]) == []
+
+
+def test_with_many_shapes_the_first_pilots_leave_time_for_a_race() -> None:
+    shapes = [
+        ModelSettings(n_layer=n, n_head=2, n_embd=64, context_length=64) for n in range(1, 13)
+    ]
+    row: dict[str, Any] = {"ms_per_step": 5.0}
+    many = [Option(Candidate(shape, 8), ENGINE, row) for shape in shapes]
+    race = Race(many, BUDGET, lambda: True, lambda: favouring(0))
+    first = sum(leg.seconds for leg in list(race.legs())[:24])
+    assert first <= 0.55 * BUDGET.pilot_s
+    assert race.spent_s <= BUDGET.pilot_s
+
+
+def test_pilots_are_counted_as_they_run_which_is_not_compiled() -> None:
+    way = replace(ways()[0], gain=2.0)
+    assert Leg(way, 100).seconds == pytest.approx(100 * way.trial_s)
+
+
+def test_one_option_alone_has_as_many_pilots_as_a_plan_needs() -> None:
+    race = Race(ways()[:1], BUDGET, lambda: False, lambda: favouring(0))
+    assert len(list(race.legs())) >= FEWEST_PILOTS
 
 
 def test_without_a_law_the_rest_have_their_short_ones() -> None:
@@ -86,11 +112,11 @@ def test_without_a_law_the_rest_have_their_short_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("run_s", "expected"), [(180, 180), (600, 300), (3600, 600), (8 * 3600, 2400), (360_000, 2400)]
+    ("run_s", "expected"),
+    [(180, 180), (600, 300), (3600, 600), (12_000, 1200), (8 * 3600, 2400), (360_000, 2400)],
 )
 def test_short_runs_have_half_their_time_of_pilots_and_long_ones_a_tenth(
     run_s: float, expected: float
 ) -> None:
-    wanted = min(max(run_s / 10, expected), expected)
-    assert Budget.usual(run_s).pilot_s == wanted
+    assert Budget.usual(run_s).pilot_s == expected
     assert Budget.usual(run_s, 7.0).pilot_s == 7.0

@@ -77,7 +77,7 @@ def test_every_make_target_in_the_documents_exists() -> None:
             assert word in named, f"{document}: {line}"
 
 
-def test_every_command_is_in_the_makefile_and_the_readme() -> None:
+def test_every_command_is_in_the_readme_and_every_stage_is_one() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     readme = (ROOT / "README.md").read_text("utf-8")
     for name in COMMANDS:

@@ -119,9 +119,11 @@ def serving(
 
 @pytest.fixture(scope="module")
 def tiny_server() -> Iterator[Running]:
-    """A server as it is by default; tests leave it as it was."""
+    """A server as it is by default; whatever tests do to it, it still answers after them."""
     with serving() as running:
         yield running
+        assert running.chat().status_code == 200
+        assert running.engine.failure is None
 
 
 def events(text: str) -> list[Any]:

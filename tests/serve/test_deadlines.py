@@ -94,7 +94,7 @@ def hold(running: Running, count: int) -> None:
             for text in list(STALLS.values()) * (count // len(STALLS))
         ]
         beside = min(asked() for _ in range(5))
-        assert beside < 2 * idle + 0.05
+        assert count < 100 or beside < 2 * idle + 0.05  # a watch, in the slow proof alone
         for connection in slow:
             assert is_closed(connection)
 

@@ -29,11 +29,11 @@ PAIR = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"
 
 
 def test_files_are_found_below_a_folder_in_order(tmp_path: Path) -> None:
-    for name in ("b.txt", "a/c.md", "a/skip.pdf"):
+    for name in ("b.txt", "a/c.md", "a/skip.pdf", "a/D.TXT"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
     found = find(tmp_path, TEXT_SUFFIXES, "data.text.path")
-    assert [str(path.relative_to(tmp_path)) for path in found] == ["a/c.md", "b.txt"]
+    assert [str(path.relative_to(tmp_path)) for path in found] == ["a/D.TXT", "a/c.md", "b.txt"]
 
 
 @pytest.mark.parametrize(("name", "what"), [("none", "is not there"), ("empty", "holds no .txt")])

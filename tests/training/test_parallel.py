@@ -216,3 +216,14 @@ def test_three_attempts_without_a_new_checkpoint_are_the_last(
     with pytest.raises(RunError, match=r"process 0 of 1 ended with code 1.*; 3 attempts in a row"):
         launch.run(["config"], 1, lambda: None)
     assert caplog.text.count("going on from the newest checkpoint in") == 2
+
+
+def test_an_attempt_that_made_a_checkpoint_does_not_count_as_one_without(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(launch, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setenv("PYTHONHOME", "/nonexistent")  # no interpreter starts
+    newest = iter([0, 1, 1, 1, 1, 1, 1, 1])  # asked before and after each attempt
+    with pytest.raises(RunError, match="3 attempts in a row made no new checkpoint"):
+        launch.run(["config"], 1, lambda: next(newest))
+    assert caplog.text.count("going on from the newest checkpoint in") == 3
