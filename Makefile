@@ -18,14 +18,14 @@ BACKEND ?=
 
 # -- what follows from the checkout --------------------------------------------------------------
 STAGES := pipeline caches tokenizer pretrain sft exam chat sample serve export runs bench plan recommend doctor primer config sources
-TOOLS := setup build test test-faults lint format proofs speedrun lock clean help overnight caches-verify caches-show ancients check-sources micro-train micro-sample micro-benchmark audit
+TOOLS := run setup build test test-faults lint format proofs speedrun lock clean help overnight caches-verify caches-show ancients check-sources micro-train micro-sample micro-benchmark audit
 TORCH_VERSION := $(shell sed -n 's/.*"torch==\([0-9.]*\)".*/\1/p' pyproject.toml)
 UV_VERSION := 0.13.8
 AUDIT_VERSION := 2.10.1
 PIP := .venv/bin/python -m pip --disable-pip-version-check install
 PYTHONS = $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python)
 PROBE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
-FLAGS = $(if $(CONFIG),--config "$(CONFIG)") $(if $(DEVICE),--device "$(DEVICE)") $(ARGS)
+FLAGS = $(ARGS) $(if $(CONFIG),--config "$(CONFIG)") $(if $(DEVICE),--device "$(DEVICE)")
 
 # Files made in a container belong to you, and never to root.
 HOST_UID ?= $(patsubst 0,1000,$(shell id -u))
@@ -39,7 +39,7 @@ export HOST_UID HOST_GID NIELSGPT_IMAGE TORCH_INDEX
 .PHONY: $(STAGES) $(TOOLS) ready image folders moved
 
 # -- docker or native? Asked only where the answer matters ---------------------------------------
-ifneq ($(filter $(STAGES) overnight caches-% ancients check-sources micro-% setup build test test-faults proofs clean,$(MAKECMDGOALS)),)
+ifneq ($(filter $(STAGES) overnight caches-% ancients check-sources micro-% run setup build test test-faults proofs clean,$(MAKECMDGOALS)),)
 ifeq ($(filter auto docker native,$(RUN)),)
 $(error RUN=$(RUN) is unknown; use RUN=docker, RUN=native or leave it out)
 endif
@@ -117,6 +117,8 @@ doctor:    ## check this machine before a night on it
 primer:    ## write the invented conversations to a file
 config:    ## print the settled settings
 sources:   ## list the sources of text and what is here of them
+runs: override CONFIG :=
+runs: override DEVICE :=
 pipeline pretrain sft: FLAGS += $(if $(NPROC),--nproc "$(NPROC)")
 ifeq ($(IN_DOCKER),yes)
 # In a container the server listens to all of it; on this machine only to this machine.
@@ -125,6 +127,9 @@ serve: FLAGS += --host 0.0.0.0 --insecure
 endif
 $(STAGES): ready
 	@exec $(NIELSGPT) $@ $(FLAGS)
+
+run: ready ## any other command: ARGS="caches show"
+	@exec $(NIELSGPT) $(FLAGS)
 
 overnight: ready ## plan, then train by the plan: HOURS=8
 	@$(NIELSGPT) plan --hours "$(HOURS)" --name overnight-plan $(FLAGS) && \
@@ -210,7 +215,7 @@ help: ## this list
 	  'RUN=' 'docker or native; else decided for you' \
 	  'CONFIG=' 'a file of settings, as in CONFIG=configs/mine.json' \
 	  'DEVICE=' 'cpu, mps, cuda or cuda:1; else the best there is' \
-	  'HOURS=' 'how long make overnight may train; 8 where it is not set' \
+	  'HOURS=' 'how long make overnight trains, after planning; 8 where it is not set' \
   'NPROC=' 'processes that train together: one a GPU, or sharing the cores' \
 	  'ARGS=' 'anything more for the command, as in ARGS="--help"' \
 	  'PYTHON=' 'the interpreter that .venv is made from' \

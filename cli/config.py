@@ -15,11 +15,20 @@ if TYPE_CHECKING:
 @with_workspace
 @click.option("--meanings", is_flag=True, help="Print each setting with its meaning.")
 @click.option("--docs", is_flag=True, help="Print docs/settings.md.")
-def command(work: "Workspace", meanings: bool, docs: bool) -> None:
+@click.option("--audit", is_flag=True, help="Hold the code against the settings.")
+def command(work: "Workspace", meanings: bool, docs: bool, audit: bool) -> None:
     """Print the settled settings as JSON."""
+    from nielsgpt import audit as auditing
     from nielsgpt.layers import leaves, reference
 
-    if docs:
+    if audit:
+        faults = list(auditing.faults(files := auditing.files()))
+        for fault in faults:
+            click.echo(fault, err=True)
+        if faults:
+            raise click.exceptions.Exit(1)
+        click.echo(f"OK {len(files)} files scanned")
+    elif docs:
         click.echo(reference(), nl=False)
     elif meanings:
         values = dotted(work.settings)

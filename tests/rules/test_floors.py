@@ -23,7 +23,7 @@ FLOORS = (
     ("legacy", "progress", "signals", "resume"),
     ("settings", "conversation"),
     ("workspace", "layers"),
-    ("machine", "launch"),
+    ("machine", "launch", "audit"),
     ("tokenizers", "sources", "primer", "cache", "device", "workers"),
     ("model",),
     ("checkpoint", "parallel"),

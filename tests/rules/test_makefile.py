@@ -31,7 +31,19 @@ STAGES = [
     "sources",
 ]
 TOOLS = [
-    *("setup", "build", "test", "lint", "format", "proofs", "speedrun", "lock", "clean", "help"),
+    *(
+        "run",
+        "setup",
+        "build",
+        "test",
+        "lint",
+        "format",
+        "proofs",
+        "speedrun",
+        "lock",
+        "clean",
+        "help",
+    ),
     "test-faults",
     *("caches-verify", "caches-show", "ancients", "check-sources"),
     *("overnight", "micro-train", "micro-sample", "micro-benchmark"),
@@ -110,6 +122,13 @@ def test_the_target_ancients_downloads_them(checkout: Checkout) -> None:
     assert (done.returncode, done.stdout) == (0, "[ancients][download][--limit][3]")
 
 
+def test_any_other_command_is_run_too(checkout: Checkout) -> None:
+    done = checkout.make("run", "ARGS=caches show", "CONFIG=a.json")
+    assert (done.returncode, done.stdout) == (0, "[caches][show][--config][a.json]")
+    done = checkout.make("runs", "ARGS=show latest", "CONFIG=a.json")
+    assert done.stdout == "[runs][show][latest]"  # a run knows its own settings
+
+
 def test_overnight_plans_and_then_trains_by_the_plan(checkout: Checkout) -> None:
     done = checkout.make("overnight", "HOURS=6", "CONFIG=my.json", "DEVICE=cpu")
     plan = "[plan][--hours][6][--name][overnight-plan][--config][my.json][--device][cpu]"
@@ -121,7 +140,7 @@ def test_the_settings_reach_the_command_whole(checkout: Checkout) -> None:
     done = checkout.make(
         "sample", "CONFIG=my configs/a.json", "DEVICE=cpu", "ARGS=--prompt 'Once, \"I'"
     )
-    words = ["sample", "--config", "my configs/a.json", "--device", "cpu", "--prompt", 'Once, "I']
+    words = ["sample", "--prompt", 'Once, "I', "--config", "my configs/a.json", "--device", "cpu"]
     assert done.stdout == "".join(f"[{word}]" for word in words)
 
 
@@ -157,7 +176,7 @@ def test_the_server_in_docker_is_reached_from_this_machine_alone(checkout: Check
     done = checkout.make("serve", "ARGS=--port 8000", "DEVICE=cpu")
     assert done.stdout == (
         "docker compose run --rm -T -p 127.0.0.1:8000:8000 nielsgpt serve "
-        "--device cpu --port 8000 --host 0.0.0.0 --insecure\n"
+        "--port 8000 --device cpu --host 0.0.0.0 --insecure\n"
     )
 
 

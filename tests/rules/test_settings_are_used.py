@@ -1,49 +1,25 @@
-"""No dead knobs: every setting is read somewhere outside the settings themselves."""
+"""No dead knobs and no second truths, as `nielsgpt config --audit` finds them."""
 
-import ast
 from pathlib import Path
 
-from nielsgpt.layers import leaves
+import pytest
+from click.testing import CliRunner
 
-ROOT = Path(__file__).resolve().parents[2]
-OF_SETTINGS = {"settings", "layers", "legacy"}
-
-
-def room(path: Path) -> set[str]:
-    """The names on the way from the repository to the file, its own without the suffix."""
-    return set(path.relative_to(ROOT).with_suffix("").parts)
+from cli.config import command
+from nielsgpt import audit
 
 
-def test_every_setting_is_read_by_the_code() -> None:
-    read: set[str] = set()
-    for folder in ("nielsgpt", "cli"):
-        for path in (ROOT / folder).rglob("*.py"):
-            if OF_SETTINGS.isdisjoint(room(path)):
-                tree = ast.parse(path.read_text("utf-8"))
-                read |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    # `mix` and `phase` choose between these two by name.
-    read |= {"mix_pretrain", "mix_sft"}
-    unread = [name for name, _ in leaves() if name.rsplit(".", 1)[-1] not in read]
-    assert unread == []
+def test_every_setting_is_read_and_no_number_is_written_twice() -> None:
+    ran = CliRunner().invoke(command, ["--audit"])
+    assert (ran.exit_code, ran.output) == (0, f"OK {len(audit.files())} files scanned\n")
 
 
-def test_no_hyperparameter_is_written_down_twice() -> None:
-    """A default in the code beside the one in the settings would be a second truth."""
-    names = {name.rsplit(".", 1)[-1] for name, _ in leaves()}
-    found = []
-    for path in (ROOT / "nielsgpt").rglob("*.py"):
-        if not (OF_SETTINGS | {"primer"}).isdisjoint(room(path)):
-            continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.arguments):
-                spots = [*zip(node.args[::-1], node.defaults[::-1], strict=False)]
-                spots += [
-                    (a, d) for a, d in zip(node.kwonlyargs, node.kw_defaults, strict=True) if d
-                ]
-                for argument, default in spots:
-                    number = isinstance(default, ast.Constant) and isinstance(
-                        default.value, int | float
-                    )
-                    if number and not isinstance(default.value, bool) and argument.arg in names:
-                        found.append(f"{path.name}:{default.lineno}: {argument.arg}")
-    assert found == []
+def test_an_audit_finds_what_it_looks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "REPOSITORY", tmp_path)
+    path = tmp_path / "nielsgpt" / "a.py"
+    path.parent.mkdir()
+    path.write_text("def f(x, *, top_k=5, other=3, tied=True): return x.n_layer\n")
+    found = list(audit.faults(audit.files()))
+    assert found[0] == "nielsgpt/a.py:1: top_k has a default of its own; read it from the settings"
+    assert not any(line.startswith("model.n_layer ") for line in found)
+    assert "model.n_head is read nowhere; remove it from the settings" in found
