@@ -33,7 +33,7 @@ def command(
     if hours and minutes:
         raise click.UsageError("--hours and --minutes exclude each other")
     if hours or minutes:
-        work = resettled(work, _shared(work, minutes or 60 * (hours or 0.0)))
+        work = resettled(work, shared(work, minutes or 60 * (hours or 0.0)))
     for phase in PHASES if nproc > 1 else ():
         in_processes(work, phase, Resume(fresh=no_resume), nproc)
     report = pipeline.run(work, no_resume and nproc == 1)
@@ -41,7 +41,7 @@ def command(
     click.echo(f"{marks}\n{pipeline.farewell(work)}")
 
 
-def _shared(work: "Workspace", minutes: float) -> dict[str, Any]:
+def shared(work: "Workspace", minutes: float) -> dict[str, Any]:
     """The time of training, shared between the phases."""
     share = work.settings.training.sft_share
     parts = {"pretrain": minutes * (1 - share), "sft": minutes * share}

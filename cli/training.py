@@ -40,7 +40,7 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
     def train(work: "Workspace", resume: "Resume", nproc: int, **over: Any) -> None:
         from nielsgpt import launch
 
-        work = resettled(work, {"training": {phase: _settled(work, phase, resume, **over)}})
+        work = resettled(work, {"training": {phase: settled(work, phase, resume, **over)}})
         if launch.is_member():
             _as_member(work, phase, resume)
         elif nproc > 1:
@@ -56,7 +56,7 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
     return click.command(phase, help=f"{purpose}\n\n{how}")(train)
 
 
-def _settled(
+def settled(
     work: "Workspace",
     phase: "Phase",
     resume: "Resume",

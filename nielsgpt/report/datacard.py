@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nielsgpt.cache.inventory import Holding
+from nielsgpt.report.comparison import flat
 from nielsgpt.report.figures import size
 
 INVENTED = "invented by nielsgpt from its own facts; MIT, as nielsgpt"
@@ -45,7 +46,7 @@ def text(
         "## Where it comes from\n\n" + _sources(holdings, origins),
         "## How it was cut\n\n" + _cut(holdings),
         *(f"## {heading}\n\n_{UNSAID}: {ask}._" for heading, ask in OPEN),
-        "## The same again\n\n" + _table(("setting", "value"), _flat(settings)),
+        "## The same again\n\n" + _table(("setting", "value"), _settings(settings)),
         "`nielsgpt caches` with these settings, and defaults else, makes the same bytes; "
         "`nielsgpt caches verify` reads every checksum.",
     ]
@@ -75,6 +76,10 @@ def _sources(holdings: Sequence[Holding], origins: Mapping[str, str]) -> str:
     return _table(("source", "from", "licence"), rows)
 
 
+def _settings(settings: Mapping[str, Any]) -> list[list[str]]:
+    return [[f"`{name}`", f"`{value}`"] for name, value in flat(settings)]
+
+
 def _cut(holdings: Sequence[Holding]) -> str:
     rules = dict.fromkeys(
         f"- {h.meta['source']}, {h.phase}: to validation where {h.meta['split_rule']}; "
@@ -82,16 +87,6 @@ def _cut(holdings: Sequence[Holding]) -> str:
         for h in holdings
     )
     return "\n".join(rules)
-
-
-def _flat(tree: Mapping[str, Any], above: str = "") -> list[list[str]]:
-    rows: list[list[str]] = []
-    for key, value in sorted(tree.items()):
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{above}{key}.")
-        else:
-            rows.append([f"`{above}{key}`", f"`{value}`"])
-    return rows
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

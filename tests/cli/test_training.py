@@ -6,58 +6,55 @@ from typing import Any
 import pytest
 
 from cli.main import main
-from cli.training import _begun_at
-from nielsgpt import phases, pipeline
-from nielsgpt.resume import Resume
-from nielsgpt.workspace import Workspace, write_json
+from cli.options import resettled, settle
+from cli.pipeline import shared
+from cli.training import settled
+from nielsgpt.resume import AUTOMATIC, Resume
+from nielsgpt.settings import PhaseSettings
+from nielsgpt.workspace import write_json
+
+NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("hours", "minutes", "more_steps", "init_from")),
+    **dict.fromkeys(("auto_microbatch", "no_strict"), False),
+}
+FOLDER = Path("checkpoints/quickstart/pretrain")
 
 
-@pytest.fixture
-def asked(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[Workspace]:
-    """The workspaces that training was asked for, without any training."""
-    found: list[Workspace] = []
-    monkeypatch.setattr(pipeline, "caches", lambda work: None)
-    monkeypatch.setattr(phases, "train", lambda work, *rest: found.append(work))
-    return found
+def asked(resume: Resume = AUTOMATIC, settings: tuple[str, ...] = (), **over: Any) -> PhaseSettings:
+    """Pretraining's settings under these options."""
+    work = settle(None, settings)
+    tree = settled(work, "pretrain", resume, **{**NOTHING, **over})
+    return resettled(work, {"training": {"pretrain": tree}}).settings.training.pretrain
 
 
-def settled(asked: list[Workspace], *words: str) -> Any:
-    main(["pretrain", *words])
-    return asked[-1].settings.training.pretrain
+def test_hours_and_minutes_are_a_time_budget(root: Path) -> None:
+    assert asked(hours=1.5).minutes == 90
+    assert asked(minutes=3.0).minutes == 3
+    assert asked().minutes is None
 
 
-def test_hours_and_minutes_are_a_time_budget(asked: list[Workspace]) -> None:
-    assert settled(asked, "--hours", "1.5").minutes == 90
-    assert settled(asked, "--minutes", "3").minutes == 3
-    assert settled(asked).minutes is None
+def test_more_steps_count_from_where_the_phase_is(root: Path) -> None:
+    assert asked(more_steps=7).max_steps == 7
+    write_json(FOLDER / "latest.json", {"step": 500})
+    assert asked(more_steps=7).max_steps == 507
 
 
-def test_more_steps_count_from_where_the_phase_is(asked: list[Workspace]) -> None:
-    assert settled(asked, "--more-steps", "7").max_steps == 7
-    folder = asked[-1].checkpoints / "pretrain"
-    write_json(folder / "latest.json", {"step": 500})
-    assert settled(asked, "--more-steps", "7").max_steps == 507
-
-
-def test_more_steps_are_steps_whatever_time_the_config_has(asked: list[Workspace]) -> None:
-    told = settled(asked, "--more-steps", "7", "--set", "training.pretrain.minutes=5")
+def test_more_steps_are_steps_whatever_time_the_config_has(root: Path) -> None:
+    told = asked(settings=("training.pretrain.minutes=5",), more_steps=7)
     assert (told.max_steps, told.minutes) == (7, None)
 
 
 def test_more_steps_count_from_the_state_that_is_named_and_from_none_where_it_starts_anew(
-    asked: list[Workspace], root: Path
+    root: Path,
 ) -> None:
-    folder = root / "checkpoints/quickstart/pretrain"
-    write_json(folder / "latest.json", {"step": 500})
-    assert settled(asked, "--more-steps", "7", "--no-resume").max_steps == 7
+    write_json(FOLDER / "latest.json", {"step": 500})
     write_json(root / "x.json", {"step": 20})
-    work = Workspace(root, asked[-1].settings)
-    assert _begun_at(work, "pretrain", Resume(root / "x.pt")) == 20
+    assert asked(Resume(root / "x.pt"), more_steps=7).max_steps == 27
+    assert asked(Resume(fresh=True), more_steps=7).max_steps == 7
 
 
-def test_the_other_wishes_are_settings_too(asked: list[Workspace], root: Path) -> None:
-    (root / "x.pt").touch()
-    told = settled(asked, "--init-from", "x.pt", "--no-strict", "--auto-microbatch")
+def test_the_other_wishes_are_settings_too(root: Path) -> None:
+    told = asked(init_from="x.pt", no_strict=True, auto_microbatch=True)
     assert (told.init_from, told.init_strict, told.micro_batch_size) == ("x.pt", False, 0)
 
 
@@ -65,25 +62,17 @@ def test_the_other_wishes_are_settings_too(asked: list[Workspace], root: Path) -
     "words",
     [("--hours", "1", "--minutes", "2"), ("--minutes", "1", "--more-steps", "2"), ("--hours", "0")],
 )
-def test_wishes_that_exclude_each_other_are_one_line(
-    words: tuple[str, ...], asked: list[Workspace], capsys: pytest.CaptureFixture[str]
+def test_wishes_that_exclude_each_other_are_one_line_and_nothing_is_made(
+    words: tuple[str, ...], root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as left:
         main(["pretrain", *words])
     assert left.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
-    assert asked == []
+    assert list(root.iterdir()) == []
 
 
-def test_a_pipelines_time_is_shared_between_the_phases(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found: list[Workspace] = []
-
-    def run(work: Workspace, *rest: object) -> None:
-        found.append(work)
-
-    monkeypatch.setattr(pipeline, "run", run)
-    main(["pipeline", "--hours", "2"])
-    training = found[0].settings.training
+def test_a_pipelines_time_is_shared_between_the_phases(root: Path) -> None:
+    work = settle(None)
+    training = resettled(work, shared(work, 120.0)).settings.training
     assert (training.pretrain.minutes, training.sft.minutes) == (96, 24)

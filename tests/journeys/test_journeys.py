@@ -90,13 +90,21 @@ def test_killed_at_any_moment_the_rerun_ends_with_the_same_weights(
         "-c",
         "tiny.json",
     ]
-    for delay in (0.5, 2.6, 3.0, 3.3):
+    moments = (
+        "data/tokenizers/tiny/meta.json",
+        "data/cache/tiny/sft/primer_val.meta.json",
+        "checkpoints/tiny/pretrain/step_*.json",
+        "checkpoints/tiny/sft/step_*.json",
+    )
+    for moment in moments:
         process = subprocess.Popen(
             words, cwd=home, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        time.sleep(delay)
+        while not list(home.glob(moment)):
+            assert process.poll() is None, moment
+            time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        assert process.wait() == -signal.SIGKILL, moment
     ran = launch(home, *words[3:])
     assert ran.returncode == 0, ran.stderr
     for phase in ("pretrain", "sft"):

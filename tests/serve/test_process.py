@@ -48,7 +48,7 @@ def test_others_are_let_in_with_a_key_or_knowingly(host: str) -> None:
 
 
 def test_what_is_no_address_is_told() -> None:
-    for host in ("no.such.host.invalid", "1.2.3.4.5", "192.0.2.1"):
+    for host in ("1.2.3.4.5", "192.0.2.1"):
         with pytest.raises(SettingsError, match=re.escape(host)):
             bind(ServeSettings(host=host, port=0), "a-key", False)
 
