@@ -280,3 +280,11 @@ def test_help_lists_every_target_in_one_column(checkout: Checkout) -> None:
 )
 def test_make_3_81_understands_every_line(newer: str) -> None:
     assert not re.search(newer, MAKEFILE, re.M)
+
+
+@pytest.mark.parametrize("target", [*STAGES, *TOOLS])
+def test_a_make_that_keeps_to_posix_plans_every_target(checkout: Checkout, target: str) -> None:
+    (checkout.root / "Makefile").write_text(f".POSIX:\n{MAKEFILE}", encoding="utf-8")
+    checkout.program("docker", DOCKER)  # for the target build, which is Docker's alone
+    done = checkout.make("-n", target, *([] if target == "build" else ["RUN=native"]))
+    assert (done.returncode, done.stderr.count("***")) == (0, 0), done.stderr
