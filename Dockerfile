@@ -7,13 +7,12 @@ ARG TORCH_VERSION=2.13.0
 ARG TORCH_INDEX
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv /opt/venv
-# First what has a hash, so that torch, which has none, finds what it needs there already.
+# First what has a hash, so that torch finds what it needs there already. torch is pinned by
+# version, not by hash: its builds for CPU and CUDA are different files.
 COPY requirements.lock /tmp/requirements.lock
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/venv/bin/pip install --no-deps --require-hashes -r /tmp/requirements.lock
-# torch is pinned by version, not by hash: its builds for CPU and CUDA are different files.
-RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/venv/bin/pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "torch==${TORCH_VERSION}"
+    /opt/venv/bin/pip install --no-deps --require-hashes -r /tmp/requirements.lock \
+    && /opt/venv/bin/pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "torch==${TORCH_VERSION}"
 
 FROM ${PYTHON_IMAGE} AS runtime
 # With a C++ compiler torch compiles the model, and trains about twice as fast on a CPU.
