@@ -206,8 +206,11 @@ def test_stopping_tells_every_open_request() -> None:
         with running(batcher, 4) as engine:
             tickets = [engine.open("a", [ask(n)]) for n in range(6)]
             await asyncio.to_thread(batcher.let, 2)
+            stopping = asyncio.create_task(asyncio.to_thread(engine.stop, 10))
+            while engine._over is None:  # only then may the step that runs end
+                await asyncio.sleep(0)
             batcher.permits.release()
-            await asyncio.to_thread(engine.stop, 10)
+            await stopping
             for ticket in tickets:
                 with pytest.raises(Refusal, match="stopping"):
                     async for _ in ticket:
