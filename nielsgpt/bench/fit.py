@@ -4,9 +4,11 @@
 
 N are parameters, E, A and K are not negative (Hoffmann et al. 2022). A larger model gains more from
 each token, c, long before its size is what limits it: short runs show the one, long runs the
-other. Tokens read again count less: unique(D) = U + U R (1 - exp(-(D / U - 1) / R)) with R = 15.4
-(Muennighoff et al. 2023). A batch of the critical size wastes half of its tokens (McCandlish et
-al. 2018), and that size grows with the tokens to the power 0.47 (Zhang et al. 2024).
+other. So what short runs cannot say is taken from others: with twenty tokens a parameter the
+size costs about as much as the data (the same), which ties A to K. Tokens read again count less:
+unique(D) = U + U R (1 - exp(-(D / U - 1) / R)) with R = 15.4 (Muennighoff et al. 2023). A batch of
+the critical size wastes half of its tokens (McCandlish et al. 2018), and that size grows with the
+tokens to the power 0.47 (Zhang et al. 2024).
 
 A few short runs do not settle so many numbers, so no single best law is taken: the exponents, the
 critical batch and the noise lie on a grid with priors; at each point E, A and K are a Bayesian
@@ -29,10 +31,11 @@ DATA_EXPONENTS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
 CRITICAL = (0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 30.0)  # times the middle batch, middle tokens
 GAINS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.8)  # c
 NOISE = (0.006, 0.012, 0.024, 0.048, 0.096)  # of a run's loss
-# Mean and deviation: of the exponents, of ln(critical), of c, and of E, A, K as shares of the
-# lowest loss.
+BALANCE = 20.0  # tokens a parameter
+# Mean and deviation: of the exponents, of ln(critical), of c, and of E, of what A is beyond that
+# balance, and of K, as shares of the lowest loss.
 EXPONENT, LN_CRITICAL, GAIN = (0.35, 0.25), (math.log(2.0), 1.2), (0.3, 0.4)
-MEANS, DEVIATIONS = np.array([0.3, 0.1, 0.5]), np.array([0.35, 0.15, 0.5])
+MEANS, DEVIATIONS = np.array([0.3, 0.0, 0.5]), np.array([0.35, 0.03, 0.5])
 DRIFT = 0.03  # of the loss: what the law is off by each time that the tokens grow e-fold
 DRAWS, KICKS, SEED = 2000, 100, 0
 
@@ -82,6 +85,7 @@ class Fit:
         draw = np.random.default_rng(SEED)
         kicks = draw.standard_normal((KICKS, 3))
         self.numbers = self.means[:, None] + np.einsum("mij,kj->mki", self.roots, kicks)
+        self.numbers[:, :, 1] += self._balance(self.points)[:, None] * self.numbers[:, :, 2]
         possible = (self.numbers >= 0).all(axis=2)  # (m points, k kicks)
         if not possible.any():  # longer runs ended worse: no law says so, the flattest is nearest
             self.numbers = np.maximum(self.numbers, 0.0)
@@ -111,10 +115,16 @@ class Fit:
         data = params**gain * worth * (self.middle[3] / self.middle[1]) / waste
         return np.stack([np.ones_like(data), params**-a, data**-b], axis=-1)
 
+    def _balance(self, points: Array) -> Array:
+        """A over K at which twenty tokens a parameter cost what the size does, for each point."""
+        tokens = BALANCE * self.middle[0] / self.middle[1]
+        return np.asarray(tokens ** -points[:, 1])
+
     def _regressions(self, places: Sequence[Place], values: Array) -> Array:
-        """Set the mean of E, A, K and a root of their covariance at each point; returns the
-        logarithm of each point's evidence, up to a constant."""
+        """Set the mean of E, of A beyond the balance, and of K, and a root of their covariance, at
+        each point; returns the logarithm of each point's evidence, up to a constant."""
         x = self._columns(self.points, places) / values[:, None]
+        x[:, :, 2] += self._balance(self.points)[:, None] * x[:, :, 1]
         precision, prior = self.points[:, 4] ** -2.0, np.diag(DEVIATIONS**-2.0)
         across = x.sum(axis=1) * precision[:, None] + prior @ MEANS
         whole = np.einsum("mni,mnj->mij", x, x) * precision[:, None, None] + prior
