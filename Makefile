@@ -167,7 +167,7 @@ test-faults: ready ## kills, power cuts, full disks, damaged files: each test by
 	@exec env $(PYTEST) -n $(JOBS) -vv -m "slow or not slow" --durations 10 $(ARGS) \
 	  tests/faults tests/journeys/test_kills.py
 
-speedrun: .venv/.installed ## time to a loss of 1.88 on Tiny Shakespeare: TEXT=its file
+speedrun: .venv/.installed ## time to a loss of 1.88 on Tiny Shakespeare; TEXT=its file, else data/raw/tinyshakespeare.txt
 	@exec env GOMP_SPINCOUNT=1000 .venv/bin/python benchmarks/speedrun.py "$(TEXT)" $(ARGS)
 
 proofs: ready ## the slow tests: kills, resumes, whole runs

@@ -1,7 +1,7 @@
 """What each choice of training is worth: bits per byte at equal time, several seeds.
 
     python benchmarks/ablation.py --root /tmp/ablation --seconds 30
-    python benchmarks/ablation.py --root /tmp/ablation --text ../shared/data/tinyshakespeare.txt
+    python benchmarks/ablation.py --root /tmp/ablation --text data/raw/tinyshakespeare.txt
 
 A small model (4 layers, width 128, 32 rows of 128 tokens); every row changes one thing against the
 quickstart's recipe. How long its step takes is measured beside the recipe's own, in turns, and it

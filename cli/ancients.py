@@ -46,8 +46,8 @@ def download(work: "Workspace", count_only: bool, limit: int | None, **chosen: A
 @with_workspace
 def show(work: "Workspace") -> None:
     """List the books that are there, with the words that cleaning leaves of each."""
-    from nielsgpt.report.figures import aligned
     from nielsgpt.sources import ancients
+    from nielsgpt.tables import aligned
 
     asked = work.settings.data.ancients
     rows, total = [], 0

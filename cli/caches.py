@@ -77,11 +77,12 @@ def show(work: "Workspace", cache_dir: str | None) -> None:
     import time
 
     from nielsgpt.cache import inventory
-    from nielsgpt.report import caches, figures
+    from nielsgpt.report import caches
+    from nielsgpt.tables import aligned
 
     work = _with(work, cache_dir=cache_dir)
     found = inventory.holdings(_folders(work), work.settings.model.context_length)
-    click.echo(figures.aligned(caches.table(list(found), time.time())))
+    click.echo(aligned(caches.table(list(found), time.time())))
 
 
 @command.command("card")

@@ -43,7 +43,8 @@ def upload(
 
     from nielsgpt.export.trained import open_trained
     from nielsgpt.hub import upload as sending
-    from nielsgpt.report.figures import aligned, size
+    from nielsgpt.report.figures import size
+    from nielsgpt.tables import aligned
 
     sending.check(repository, licence)
     trained = open_trained(work, ckpt)

@@ -13,10 +13,11 @@ def command(context: click.Context) -> None:
     """List runs, newest first. ID is a run's id, a beginning of it or of its end, or latest."""
     if context.invoked_subcommand is None:
         from nielsgpt.report import figures, records
+        from nielsgpt.tables import aligned
 
         found = records.every(root() / "runs")
         if found:
-            click.echo(figures.aligned(figures.listing(found, datetime.now(UTC))))
+            click.echo(aligned(figures.listing(found, datetime.now(UTC))))
         else:
             click.echo("no runs yet; 'nielsgpt pipeline' makes one")
 
@@ -37,6 +38,7 @@ def show(name: str) -> None:
 def compare(names: tuple[str, ...]) -> None:
     """Print the figures of several runs and the settings that differ, and write their curves."""
     from nielsgpt.report import comparison, figures, page, records
+    from nielsgpt.tables import aligned
 
     runs = root() / "runs"
     found = {record.run_id: record for record in (records.find(runs, name) for name in names)}
@@ -46,5 +48,5 @@ def compare(names: tuple[str, ...]) -> None:
             f"compare takes 2 to {page.MOST_COMPARED} different runs, not {len(chosen)}"
         )
     table = figures.side_by_side(chosen)
-    click.echo(figures.aligned([*table, *comparison.differing(chosen)]))
+    click.echo(aligned([*table, *comparison.differing(chosen)]))
     click.echo(page.compare(runs, chosen))

@@ -22,7 +22,7 @@ def command(work: "Workspace") -> None:
     if click.get_current_context().invoked_subcommand is None:
         from nielsgpt.corpora import TABLE
         from nielsgpt.presence import origin, state
-        from nielsgpt.report.figures import aligned
+        from nielsgpt.tables import aligned
 
         rows = [["phase", "source", "share", "from", "state"]]
         for phase, table in TABLE.items():
@@ -44,7 +44,7 @@ def check(work: "Workspace", names: tuple[str, ...]) -> None:
     """
     from nielsgpt.errors import NielsError, RunError
     from nielsgpt.presence import glimpse
-    from nielsgpt.report.figures import aligned
+    from nielsgpt.tables import aligned
 
     rows = []
     for phase, name in _chosen(work, names):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from nielsgpt.bench.grid import Configuration
 from nielsgpt.bench.job import Row
 from nielsgpt.model.variants import VARIANTS, inner_width
+from nielsgpt.tables import markdown
 
 NEAR = 0.9  # of the best speed: what gets a star
 NONE = "No successful configurations."
@@ -70,12 +71,12 @@ def text(entries: Sequence[Entry], hours: float, wanted: int) -> str:
 
 def _table(order: Sequence[Entry], hours: float) -> list[str]:
     heads = [column.format(hours=hours) for column in COLUMNS]
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    rows = []
     fastest = _best(order[0])["tokens_per_second"]
     for rank, entry in enumerate(order, 1):
         star = " ⭐" if _best(entry)["tokens_per_second"] >= NEAR * fastest else ""
-        lines.append(f"| {' | '.join([f'{rank}{star}', *_cells(entry, hours)])} |")
-    return [*lines, "", STARRED]
+        rows.append([f"{rank}{star}", *_cells(entry, hours)])
+    return [markdown(heads, rows), "", STARRED]
 
 
 def _cells(entry: Entry, hours: float) -> list[str]:

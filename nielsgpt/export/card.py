@@ -4,6 +4,7 @@ from nielsgpt import __version__
 from nielsgpt.export.tensors import family_of
 from nielsgpt.export.trained import Facts, Trained
 from nielsgpt.model.gpt import parameter_count
+from nielsgpt.tables import markdown
 
 FORMLESS = "Its tokenizer has no form outside of nielsgpt; the weights take ids."
 UNCHOSEN = (
@@ -24,9 +25,9 @@ def text(
         f"# {trained.name}\n\n{_what(trained, dtype)}",
         _use(place) if opens else FORMLESS,
         "" if place == "." else _again(place),
-        "## Measured\n\n" + _table(_measured(trained)),
+        "## Measured\n\n" + markdown(("", ""), _measured(trained)),
         _marks(trained.marks),
-        "## Made from\n\n" + _table(_sources(trained)),
+        "## Made from\n\n" + markdown(("", ""), _sources(trained)),
         f"## Licence\n\n{licence or UNCHOSEN}\n",
     ]
     return "\n\n".join(part for part in parts if part)
@@ -103,13 +104,17 @@ def _marks(marks: Facts | None) -> str:
     if marks is None:
         return ""
     rows = [
-        f"| {row['section']} | {row['right']}/{row['total']} | "
-        f"{row['interval'][0]:.1%} - {row['interval'][1]:.1%} | {row['chance']:.1%} |"
+        [
+            row["section"],
+            f"{row['right']}/{row['total']}",
+            f"{row['interval'][0]:.1%} - {row['interval'][1]:.1%}",
+            f"{row['chance']:.1%}",
+        ]
         for row in marks["sections"]
     ]
-    head = ["| section | right | 95 % interval | chance |", "|---|---|---|---|"]
+    table = markdown(("section", "right", "95 % interval", "chance"), rows)
     ended = f"{marks['ended']} of {marks['replies']} replies were ended by the model itself."
-    return "\n".join(["## Exam", "", *head, *rows, "", ended])
+    return "\n".join(["## Exam", "", table, "", ended])
 
 
 def _sources(trained: Trained) -> list[tuple[str, str]]:
@@ -126,7 +131,3 @@ def _sources(trained: Trained) -> list[tuple[str, str]]:
         ("weights, sha256", f"`{trained.facts['weights_sha256']}`"),
         ("run", f"`{trained.facts.get('run_id', '?')}`, step {trained.facts['step']:,}"),
     ]
-
-
-def _table(rows: list[tuple[str, str]]) -> str:
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])

@@ -80,17 +80,17 @@ def chosen(found: Repository) -> tuple[list[Entry], tuple[str, ...]]:
     for name in (*found.folders, *(entry.name for entry in found.entries)):
         if set(name.split("/")) & {"", ".", ".."} or "\\" in name or not name.isprintable():
             raise DataError(
-                f"{found.name}: holds {name!r}, a name that leads elsewhere; not fetched"
+                f"{found.name}: holds {name!r}, a name that leads elsewhere; choose another"
             )
     for name in found.folders:
         if _is_known(name):
-            raise DataError(f"{found.name}: {name} is no file there; not fetched")
+            raise DataError(f"{found.name}: {name} is no file there; choose another")
     wanted = [entry for entry in found.entries if _is_known(entry.name)]
     for entry in wanted:
         if not _is(entry.name, WEIGHT_FILES) and entry.size > LONGEST_TEXT:
             raise DataError(
                 f"{found.name}: {entry.name} has {entry.size:,} bytes, too many for what it is; "
-                "not fetched"
+                "choose another"
             )
     if not any(_is(entry.name, WEIGHT_FILES) for entry in wanted):
         raise DataError(

@@ -6,6 +6,7 @@ from nielsgpt.planning.candidates import settled
 from nielsgpt.planning.plan import MASS, Plan, Planner
 from nielsgpt.progress import clock
 from nielsgpt.report import figures
+from nielsgpt.tables import aligned
 from nielsgpt.training import memory
 
 SHOWN = 8
@@ -34,7 +35,7 @@ def table(plan: Plan, planner: Planner) -> str:
                 f"{plan.forecast.wins(0, n):.0%}" if n else "",
             ]
         )
-    return figures.aligned(rows)
+    return aligned(rows)
 
 
 def choice(plan: Plan, planner: Planner, seconds: float, now: datetime) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from nielsgpt.cache.inventory import Holding
 from nielsgpt.report.comparison import flat
 from nielsgpt.report.figures import size
+from nielsgpt.tables import markdown
 
 INVENTED = "invented by nielsgpt from its own facts; MIT, as nielsgpt"
 UNSAID = "the owner's to say"
@@ -39,14 +40,14 @@ def text(
         f"# The data of {name}",
         "What stands in tables was counted when the caches were built; the rest is for the owner "
         "to write before anyone else is given the data, or a model of it.",
-        _table(
+        markdown(
             ("phase", "source", "share", "split", "documents", "tokens", "text", "revision"),
             [_row(holding, shares) for holding in holdings],
         ),
         "## Where it comes from\n\n" + _sources(holdings, origins),
         "## How it was cut\n\n" + _cut(holdings),
         *(f"## {heading}\n\n_{UNSAID}: {ask}._" for heading, ask in OPEN),
-        "## The same again\n\n" + _table(("setting", "value"), _settings(settings)),
+        "## The same again\n\n" + markdown(("setting", "value"), _settings(settings)),
         "`nielsgpt caches` with these settings, and defaults else, makes the same bytes; "
         "`nielsgpt caches verify` reads every checksum.",
     ]
@@ -73,7 +74,7 @@ def _sources(holdings: Sequence[Holding], origins: Mapping[str, str]) -> str:
         [source, origins.get(source, ""), INVENTED if source == "primer" else f"_{UNSAID}_"]
         for source in names
     ]
-    return _table(("source", "from", "licence"), rows)
+    return markdown(("source", "from", "licence"), rows)
 
 
 def _settings(settings: Mapping[str, Any]) -> list[list[str]]:
@@ -87,8 +88,3 @@ def _cut(holdings: Sequence[Holding]) -> str:
         for h in holdings
     )
     return "\n".join(rules)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)]
-    return "\n".join(lines)

@@ -98,12 +98,3 @@ def side_by_side(records: Sequence[Record]) -> list[list[str]]:
         if set(values) != {NONE}:
             rows.append([name, *values])
     return rows
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Lines of text in columns two spaces apart."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )

@@ -67,6 +67,7 @@ def forecast(
         "average": average,
         "snapshot": 4 * count + moments + average if engine.device == "cpu" else 0,
         "activations": _activations(shape, phase, engine, size),
+        "mask": 4 * shape.context_length**2,
         "loss": _loss(shape, vocab_size, engine, size),
     }
     parts = {name: int(SLACK * value) for name, value in parts.items()}

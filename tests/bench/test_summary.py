@@ -14,7 +14,7 @@ FOURTH = FIRST.model_copy(update={"n_layer": 99})
 GOLDEN = """# Bench
 
 | Rank | variant | T | C | L | H | d_ff | precision | ckpt | compiled | micro-batch | ms/step | tok/s | tokens in 8 h | params | GiB |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 | 1 ⭐ | gpt_qk | 256 | 256 | 8 | 4 | 704 | bf16 | off | no | 6 | 125.0 | 10,000 | 288.0M | 6.00M | 0.50 |
 | 2 ⭐ | gpt_qk | 256 | 256 | 6 | 4 | 704 | bf16 | off | no | 6 | 125.0 | 10,000 | 288.0M | 5.00M | 0.50 |
 | 3 | gpt_qk | 256 | 512 | 6 | 4 | 1408 | bf16 | on | yes | 6 | 125.0 | 8,999 | 259.2M | 9.00M | 0.50 |

@@ -56,12 +56,6 @@ def test_the_steps_of_an_unfinished_run_name_what_was_planned(make: Make) -> Non
     assert [figures.FIGURES["steps"](record) for record in (done, stopped)] == ["6", "6 of 6,000"]
 
 
-def test_a_table_has_its_columns_under_each_other() -> None:
-    assert figures.aligned([["id", "name"], ["a", "long name"], ["bcd", ""]]) == (
-        "id   name\na    long name\nbcd"
-    )
-
-
 def test_runs_side_by_side_leave_out_what_none_of_them_knows(make: Make) -> None:
     both = [records.read(make(FIRST, peak_flops=1e9)), records.read(make(SECOND, eval_every=0))]
     table = {line[0]: line[1:] for line in figures.side_by_side(both)}

@@ -20,7 +20,7 @@ FILES = sorted(
 # From the ground up. A room imports lower floors only; neighbours on one floor stay apart.
 FLOORS = (
     ("", "errors"),
-    ("legacy", "progress", "signals", "resume"),
+    ("legacy", "progress", "signals", "resume", "tables"),
     ("settings", "conversation"),
     ("workspace", "layers"),
     ("machine", "launch", "audit"),
