@@ -17,6 +17,7 @@ from nielsgpt.settings import ModelSettings, Settings
 from nielsgpt.tokenizers import pieces
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.tokenizers.units import ByteTokenizer
+from tests.lively import lively as enlivened
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # speed is no matter of tests
 hypothesis.settings.load_profile("untimed")
@@ -89,12 +90,8 @@ def lively() -> Callable[..., GPT]:
 
     def build(variant: str, **shape: Any) -> GPT:
         size = {"n_layer": 2, "n_head": 2, "n_embd": 32, "context_length": 16, **shape}
-        torch.manual_seed(7)
         model = GPT(ModelSettings(variant=variant, **size), 300)  # type: ignore[arg-type]
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.add_(torch.randn_like(parameter) * 0.2)
-        return model.eval()
+        return enlivened(model, std=0.2, seed=7).eval()
 
     return build
 
