@@ -66,6 +66,7 @@ def engine(question: Question, before: Mapping[str, Any] | None = None) -> Engin
     key = question.key(where)
     found = machine.recall("engines", key)
     if found is None:
+        log.info("timing the ways to compute, once on this machine: up to a minute")
         found = _measure(question, by_rule(question, where))
         machine.remember("engines", key, found)
         log.info("%s", _told(found))

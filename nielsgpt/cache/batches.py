@@ -150,7 +150,8 @@ class Mixture:
     def __init__(
         self, sources: Mapping[str, Rows], shares: Mapping[str, float], batch_size: int, seed: int
     ) -> None:
-        self.sources = [(shares[name], sources[name]) for name in sorted(sources)]
+        self.names = sorted(sources)
+        self.sources = [(shares[name], sources[name]) for name in self.names]
         self.batch_size, self.seed = batch_size, seed
 
     def batch(self, step: int) -> Batch:
@@ -163,6 +164,12 @@ class Mixture:
         ]
         key = mixed(self.seed, step, 1)
         return stack([rows[shuffled(place, len(rows), key)] for place in range(len(rows))])
+
+    def readings(self, steps: int) -> dict[str, float]:
+        """How often the rows of each source have been read after so many steps."""
+        drawn = self._drawn(steps * self.batch_size)
+        counts = [rows.count for _, rows in self.sources]
+        return {name: n / all_ for name, n, all_ in zip(self.names, drawn, counts, strict=True)}
 
     def _drawn(self, total: int) -> list[int]:
         """How many of the first `total` rows came from each source: shares in whole rows."""

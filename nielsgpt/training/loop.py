@@ -16,6 +16,7 @@ from nielsgpt.training.journal import Journal
 from nielsgpt.training.trainer import Abandoned, Row, Trainer
 
 log = logging.getLogger("nielsgpt")
+OFTEN = 16  # readings after which more of them teach next to nothing (Muennighoff et al. 2023)
 Outcome = Literal["done", "early stop"]
 Sampler = Callable[[Trainer], Sequence[tuple[str, str]]]
 
@@ -55,6 +56,7 @@ class Loop:
         again and again does not help.
         """
         trainer = self.trainer
+        self._warn_of_repeats()
         try:
             with asked_to_stop(once=True) as asked, self.journal.progress:
                 # Of several processes none may leave a step that the others go on with.
@@ -157,8 +159,24 @@ class Loop:
             return
         if abs(end - trainer.horizon.end) > 0.05 * trainer.horizon.end:
             self.journal.event(trainer.step, "horizon", f"to end at step {end}")
+        was_unknown = trainer.horizon.end == FAR
         trainer.horizon = trainer.horizon.moved(trainer.step, end)
+        if was_unknown:
+            self._warn_of_repeats()
         self.journal.progress.total = end
+
+    def _warn_of_repeats(self) -> None:
+        """Say which sources will be read so often that the model learns them by heart."""
+        end, batches = self.trainer.horizon.end, self.trainer.batches
+        if end == FAR or not self.trainer.team.leads:
+            return
+        for name, times in batches.readings(end).items():
+            if times > OFTEN:
+                log.warning(
+                    "%s will be read %.0f times; more than %d teach little, and it is learnt by "
+                    "heart: add text, lower its share, or train for a shorter time",
+                    *(name, times, OFTEN),
+                )
 
     def _roll_back(self, why: str) -> None:
         trainer, step = self.trainer, self.trainer.step

@@ -60,6 +60,15 @@ def test_patience_ends_a_run_that_does_not_get_better(tiny: Tiny, tmp_path: Path
     assert "early stop" in kinds(tmp_path / "run")
 
 
+@pytest.mark.parametrize(("steps", "warns"), [(5, True), (4, False)])
+def test_what_is_read_so_often_that_it_is_learnt_by_heart_is_said(
+    tiny: Tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture, steps: int, warns: bool
+) -> None:
+    run = made(tiny, tmp_path, max_steps=steps, batch_size=32)  # of the same eight rows
+    loop(run, tmp_path / "run", Memory()).run()
+    assert ("c will be read 20 times; more than 16 teach little" in caplog.text) == warns
+
+
 def test_a_better_evaluation_starts_the_patience_anew(tiny: Tiny, tmp_path: Path) -> None:
     run = made(tiny, tmp_path, early_stopping_patience=2, learning_rate=0.01, warmup_steps=0)
     assert loop(run, tmp_path / "run", Memory()).run() == "done"
