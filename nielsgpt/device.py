@@ -1,23 +1,19 @@
-"""Where to compute and how: the device, the precision of products, threads, compilation, seeds."""
+"""Where to compute and how: the device, the precision of products, threads, seeds."""
 
 import ctypes
 import logging
 import os
-import shutil
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal
 
 import torch
 
 from nielsgpt import machine
-from nielsgpt.errors import SettingsError, first_line
+from nielsgpt.errors import SettingsError
 
 log = logging.getLogger("nielsgpt")
 _LINUX = sys.platform == "linux"
-P = ParamSpec("P")
-R = TypeVar("R")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Precision = Literal["fp32", "bf16", "fp16"]
 Attention = Literal["plain", "fused"]
@@ -104,29 +100,6 @@ def wait(device: str) -> None:
         torch.cuda.synchronize(device)
     elif device == "mps":
         torch.mps.synchronize()
-
-
-def can_compile(device: str) -> bool:
-    """Whether torch.compile finds a compiler here; tried on one small function."""
-    if device == "mps" or (device == "cpu" and not any(map(shutil.which, ("g++", "clang++")))):
-        return False
-    try:
-        torch.compile(_probe)(torch.ones(64, device=device))
-    except Exception as error:  # any failure of the tool chain means: do without it
-        log.info(
-            "torch.compile does not work here (%s); going on without it", first_line(error)[:120]
-        )
-        return False
-    return True
-
-
-def _probe(x: torch.Tensor) -> torch.Tensor:
-    return (x * 2 + 1).sin()
-
-
-def compiled(function: Callable[P, R], engine: Engine, any_shape: bool = False) -> Callable[P, R]:
-    """The function, compiled where the engine compiles: for fixed shapes, or once for all."""
-    return torch.compile(function, dynamic=any_shape) if engine.compiled else function
 
 
 def _compute_alike(device: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from nielsgpt import device, machine
+from nielsgpt import compiler, device, machine
 from nielsgpt.device import Engine
 from nielsgpt.model.gpt import GPT
 from nielsgpt.parallel.sharing import largest_divisor
@@ -92,7 +92,7 @@ def by_rule(question: Question, where: str) -> Engine:
         attention = "plain" if where == "cpu" and precision == "bf16" else "fused"
     compiles = settings.compile == "on"
     if settings.compile == "auto":
-        compiles = device.can_compile(where)
+        compiles = compiler.can_compile(where)
     size = _size(question, where)
     return Engine(where, precision, attention, compiles, torch.get_num_threads(), size)
 
@@ -244,8 +244,8 @@ def _row(question: Question, engine: Engine) -> Callable[[], None]:
         ids = torch.randint(question.vocab_size, size).to(engine.device)
     model.compute_dtype, model.checkpointing = engine.dtype, question.phase.activation_checkpointing
     model.attend_with(engine.attention)
-    trunk = device.compiled(model.train().trunk, engine)
-    kernel = device.compiled(exponentials, engine, any_shape=True)
+    trunk = compiler.compiled(model.train().trunk, engine)
+    kernel = compiler.compiled(exponentials, engine, any_shape=True)
 
     def run() -> None:
         hidden = trunk(ids)

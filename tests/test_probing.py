@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from nielsgpt import device, machine, probing
+from nielsgpt import compiler, device, machine, probing
 from nielsgpt.errors import SettingsError
 from nielsgpt.parallel.sharing import largest_divisor
 from nielsgpt.probing import Question, by_rule, engine
@@ -62,7 +62,7 @@ def test_the_compiler_is_not_tried_where_it_is_known_what_to_do(
     def tried(where: str) -> bool:
         raise AssertionError("the compiler was tried")
 
-    monkeypatch.setattr(device, "can_compile", tried)
+    monkeypatch.setattr(compiler, "can_compile", tried)
     assert engine(asked, before={**ruled.facts(), "compiled": True}).compiled
     assert not engine(asked).compiled
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from nielsgpt.cache.batches import IGNORED
-from nielsgpt.device import DTYPES, Engine, compiled
+from nielsgpt.compiler import compiled
+from nielsgpt.device import DTYPES, Engine
 from nielsgpt.model.gpt import GPT
 from nielsgpt.settings import ModelSettings, PhaseSettings
 from nielsgpt.training.loss import exponentials, linear_cross_entropy

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from nielsgpt import __version__, machine
-from nielsgpt.device import Attention, Engine, Precision, can_compile, choose_device, wait
+from nielsgpt.compiler import can_compile
+from nielsgpt.device import Attention, Engine, Precision, choose_device, wait
 from nielsgpt.doctor.check import Verdict, check
 
 # Units that decide which precision is fast; torch names them a little differently on each system.

@@ -7,9 +7,9 @@ done only where the settings insist.
 
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 
+from nielsgpt.compiler import compiling
 from nielsgpt.model.gpt import GPT
 
 Blocks = Sequence[tuple[Tensor, Tensor]]  # of each layer: keys and values, (1, S, H, D)
@@ -45,5 +45,4 @@ def compiled(model: GPT) -> Step:
         hidden = model.trunk(ids, Whole(position, blocks))
         return model.head(hidden[:, -1])
 
-    made: Step = torch.compile(step, dynamic=True)
-    return made
+    return compiling(step, any_shape=True)

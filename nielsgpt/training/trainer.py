@@ -15,7 +15,8 @@ from torch import Tensor
 
 from nielsgpt.cache.batches import IGNORED, Batch, Mixture, Rows
 from nielsgpt.cache.shuffle import mixed
-from nielsgpt.device import Engine, compiled, out_of_memory
+from nielsgpt.compiler import compiled
+from nielsgpt.device import Engine, out_of_memory
 from nielsgpt.model.gpt import GPT
 from nielsgpt.parallel.sharing import largest_divisor
 from nielsgpt.parallel.team import ALONE, Team

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nielsgpt import device
+from nielsgpt import compiler
 from nielsgpt.inference import quick, weights
 from nielsgpt.inference.batcher import Batcher, Request
 from nielsgpt.inference.generate import stream
@@ -25,7 +25,7 @@ def made(variant: str) -> GPT:
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
 def test_a_compiled_row_says_the_same_across_a_slide(variant: str, form: weights.Form) -> None:
-    if not device.can_compile("cpu"):
+    if not compiler.can_compile("cpu"):
         pytest.skip("torch.compile finds no compiler here")
     model = weights.put(made(variant), form)
     sampling = GenerationSettings(max_new_tokens=220, temperature=1.0)

@@ -25,7 +25,7 @@ FLOORS = (
     ("workspace", "layers"),
     ("machine", "launch", "audit"),
     ("tokenizers", "sources", "primer", "cache", "device", "workers"),
-    ("model",),
+    ("model", "compiler"),
     ("checkpoint", "parallel"),
     ("training", "inference", "restoring"),
     ("serve", "bench", "export", "report", "probing", "doctor"),
@@ -40,6 +40,7 @@ FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floo
 APART = ("micro",)
 TORCH_ROOMS = (
     "device",
+    "compiler",
     "model",
     "checkpoint",
     "restoring",
