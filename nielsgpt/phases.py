@@ -136,7 +136,7 @@ def _train(
     trainer = _trainer(work, phase, codec, facts, state, team)
     budget = None if numbers.minutes is None else _clock(numbers.minutes, trainer, began)
     if not team.leads:
-        Loop(trainer, Silence(trainer.horizon.end), Follower(), budget, began=began).run()
+        Loop(trainer, Silence(trainer.horizon.known_end), Follower(), budget, began=began).run()
         return
     # A run that goes on from a chosen file is another run; its notes leave the first one's alone.
     goes_on = state is not None and resume.path is None
@@ -213,7 +213,7 @@ def _journal(work: Workspace, trainer: Trainer, phase: Phase, folder: Path) -> J
         phase,
         sorted(trainer.validation),
         trainer.step,
-        trainer.horizon.end,
+        trainer.horizon.known_end,
         numbers.log_every,
         open_trackers(numbers.trackers, folder, folder.name, work.settings.model_dump(mode="json")),
     )

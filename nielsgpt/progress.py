@@ -45,7 +45,7 @@ class Progress:
         of = f"/{self.total:,}" if self.total else ""
         line = f"{done:,}{of}  {text}" + (f"  {clock(left)} left" if left else "")
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, t=line)
+            self._bar.update(self._task, completed=done, total=self.total or None, t=line)
         elif now - self._said >= LINE_EVERY_S:
             self._said = now
             log.info("%s %s", self.label, line)

@@ -37,6 +37,11 @@ class Horizon:
         end = phase.max_steps if phase.minutes is None else FAR
         return cls(phase.warmup_steps, phase.warmup_steps, 0.0, end)
 
+    @property
+    def known_end(self) -> int:
+        """The number of steps in all; 0 while the pace is not known yet."""
+        return 0 if self.end == FAR else self.end
+
     def rise(self, step: int) -> float:
         """The share of its peak that the warm-up lets the rate have at a step, counted from 0."""
         way = self.warmup - self.rising

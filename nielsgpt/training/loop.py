@@ -11,7 +11,6 @@ from nielsgpt.errors import RunError, Stopped
 from nielsgpt.signals import asked_to_stop
 from nielsgpt.training.clock import Clock
 from nielsgpt.training.guard import MOST_ROLLBACKS
-from nielsgpt.training.horizon import FAR
 from nielsgpt.training.journal import Journal
 from nielsgpt.training.trainer import Abandoned, Row, Trainer
 
@@ -159,16 +158,16 @@ class Loop:
             return
         if abs(end - trainer.horizon.end) > 0.05 * trainer.horizon.end:
             self.journal.event(trainer.step, "horizon", f"to end at step {end}")
-        was_unknown = trainer.horizon.end == FAR
+        was_known = trainer.horizon.known_end
         trainer.horizon = trainer.horizon.moved(trainer.step, end)
-        if was_unknown:
+        if not was_known:
             self._warn_of_repeats()
         self.journal.progress.total = end
 
     def _warn_of_repeats(self) -> None:
         """Say which sources will be read so often that the model learns them by heart."""
-        end, batches = self.trainer.horizon.end, self.trainer.batches
-        if end == FAR or not self.trainer.team.leads:
+        end, batches = self.trainer.horizon.known_end, self.trainer.batches
+        if not end or not self.trainer.team.leads:
             return
         for name, times in batches.readings(end).items():
             if times > OFTEN:
@@ -209,8 +208,8 @@ class Loop:
 
 def _place(trainer: Trainer, of: str) -> str:
     """The step, and the last one where it is known."""
-    end = trainer.horizon.end
-    return f"{trainer.step}" if end == FAR else f"{trainer.step}{of}{end}"
+    end = trainer.horizon.known_end
+    return f"{trainer.step}{of}{end}" if end else f"{trainer.step}"
 
 
 def _verdict(trainer: Trainer) -> dict[str, float]:

@@ -62,7 +62,7 @@ def test_a_finished_budget_that_grows_goes_on_at_the_share_that_is_spent() -> No
     ended = Horizon.whole(BUDGET).moved(3, 50)
     assert ended.reopened(49, 0.5) is ended
     grown = ended.reopened(50, 0.5)
-    assert (grown.at(50), grown.end) == (0.5, FAR)
+    assert (grown.at(50), grown.end, grown.known_end) == (0.5, FAR, 0)
     assert grown.moved(60, 100).at(99) == pytest.approx(1.0)
 
 
