@@ -36,7 +36,9 @@ BALANCE = 20.0  # tokens a parameter
 # balance, and of K, as shares of the lowest loss.
 EXPONENT, LN_CRITICAL, GAIN = (0.35, 0.25), (math.log(2.0), 1.2), (0.3, 0.4)
 MEANS, DEVIATIONS = np.array([0.3, 0.0, 0.5]), np.array([0.35, 0.03, 0.5])
-DRIFT = 0.03  # of the loss: what the law is off by each time that the tokens grow e-fold
+# Of the loss, what the law is off by: for a run alone each time that the tokens grow e-fold, and for
+# all runs alike each time that parameters times tokens do (docs/lab-log.md, "is the plan right?").
+DRIFT = 0.03
 DRAWS, KICKS, SEED = 2000, 100, 0
 
 
@@ -78,6 +80,7 @@ class Fit:
         self.scale = min(losses)
         self.middle = np.median(_table(places), axis=0)  # of the places, by column
         self.longest = max(place.tokens for place in places)
+        self.largest = max(place.params * place.tokens for place in places)
         grids = SIZE_EXPONENTS, DATA_EXPONENTS, CRITICAL, GAINS, NOISE
         self.points: Array = np.array(list(itertools.product(*grids)))
         evidence = self._regressions(places, np.array(losses) / self.scale)
@@ -95,16 +98,19 @@ class Fit:
 
     def forecast(self, places: Sequence[Place], noisy: bool = True) -> Forecast:
         """The losses of other runs; where `noisy`, with the noise of a run, and with what a law may
-        be off by beyond the longest run that it was fitted to."""
+        be off by beyond the largest and the longest run that it was fitted to."""
         draw = np.random.default_rng(SEED)
         chosen = draw.choice(self.weights.size, DRAWS, p=self.weights.ravel())
         points = self.points[chosen // KICKS]
         numbers = self.numbers.reshape(-1, 3)[chosen]
         losses = np.einsum("dnk,dk->dn", self._columns(points, places), numbers)
         if noisy:
-            beyond = np.log(np.maximum(_table(places)[:, 1] / self.longest, 1.0))
+            params, tokens = _table(places).T[:2]
+            beyond = np.log(np.maximum(tokens / self.longest, 1.0))
             noise = np.hypot(points[:, 4:], DRIFT * beyond)  # (d draws, n runs)
             losses = losses * (1 + noise * draw.standard_normal(losses.shape))
+            further = np.log(np.maximum(params * tokens / self.largest, 1.0))
+            losses = losses * np.exp(DRIFT * further * draw.standard_normal((DRAWS, 1)))
         return Forecast(self.scale * losses)
 
     def _columns(self, points: Array, places: Sequence[Place]) -> Array:

@@ -69,11 +69,16 @@ def test_intervals_hold_what_they_promise() -> None:
     assert np.mean(inside) >= 0.85
 
 
-def test_an_interval_is_no_wider_than_what_was_measured() -> None:
-    found = Fit(pilots(), noisy(pilots(), 1)).forecast(choices(600.0))
-    low, high = found.interval(0.9)
-    assert (high - low).max() < 0.5
-    assert ((low <= found.middle) & (found.middle <= high)).all()
+def test_an_interval_is_narrow_where_it_was_measured_and_widens_on_the_way_from_there() -> None:
+    fitted, widths = Fit(pilots(), noisy(pilots(), 1)), []
+    for places in (pilots(), choices(200.0), choices(600.0)):
+        found = fitted.forecast(places)
+        low, high = found.interval(0.9)
+        assert ((low <= found.middle) & (found.middle <= high)).all()
+        widths.append(((high - low) / found.middle).max())
+    assert widths[0] < 0.1
+    assert widths == sorted(widths)
+    assert widths[-1] < 3.29 * 2**0.5 * fit.DRIFT * math.log(10) + 0.1  # ten times the time
 
 
 def test_what_was_measured_is_predicted_where_it_was_measured() -> None:
