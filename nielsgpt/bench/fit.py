@@ -36,8 +36,8 @@ BALANCE = 20.0  # tokens a parameter
 # balance, and of K, as shares of the lowest loss.
 EXPONENT, LN_CRITICAL, GAIN = (0.35, 0.25), (math.log(2.0), 1.2), (0.3, 0.4)
 MEANS, DEVIATIONS = np.array([0.3, 0.0, 0.5]), np.array([0.35, 0.03, 0.5])
-# Of the loss, what the law is off by: for a run alone each time that the tokens grow e-fold, and for
-# all runs alike each time that parameters times tokens do (docs/lab-log.md, "is the plan right?").
+# Of the loss, what the law is off by: for a run alone as often as the tokens grow e-fold, for all
+# runs alike as often as parameters times tokens do (docs/lab-log.md, "is the plan right?").
 DRIFT = 0.03
 DRAWS, KICKS, SEED = 2000, 100, 0
 
