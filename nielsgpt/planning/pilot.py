@@ -4,6 +4,7 @@
 bench/child.py says.
 """
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from nielsgpt.settings.base import Section
 from nielsgpt.tokenizers import registry
 from nielsgpt.workspace import Workspace, fingerprint
 
-IRRELEVANT = {"eval_every", "checkpoint_every", "keep_checkpoints", "log_every", "minutes"}
+IRRELEVANT = {"checkpoint_every", "keep_checkpoints", "log_every", "minutes"}
 
 
 class Pilot(Section):
@@ -51,23 +52,27 @@ class Pilot(Section):
 
 
 def trained(pilot: Pilot, ready: Callable[[], None]) -> Row:
-    """Bits per byte at the end, with the tokens it took, the seconds a step, and what evaluating
-    takes as a part of training on as many rows."""
+    """Bits per byte of the best evaluation, for that state is what a run keeps, with the tokens it
+    took, the seconds a step, and what evaluating takes as a part of training on as many rows."""
     work = Workspace(Path(pilot.root), pilot.settings)
     device.set_up(pilot.engine.device, pilot.engine.threads)
     codec = registry.load(work.tokenizer)
     model = assembly.model_at_start(work, "pretrain", codec, {})
     trainer = assembly.trainer(work, "pretrain", codec, model, pilot.engine)
     ready()
-    steps, began = trainer.phase.max_steps, time.perf_counter()
-    for _ in range(steps):
-        trainer.train_step()
-    device.wait(pilot.engine.device)
-    spent = time.perf_counter() - began
-    trainer.evaluate()
-    evaluation = time.perf_counter() - began - spent
+    steps, every = trainer.phase.max_steps, trainer.phase.eval_every
+    best, spent, evaluation = math.inf, 0.0, 0.0
+    for start in range(0, steps, every):
+        began = time.perf_counter()
+        for _ in range(start, min(start + every, steps)):
+            trainer.train_step()
+        device.wait(pilot.engine.device)
+        spent += (took := time.perf_counter() - began)
+        trainer.evaluate()
+        evaluation = time.perf_counter() - began - took
+        best = min(best, trainer.metric("bits_per_byte"))
     return {
-        "bits_per_byte": trainer.metric("bits_per_byte"),
+        "bits_per_byte": best,
         "params": parameter_count(trainer.model),
         "tokens": steps * trainer.phase.batch_size * model.context_length,
         "step_s": spent / steps,

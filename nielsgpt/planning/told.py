@@ -1,5 +1,6 @@
 """A plan in words, and what its config must say."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from nielsgpt.planning.candidates import settled
@@ -8,6 +9,7 @@ from nielsgpt.progress import clock
 from nielsgpt.report import figures
 from nielsgpt.tables import aligned
 from nielsgpt.training import memory
+from nielsgpt.training.loop import OFTEN
 
 SHOWN = 8
 STATE_BYTES = 12  # a parameter in a saved state: the weight and two moments
@@ -56,7 +58,18 @@ def choice(plan: Plan, planner: Planner, seconds: float, now: datetime) -> str:
         f"rates: {phase.learning_rate:.3g} (muon {phase.muon_learning_rate:.3g}), warm-up "
         f"{phase.warmup_steps} of {option.steps:,} steps",
         f"epochs: {read}",
+        *_repeats(planner.epochs(option.tokens)),
         f"memory: about {figures.size(needed)}; disk: about {figures.size(disk)}",
         f"from {plan.pilots} pilots; started now it is done at {done:%H:%M}, in {clock(seconds)}",
     ]
     return "\n".join(lines)
+
+
+def _repeats(epochs: Mapping[str, float]) -> list[str]:
+    """A line for each source that will be learnt by heart: its best state comes before the end."""
+    return [
+        f"{name} is too little for so much time: more than {OFTEN} epochs teach little, and it is "
+        "learnt by heart; add text, lower its share, or take less time"
+        for name, times in epochs.items()
+        if times > OFTEN
+    ]

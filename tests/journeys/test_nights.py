@@ -71,7 +71,7 @@ def test_a_run_told_to_end_saves_within_ten_seconds_and_goes_on(
     assert time.monotonic() - asked < 10
     assert process.returncode == 143, said
     saved = step(tmp_path)
-    assert saved > 1
+    assert saved >= 1
     more = f"training.pretrain.max_steps={saved + 5}"
     ran = launch(tmp_path, *words[:-1], more, env=ON_MACHINE, timeout=200)
     assert ran.returncode == 0, ran.stderr

@@ -11,6 +11,7 @@ from nielsgpt.planning import candidates, pilot
 from nielsgpt.planning.candidates import Candidate
 from nielsgpt.planning.pilot import Pilot
 from nielsgpt.settings import Settings
+from nielsgpt.training.trainer import Trainer
 from nielsgpt.workspace import Workspace
 
 ENGINE = Engine("cpu", "fp32", "plain", False, 1, 2)
@@ -38,6 +39,22 @@ def test_a_pilot_ends_with_the_same_bits_per_byte_every_time(
     assert longer["bits_per_byte"] < once["bits_per_byte"]
 
 
+def test_a_pilot_counts_its_best_evaluation_as_a_run_keeps_its_best_state(
+    tiny: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tiny(training={"pretrain": {"eval_every": 2}})
+    pipeline.caches(Workspace(tmp_path, settings))
+    bits = iter([3.0, 2.0, 4.0])
+    monkeypatch.setattr(
+        Trainer,
+        "metric",
+        lambda self, figure, _=None: next(bits) if figure == "bits_per_byte" else 1.0,
+    )
+    row = pilot.trained(made(settings, tmp_path, steps=5), lambda: None)
+    assert row["bits_per_byte"] == 2.0
+    assert row["tokens"] == 5 * 4 * settings.model.context_length
+
+
 def test_a_pilots_name_is_of_what_decides_its_loss_alone(
     tiny: Callable[..., Settings], tmp_path: Path
 ) -> None:
@@ -51,6 +68,7 @@ def test_a_pilots_name_is_of_what_decides_its_loss_alone(
         made(tiny(), tmp_path, steps=5),
         made(tiny(), tmp_path, batch=2),
         made(tiny(seed=7), tmp_path),
+        made(tiny(training={"pretrain": {"eval_every": 5}}), tmp_path),
         made(tiny(model={"n_layer": 3}), tmp_path),
         first.model_copy(update={"data": "other caches"}),
     ]

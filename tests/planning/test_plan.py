@@ -162,6 +162,11 @@ def test_a_plan_in_words_names_the_choice_and_when_it_is_done(tiny: Tiny, tmp_pa
     assert text.startswith(f"chosen: {plan.chosen.candidate}, ")
     assert "bits per byte, better with " in text
     assert "done at 00:30, in 1h00m" in text
+    assert "too little" not in text
+    made.corpus = dict.fromkeys(made.corpus, 1000)
+    assert "primer is too little for so much time: more than 16 epochs" in told.choice(
+        plan, made, 3600.0, datetime(2026, 1, 1, 23, 30)
+    )
     assert len(told.table(plan, made).splitlines()) == 1 + told.SHOWN
 
 
