@@ -68,8 +68,8 @@ def choice(plan: Plan, planner: Planner, seconds: float, now: datetime) -> str:
 def _repeats(epochs: Mapping[str, float]) -> list[str]:
     """A line for each source that will be learnt by heart: its best state comes before the end."""
     return [
-        f"{name} is too little for so much time: more than {OFTEN} epochs teach little, and it is "
-        "learnt by heart; add text, lower its share, or take less time"
+        f"{name} is too little for so much time: more than {OFTEN} epochs teach little, it is "
+        "learnt by heart, and no pilot saw that; add text, lower its share, or take less time"
         for name, times in epochs.items()
         if times > OFTEN
     ]
