@@ -200,7 +200,7 @@ def _run(loop: Loop, folder: Path, phase: Phase, reports: bool) -> None:
         loop.journal.close()
     taken = clock(time.monotonic() - began)
     read = loop.trainer.batches.readings(loop.trainer.step)
-    told = ", ".join(f"{name} {times:.2g}" for name, times in read.items())
+    told = ", ".join(f"{name} {times:.2f}" for name, times in read.items())
     log.info("%s: %d steps in %s; times read: %s", phase, loop.trainer.step, taken, told)
     if reports:
         log.info("%s: report in %s", phase, page.write(folder, None))

@@ -53,12 +53,13 @@ def choice(plan: Plan, planner: Planner, seconds: float, now: datetime) -> str:
         gap, wins = middle[1] - middle[0], plan.forecast.wins(0, 1)
         other = plan.options[1].candidate
         lines.append(f"against the next ({other}): {gap:.3f} bits per byte, better with {wins:.0%}")
-    read = ", ".join(f"{n} {e:.1f}" for n, e in planner.epochs(option.tokens).items())
+    epochs = planner.epochs(option.tokens)
+    read = ", ".join(f"{name} {times:.1f}" for name, times in epochs.items())
     lines += [
         f"rates: {phase.learning_rate:.3g} (muon {phase.muon_learning_rate:.3g}), warm-up "
         f"{phase.warmup_steps} of {option.steps:,} steps",
         f"epochs: {read}",
-        *_repeats(planner.epochs(option.tokens)),
+        *_repeats(epochs),
         f"memory: about {figures.size(needed)}; disk: about {figures.size(disk)}",
         f"from {plan.pilots} pilots; started now it is done at {done:%H:%M}, in {clock(seconds)}",
     ]

@@ -174,7 +174,9 @@ class Loop:
                 log.warning(
                     "%s will be read %.0f times; more than %d teach little, and it is learnt by "
                     "heart: add text, lower its share, or train for a shorter time",
-                    *(name, times, OFTEN),
+                    name,
+                    times,
+                    OFTEN,
                 )
 
     def _roll_back(self, why: str) -> None:
