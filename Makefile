@@ -133,8 +133,7 @@ run: ready ## any other command: ARGS="caches show"
 
 overnight: ready ## plan, then train by the plan: HOURS=8
 	@$(NIELSGPT) plan --hours "$(HOURS)" --name overnight-plan $(FLAGS) && \
-	  exec $(NIELSGPT) pipeline --config plans/overnight-plan.json --hours "$(HOURS)" \
-	  $(if $(DEVICE),--device "$(DEVICE)")
+	  exec $(NIELSGPT) pipeline --config plans/overnight-plan.json $(if $(DEVICE),--device "$(DEVICE)")
 
 caches-verify: ## read every checksum of the caches again
 caches-show:   ## what the caches hold, and how much of it training reaches

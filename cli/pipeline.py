@@ -44,5 +44,10 @@ def command(
 def shared(work: "Workspace", minutes: float) -> dict[str, Any]:
     """The time of training, shared between the phases."""
     share = work.settings.training.sft_share
-    parts = {"pretrain": minutes * (1 - share), "sft": minutes * share}
+    return timed(minutes * (1 - share), minutes * share)
+
+
+def timed(pretrain: float, sft: float) -> dict[str, Any]:
+    """The settings that give so many minutes to each phase; one with none is left as it is."""
+    parts = {"pretrain": pretrain, "sft": sft}
     return {"training": {phase: {"minutes": part} for phase, part in parts.items() if part}}

@@ -8,6 +8,7 @@ import click
 
 from cli.bench import ABOVE_0, engine_for
 from cli.options import DEFAULT_CONFIG, resettled, settle, with_workspace
+from cli.pipeline import timed
 
 if TYPE_CHECKING:
     from nielsgpt.bench.grid import Configuration
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command("plan")
 @with_workspace
-@click.option("--hours", type=ABOVE_0, help="The time that `pipeline --hours` will get.")
+@click.option("--hours", type=ABOVE_0, help="Of training, both phases.")
 @click.option("--minutes", type=ABOVE_0, help="The same in minutes.")
 @click.option("--pilot-minutes", type=ABOVE_0, help="Of short runs now; else 3 to 40.")
 @click.option("--grid", type=click.Path(path_type=Path), help="Shapes, as for `nielsgpt bench`.")
@@ -36,20 +37,20 @@ def command(
 ) -> None:
     """Choose size, batch and learning rate for the time there is, from short runs on this machine.
 
-    Writes a config, plans/NAME.json, and prints the command that trains with it. What was measured
-    is kept: the same plan again takes seconds.
+    Writes a config, plans/NAME.json, that holds the time too, and prints the command that trains
+    with it. What was measured is kept: the same plan again takes seconds.
     """
-    from nielsgpt import machine
+    from nielsgpt import layers, machine
     from nielsgpt.bench import grid as grids
-    from nielsgpt.planning import candidates, told
+    from nielsgpt.planning import told
     from nielsgpt.planning.race import Budget
     from nielsgpt.signals import asked_to_stop
     from nielsgpt.workspace import lock
 
     if (hours is None) == (minutes is None):
         raise click.UsageError("give the time with --hours or with --minutes")
-    whole = minutes or 60 * (hours or 0.0)
-    run_s = 60 * whole * (1 - work.settings.training.sft_share)
+    whole_s = 60 * (minutes or 60 * (hours or 0.0))
+    run_s = whole_s * (1 - work.settings.training.sft_share)
     budget = Budget.usual(run_s, pilot_minutes and 60 * pilot_minutes)
     name = name or f"{work.settings.name}-{f'{hours:g}h' if hours else f'{minutes:g}m'}"
     resettled(work, {"name": name})
@@ -63,16 +64,15 @@ def command(
     with lock(work.root / "bench"), asked_to_stop() as planner.asked:
         plan = planner.plan(chosen, budget)
     click.echo(told.table(plan, planner))
-    click.echo(f"\n{told.choice(plan, planner, 60 * whole, datetime.now().astimezone())}")
+    now = datetime.now().astimezone()
+    click.echo(f"\n{told.choice(plan, planner, whole_s - run_s, now)}")
     spare = machine.available_bytes() / 2**30
     click.echo(f"free now: {spare:.1f} GiB of memory, {_disk(work):.1f} GiB of disk")
-    chosen_one = plan.chosen
-    full = candidates.settled(
-        planner.settings, chosen_one.candidate, chosen_one.engine, chosen_one.steps
-    )
-    path = write_config(work, full, name)
-    time = f"--hours {hours:g}" if hours else f"--minutes {whole:g}"
-    click.echo(f"\nnielsgpt pipeline --config {path} {time}")
+    option = plan.chosen
+    full = planner.settings_for(option, option.steps)
+    times = timed(round(option.seconds / 60, 2), round((whole_s - run_s) / 60, 2))
+    full = layers.validate(layers.merge(full.model_dump(mode="json"), times), "the plan")
+    click.echo(f"\nnielsgpt pipeline --config {write_config(work, full, name)}")
 
 
 def planner_of(work: "Workspace") -> "Planner":
@@ -82,6 +82,7 @@ def planner_of(work: "Workspace") -> "Planner":
     from nielsgpt.bench import supervise
     from nielsgpt.bench.ledger import Ledger
     from nielsgpt.cache import shards
+    from nielsgpt.planning.corpus import Corpus
     from nielsgpt.planning.plan import Planner
     from nielsgpt.planning.speeds import Speeds
     from nielsgpt.workspace import fingerprint
@@ -96,7 +97,7 @@ def planner_of(work: "Workspace") -> "Planner":
     return Planner(
         work.settings,
         str(work.root.resolve()),
-        {name: int(meta["tokens"]) for name, meta in metas.items()},
+        Corpus({name: int(meta["tokens"]) for name, meta in metas.items()}, mix),
         data,
         Speeds(
             work.settings,

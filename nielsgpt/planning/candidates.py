@@ -68,16 +68,22 @@ def with_shape(own: ModelSettings, other: ModelSettings) -> ModelSettings:
     return other.model_copy(update={name: getattr(own, name) for name in KEPT})
 
 
-def settled(settings: Settings, candidate: Candidate, engine: Engine, steps: int) -> Settings:
-    """The settings that train a candidate in so many steps, cooled at the end.
+def settled(
+    settings: Settings, candidate: Candidate, engine: Engine, steps: int, corpus: float = math.inf
+) -> Settings:
+    """The settings that train a candidate in so many steps on so many tokens, cooled at the end.
 
     The rates go with the square root of the batch (Malladi et al. 2022), within bounds;
-    evaluations and saves come after as many tokens as the settings ask for, on as many rows.
+    evaluations and saves come after as many tokens as the settings ask for, on as many rows. A
+    corpus that is read again is evaluated once a reading, where that is oftener and costs no more
+    than a tenth: what is learnt by heart is best some time before the end.
     """
     own, batch = settings.training.pretrain, candidate.batch_size
     ratio = min(max(math.sqrt(batch / own.batch_size), RATES[0]), RATES[1])
     often = own.batch_size / batch
     rate = own.learning_rate * ratio
+    evaluated = max(1, round(own.eval_batches * often))
+    reading = max(evaluated, corpus / (batch * candidate.shape.context_length))
     phase = {
         "batch_size": batch,
         "micro_batch_size": engine.micro_batch_size,
@@ -89,8 +95,8 @@ def settled(settings: Settings, candidate: Candidate, engine: Engine, steps: int
         "schedule": "trapezoid",
         "cooldown_fraction": own.cooldown_fraction if own.schedule == "trapezoid" else COOLDOWN,
         "warmup_steps": min(max(1, round(own.warmup_steps * often)), max(1, int(WARMUP * steps))),
-        "eval_every": max(1, round(own.eval_every * often)),
-        "eval_batches": max(1, round(own.eval_batches * often)),
+        "eval_every": max(1, round(min(own.eval_every * often, reading))),
+        "eval_batches": evaluated,
         "checkpoint_every": max(1, round(own.checkpoint_every * often)),
     }
     over = {

@@ -3,16 +3,17 @@
 import logging
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nielsgpt.bench.fit import Fit, Forecast, Place, unique
+from nielsgpt.bench.fit import Fit, Forecast, Place
 from nielsgpt.bench.job import Row
 from nielsgpt.bench.ledger import Ledger
 from nielsgpt.errors import RunError
 from nielsgpt.planning.candidates import Candidate, settled
+from nielsgpt.planning.corpus import Corpus
 from nielsgpt.planning.pilot import Pilot
 from nielsgpt.planning.race import Budget, Race
 from nielsgpt.planning.speeds import Option, Speeds, limits
@@ -48,7 +49,7 @@ class Planner:
         self,
         settings: Settings,
         root: str,
-        corpus: Mapping[str, int],
+        corpus: Corpus,
         data: str,
         speeds: Speeds,
         pilots: Ledger,
@@ -65,15 +66,10 @@ class Planner:
         order = np.argsort(forecast.middle, kind="stable")
         return Plan([options[n] for n in order], Forecast(forecast.draws[:, order]), len(done))
 
-    def worth(self, tokens: float) -> float:
-        """The tokens that so many are worth, read from the mix of the sources."""
-        mix = self.settings.data.mix_pretrain
-        return sum(unique(share * tokens, self.corpus[name]) for name, share in mix.items())
-
-    def epochs(self, tokens: float) -> dict[str, float]:
-        """How often each source is read."""
-        mix = self.settings.data.mix_pretrain
-        return {name: share * tokens / self.corpus[name] for name, share in mix.items()}
+    def settings_for(self, option: Option, steps: int) -> Settings:
+        """The settings that train an option in so many steps."""
+        total = sum(self.corpus.tokens[name] for name in self.corpus.mix)
+        return settled(self.settings, option.candidate, option.engine, steps, total)
 
     def _paced(self, ways: Sequence[Option], done: Sequence[Done], seconds: float) -> list[Option]:
         """The options at the speed of their pilots; where there was none, of the others'."""
@@ -84,14 +80,17 @@ class Planner:
         return [self._option(way, seconds, evaluating) for way in found]
 
     def _option(self, way: Option, seconds: float, evaluating: float = 0.0) -> Option:
-        """What it will have read after so many seconds, pauses for evaluations left out; each takes
-        `evaluating` times as long as training on its rows."""
-        batch = way.candidate.batch_size
-        phase = settled(self.settings, way.candidate, way.engine, 1).training.pretrain
+        """What it will have read after so many seconds, pauses for evaluations left out, or earlier
+        where it would learn by heart; each takes `evaluating` times as long as training on its
+        rows."""
+        phase = self.settings_for(way, 1).training.pretrain
         pause = evaluating * phase.eval_batches * way.step_s
-        left = seconds - START_S - 2 * pause - way.prepare_s
-        steps = max(1, int(left / (way.step_s + pause / phase.eval_every)))
-        return replace(way, steps=steps, tokens=steps * batch * way.candidate.shape.context_length)
+        around, each = START_S + 2 * pause + way.prepare_s, way.step_s + pause / phase.eval_every
+        most = max(1, int((seconds - around) / each))
+        at_once = way.candidate.batch_size * way.candidate.shape.context_length
+        steps = max(1, self.corpus.enough(most * at_once, way.params) // at_once)
+        taken = seconds if steps == most else around + steps * each
+        return replace(way, steps=steps, most=most, tokens=steps * at_once, seconds=taken)
 
     def _pilots(self, options: Sequence[Option], budget: Budget) -> list[Done]:
         """Train the pilots of a race between the options, as they are asked for."""
@@ -126,13 +125,13 @@ class Planner:
         return fit.forecast([self._place(o, o.params, o.tokens) for o in options])
 
     def _pilot(self, way: Option, steps: int) -> Row:
-        engine = replace(way.engine, compiled=False)
-        settings = settled(self.settings, way.candidate, engine, steps)
-        pilot = Pilot(root=self.root, settings=settings, engine=engine, data=self.data)
+        way = replace(way, engine=replace(way.engine, compiled=False))
+        settings = self.settings_for(way, steps)
+        pilot = Pilot(root=self.root, settings=settings, engine=way.engine, data=self.data)
         return self.pilots.result(
             pilot, limits(120 + 10 * steps * way.trial_s, READING_S), self.asked
         )
 
     def _place(self, way: Option, params: float, tokens: float) -> Place:
         batch = way.candidate.batch_size * way.candidate.shape.context_length
-        return Place(params, tokens, batch, self.worth(tokens))
+        return Place(params, tokens, batch, self.corpus.worth(tokens))

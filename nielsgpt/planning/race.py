@@ -101,11 +101,13 @@ class Race:
                 yield leg
 
     def _leg(self, way: Option, share: float) -> Leg | None:
-        """A pilot of such a share; None where it has too few steps to say much."""
+        """A pilot of such a share, no longer than the run itself; None where it has too few steps
+        to say much."""
         shapes = len({way.candidate.shape for way in self.ways})
         most = LONGER * self.budget.pilot_s * min(1.0, FEW_SHAPES / shapes)
         longest = min(most, OF_THE_RUN * self.budget.run_s)
         steps = longest * share / LONGER / way.trial_s
+        steps = min(steps, way.steps)
         return Leg(way, rounded(steps)) if steps >= FEWEST_STEPS else None
 
 

@@ -35,7 +35,9 @@ class Option:
     prepare_s: float = 0.0
     pace: float = 1.0
     steps: int = 0
+    most: int = 0
     tokens: int = 0
+    seconds: float = 0.0
 
     @property
     def params(self) -> int:

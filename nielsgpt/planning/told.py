@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from nielsgpt.planning.candidates import settled
 from nielsgpt.planning.plan import MASS, Plan, Planner
+from nielsgpt.planning.speeds import Option
 from nielsgpt.progress import clock
 from nielsgpt.report import figures
 from nielsgpt.tables import aligned
@@ -21,7 +21,7 @@ def table(plan: Plan, planner: Planner) -> str:
     rows = [[*heads, "bits per byte", f"{MASS:.0%} interval", "first wins"]]
     low, high = plan.forecast.interval(MASS)
     for n, option in enumerate(plan.options[:SHOWN]):
-        chosen, epochs = option.candidate, max(planner.epochs(option.tokens).values())
+        chosen, epochs = option.candidate, max(planner.corpus.epochs(option.tokens).values())
         rows.append(
             [
                 f"{n + 1}",
@@ -40,37 +40,43 @@ def table(plan: Plan, planner: Planner) -> str:
     return aligned(rows)
 
 
-def choice(plan: Plan, planner: Planner, seconds: float, now: datetime) -> str:
-    """The chosen one: why, what it takes, and when it will be done."""
+def choice(plan: Plan, planner: Planner, sft_s: float, now: datetime) -> str:
+    """The chosen one: why, what it takes, and when it will be done, SFT after it."""
     option, middle = plan.chosen, plan.forecast.middle
-    settings = settled(planner.settings, option.candidate, option.engine, option.steps)
+    settings = planner.settings_for(option, option.steps)
     phase, shape = settings.training.pretrain, option.candidate.shape
     needed = memory.forecast(shape, planner.speeds.vocab_size, phase, option.engine).bytes
     disk = STATE_BYTES * option.params * (phase.keep_checkpoints + 1)
+    seconds = option.seconds + sft_s
     done = now + timedelta(seconds=seconds)
     lines = [f"chosen: {option.candidate}, micro-batches of {option.engine.micro_batch_size}"]
     if len(plan.options) > 1:
         gap, wins = middle[1] - middle[0], plan.forecast.wins(0, 1)
         other = plan.options[1].candidate
         lines.append(f"against the next ({other}): {gap:.3f} bits per byte, better with {wins:.0%}")
-    epochs = planner.epochs(option.tokens)
+    epochs = planner.corpus.epochs(option.tokens)
     read = ", ".join(f"{name} {times:.1f}" for name, times in epochs.items())
     lines += [
         f"rates: {phase.learning_rate:.3g} (muon {phase.muon_learning_rate:.3g}), warm-up "
         f"{phase.warmup_steps} of {option.steps:,} steps",
         f"epochs: {read}",
-        *_repeats(epochs),
+        *_short_of_text(option, epochs),
         f"memory: about {figures.size(needed)}; disk: about {figures.size(disk)}",
         f"from {plan.pilots} pilots; started now it is done at {done:%H:%M}, in {clock(seconds)}",
     ]
     return "\n".join(lines)
 
 
-def _repeats(epochs: Mapping[str, float]) -> list[str]:
-    """A line for each source that will be learnt by heart: its best state comes before the end."""
+def _short_of_text(option: Option, epochs: Mapping[str, float]) -> list[str]:
+    """A line where the run ends before its time does, else for each source read very often."""
+    if option.steps < option.most:
+        return [
+            "that is enough: read more often, the text is learnt by heart and all other text "
+            f"foretold worse; there is time for {option.most:,} steps, which more text would use"
+        ]
     return [
-        f"{name} is too little for so much time: more than {OFTEN} epochs teach little, it is "
-        "learnt by heart, and no pilot saw that; add text, lower its share, or take less time"
+        f"{name} is too little for so much time: more than {OFTEN} epochs teach little and end in "
+        "learning by heart; add text, lower its share, or take less time"
         for name, times in epochs.items()
         if times > OFTEN
     ]

@@ -7,7 +7,7 @@ import pytest
 
 from cli.main import main
 from cli.options import resettled, settle
-from cli.pipeline import shared
+from cli.pipeline import shared, timed
 from cli.training import settled
 from nielsgpt.resume import AUTOMATIC, Resume
 from nielsgpt.settings import PhaseSettings
@@ -76,3 +76,10 @@ def test_a_pipelines_time_is_shared_between_the_phases(root: Path) -> None:
     work = settle(None)
     training = resettled(work, shared(work, 120.0)).settings.training
     assert (training.pretrain.minutes, training.sft.minutes) == (96, 24)
+
+
+def test_a_phase_without_a_share_of_the_time_keeps_its_steps(root: Path) -> None:
+    work = settle(None)
+    training = resettled(work, timed(96.0, 0.0)).settings.training
+    assert training.pretrain.minutes == 96
+    assert training.sft == work.settings.training.sft

@@ -67,6 +67,17 @@ def test_a_candidate_is_cooled_by_its_steps_where_the_config_has_a_time(
     assert lr_at(99, found, Horizon.whole(found)) <= COOLED * found.learning_rate + 1e-12
 
 
+@pytest.mark.parametrize(("corpus", "every"), [(5_000, 60), (100_352, 196), (10_000_000, 200)])
+def test_text_is_evaluated_once_a_reading_unless_that_is_dear_or_asked_for_oftener(
+    tiny: Callable[..., Settings], corpus: int, every: int
+) -> None:
+    settings = tiny(training={"pretrain": {"eval_every": 200, "eval_batches": 60}})
+    one = Candidate(settings.model, 4)
+    assert settings.training.pretrain.batch_size == 4
+    found = candidates.settled(settings, one, ENGINE, 100, corpus).training.pretrain
+    assert found.eval_every == every
+
+
 def test_the_settings_of_a_candidate_take_the_engine_that_was_measured(
     tiny: Callable[..., Settings],
 ) -> None:

@@ -17,6 +17,7 @@ from nielsgpt.device import Engine
 from nielsgpt.errors import RunError
 from nielsgpt.planning import candidates, told
 from nielsgpt.planning.candidates import Candidate
+from nielsgpt.planning.corpus import Corpus
 from nielsgpt.planning.pilot import Pilot
 from nielsgpt.planning.plan import Plan, Planner
 from nielsgpt.planning.race import Budget
@@ -76,12 +77,15 @@ class World:
         }
 
 
-def planner(settings: Settings, world: World, folder: Path, compiled: bool = False) -> Planner:
+def planner(
+    settings: Settings, world: World, folder: Path, compiled: bool = False, corpus: int = CORPUS
+) -> Planner:
     engine = Engine("cpu", "fp32", "plain", compiled, 1, 2)
     ledger = Ledger(folder / "results.jsonl", world.trial)
     speeds = Speeds(settings, 260, lambda candidate: engine, ledger)
     pilots = Ledger(folder / "pilots.jsonl", world.pilot)
-    return Planner(settings, "", {"primer": CORPUS}, "data", speeds, pilots)
+    text = Corpus({"primer": corpus}, {"primer": 1.0})
+    return Planner(settings, "", text, "data", speeds, pilots)
 
 
 def choices(settings: Settings) -> list[Candidate]:
@@ -158,16 +162,45 @@ def test_pilots_that_fail_are_no_plan(tiny: Tiny, tmp_path: Path) -> None:
 def test_a_plan_in_words_names_the_choice_and_when_it_is_done(tiny: Tiny, tmp_path: Path) -> None:
     made = planner(tiny(), World(), tmp_path)
     plan = made.plan(choices(tiny()), BUDGET)
-    text = told.choice(plan, made, 3600.0, datetime(2026, 1, 1, 23, 30))
+    text = told.choice(plan, made, 3000.0, datetime(2026, 1, 1, 23, 30))
     assert text.startswith(f"chosen: {plan.chosen.candidate}, ")
     assert "bits per byte, better with " in text
     assert "done at 00:30, in 1h00m" in text
-    assert "too little" not in text
-    made.corpus = dict.fromkeys(made.corpus, 1000)
-    assert "primer is too little for so much time: more than 16 epochs" in told.choice(
-        plan, made, 3600.0, datetime(2026, 1, 1, 23, 30)
-    )
     assert len(told.table(plan, made).splitlines()) == 1 + told.SHOWN
+
+
+@pytest.mark.parametrize(
+    ("corpus", "says"),
+    [
+        (2 * CORPUS, ""),
+        (CORPUS // 2, "primer is too little for so much time: more than 16 epochs teach little"),
+        (200_000, "that is enough: read more often, the text is learnt by heart"),
+    ],
+)
+def test_a_plan_says_where_text_is_short(
+    tiny: Tiny, tmp_path: Path, corpus: int, says: str
+) -> None:
+    made = planner(tiny(), World(), tmp_path, corpus=corpus)
+    plan = made.plan(choices(tiny())[:3], BUDGET)
+    text = told.choice(plan, made, 0.0, datetime(2026, 1, 1, 23, 30))
+    assert says in text
+    assert ("too little" in text) + ("that is enough" in text) == bool(says)
+    assert ("done at 23:40, in 10m" in text) == ("that is enough" not in text)
+
+
+def test_no_option_reads_what_it_would_learn_by_heart_and_its_run_is_shorter(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    world = World()
+    plan = planner(tiny(), world, tmp_path, corpus=200_000).plan(choices(tiny()), BUDGET)
+    for option in plan.options:
+        assert option.steps < option.most
+        at_once = option.candidate.batch_size * option.candidate.shape.context_length
+        assert option.tokens == option.steps * at_once
+        assert 4 <= option.tokens / 200_000 < 60
+        assert option.steps * option.step_s < option.seconds < BUDGET.run_s
+    longest = max(pilot.settings.training.pretrain.max_steps for pilot in world.pilots)
+    assert longest <= max(option.steps for option in plan.options)
 
 
 def test_what_a_config_must_say_over_another_settles_to_the_same(

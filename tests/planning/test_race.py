@@ -25,7 +25,7 @@ def ways() -> list[Option]:
         shape = ModelSettings(n_layer=layers, n_head=2, n_embd=64, context_length=64)
         for rows in (4, 8, 16):
             row: dict[str, Any] = {"ms_per_step": 1.5 * layers * (rows + 1), "params": layers}
-            made.append(Option(Candidate(shape, rows), ENGINE, row))
+            made.append(Option(Candidate(shape, rows), ENGINE, row, steps=10**6))
     return made
 
 
@@ -75,6 +75,13 @@ def test_no_pilot_has_too_few_steps_or_takes_half_of_a_short_run() -> None:
     assert max(leg.seconds for leg in race.run) <= 31.0
 
 
+def test_no_pilot_is_longer_than_its_run_and_one_as_long_is_run_once() -> None:
+    ways_in = [replace(way, steps=90) for way in ways()]
+    race = Race(ways_in, BUDGET, lambda: True, lambda: favouring(0))
+    steps = [leg.steps for leg in race.legs() if leg.way is ways_in[0]]
+    assert steps == [90]
+
+
 def test_what_is_too_slow_for_a_pilot_has_none_and_another_batch_stands_for_its_shape() -> None:
     slow = [
         replace(way, row={"ms_per_step": 1e6}) if way.candidate.batch_size == 8 else way
@@ -90,7 +97,7 @@ def test_with_many_shapes_the_first_pilots_leave_time_for_a_race() -> None:
         ModelSettings(n_layer=n, n_head=2, n_embd=64, context_length=64) for n in range(1, 13)
     ]
     row: dict[str, Any] = {"ms_per_step": 5.0}
-    many = [Option(Candidate(shape, 8), ENGINE, row) for shape in shapes]
+    many = [Option(Candidate(shape, 8), ENGINE, row, steps=10**6) for shape in shapes]
     race = Race(many, BUDGET, lambda: True, lambda: favouring(0))
     first = sum(leg.seconds for leg in list(race.legs())[:24])
     assert first <= 0.55 * BUDGET.pilot_s

@@ -132,7 +132,7 @@ def test_any_other_command_is_run_too(checkout: Checkout) -> None:
 def test_overnight_plans_and_then_trains_by_the_plan(checkout: Checkout) -> None:
     done = checkout.make("overnight", "HOURS=6", "CONFIG=my.json", "DEVICE=cpu")
     plan = "[plan][--hours][6][--name][overnight-plan][--config][my.json][--device][cpu]"
-    train = "[pipeline][--config][plans/overnight-plan.json][--hours][6][--device][cpu]"
+    train = "[pipeline][--config][plans/overnight-plan.json][--device][cpu]"
     assert (done.returncode, done.stdout) == (0, plan + train)
 
 

@@ -1,0 +1,41 @@
+"""The text of a mix: what reading it again is worth, and when it is learnt by heart.
+
+A token that is read again teaches less (bench/fit.py). At last the model knows the text itself:
+from there on its loss on other text rises, the sooner the more parameters a token there are.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nielsgpt.bench.fit import unique
+
+# Readings until the loss on other text turns, with one parameter a token, and the power of the
+# parameters a token with which they fall; never fewer than LEAST (docs/lab-log.md, "when is a text
+# learnt by heart?"). To four, a reading is worth as much as new text (Muennighoff et al. 2023).
+TURN, SHRINKS, LEAST = 22.0, 0.3, 4.0
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The tokens of each source, and its share of what is read."""
+
+    tokens: Mapping[str, int]
+    mix: Mapping[str, float]
+
+    def worth(self, tokens: float) -> float:
+        """The tokens that so many are worth, read from the mix of the sources."""
+        return sum(unique(share * tokens, self.tokens[name]) for name, share in self.mix.items())
+
+    def epochs(self, tokens: float) -> dict[str, float]:
+        """How often each source is read."""
+        return {name: share * tokens / self.tokens[name] for name, share in self.mix.items()}
+
+    def different(self, tokens: float) -> float:
+        """How many of so many tokens are not read again."""
+        return sum(min(share * tokens, self.tokens[name]) for name, share in self.mix.items())
+
+    def enough(self, tokens: int, params: int) -> int:
+        """Of so many tokens, as many as a model reads before it learns the whole mix by heart."""
+        often = max(LEAST, TURN * (params / self.different(tokens)) ** -SHRINKS)
+        return bisect_right(range(1, tokens + 1), often, key=lambda n: n / self.different(n))
