@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from nielsgpt.bench.fit import unique
 
-# Readings until the loss on other text turns, with one parameter a token, and the power of the
-# parameters a token with which they fall; never fewer than LEAST (docs/lab-log.md, "when is a text
-# learnt by heart?"). To four, a reading is worth as much as new text (Muennighoff et al. 2023).
-TURN, SHRINKS, LEAST = 22.0, 0.3, 4.0
+# Readings until the loss on other text turns, of a model with a million parameters and much less
+# text than that; the power of the parameters with which they fall. From as many tokens on as there
+# are parameters the model has no room for them all, so they are read oftener (docs/lab-log.md,
+# "when is a text learnt by heart?"). To four, a reading is worth as much as new text, for any model
+# (Muennighoff et al. 2023).
+TURN, MILLION, SHRINKS, LEAST = 8.0, 1e6, 0.2, 4.0
 
 
 @dataclass(frozen=True)
@@ -37,5 +39,6 @@ class Corpus:
 
     def enough(self, tokens: int, params: int) -> int:
         """Of so many tokens, as many as a model reads before it learns the whole mix by heart."""
-        often = max(LEAST, TURN * (params / self.different(tokens)) ** -SHRINKS)
+        room = 1 + self.different(tokens) / params
+        often = max(LEAST, TURN * (params / MILLION) ** -SHRINKS * room)
         return bisect_right(range(1, tokens + 1), often, key=lambda n: n / self.different(n))
