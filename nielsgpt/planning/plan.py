@@ -68,8 +68,8 @@ class Planner:
 
     def settings_for(self, option: Option, steps: int) -> Settings:
         """The settings that train an option in so many steps."""
-        total = sum(self.corpus.tokens[name] for name in self.corpus.mix)
-        return settled(self.settings, option.candidate, option.engine, steps, total)
+        text = self.corpus.total
+        return settled(self.settings, option.candidate, option.engine, steps, text)
 
     def _paced(self, ways: Sequence[Option], done: Sequence[Done], seconds: float) -> list[Option]:
         """The options at the speed of their pilots; where there was none, of the others'."""
@@ -134,4 +134,4 @@ class Planner:
 
     def _place(self, way: Option, params: float, tokens: float) -> Place:
         batch = way.candidate.batch_size * way.candidate.shape.context_length
-        return Place(params, tokens, batch, self.corpus.worth(tokens))
+        return Place(self.corpus.useful(params), tokens, batch, self.corpus.worth(tokens))

@@ -34,6 +34,13 @@ def test_of_more_text_more_is_read_and_by_a_larger_model_less() -> None:
     assert ALICE.enough(10**9, 10**5) > ALICE.enough(10**9, 10**6)
 
 
+def test_text_has_a_use_for_two_parameters_a_token_at_most() -> None:
+    assert ALICE.useful(10**12) == pytest.approx(2 * 56_646, rel=1e-6)
+    assert ALICE.useful(2 * 56_646) == pytest.approx(56_646)
+    assert Corpus({"text": 10**12}, {"text": 1.0}).useful(10**6) == pytest.approx(10**6, rel=1e-5)
+    assert MIX.total == 10_050_000
+
+
 def test_a_small_source_does_not_end_a_run_on_a_mix_that_is_not_used_up() -> None:
     tokens = 8_000_000
     assert MIX.epochs(tokens) == {"web": 0.76, "notes": 8.0}
