@@ -1,5 +1,5 @@
-"""The text of a mix: what reading it again is worth, how large a model it has a use for, and when it
-is learnt by heart.
+"""The text of a mix: what reading it again is worth, what size it has a use for, and when it is
+learnt by heart.
 
 A token that is read again teaches less (bench/fit.py). At last the model knows the text itself:
 from there on its loss on other text rises, the sooner the more parameters a token there are.
@@ -17,9 +17,9 @@ from nielsgpt.bench.fit import unique
 # "when is a text learnt by heart?"). To four, a reading is worth as much as new text, for any model
 # (Muennighoff et al. 2023).
 TURN, MILLION, SHRINKS, LEAST = 8.0, 1e6, 0.2, 4.0
-# Parameters a token that a corpus has a use for at most: more of them gain nothing. With it the law
-# came nearer to the ends of thirteen trials (docs/lab-log.md, "is the plan right?"); that parameters
-# in excess of the text lose their worth is of Muennighoff et al. 2023.
+# Parameters a token that a text has a use for at most. With it the law came nearer to the ends of
+# thirteen trials (docs/lab-log.md, "is the plan right?"); that parameters beyond the text lose
+# their worth is of Muennighoff et al. 2023.
 USEFUL = 2.0
 
 
