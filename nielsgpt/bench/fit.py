@@ -2,13 +2,13 @@
 
     loss = E + A / N^a + K / D^b,   D = N^c unique(tokens) / (1 + batch / critical)
 
-N are parameters, E, A and K are not negative (Hoffmann et al. 2022). A larger model gains more from
-each token, c, long before its size is what limits it: short runs show the one, long runs the
-other. So what short runs cannot say is taken from others: with twenty tokens a parameter the
-size costs about as much as the data (the same), which ties A to K. Tokens read again count less:
-unique(D) = U + U R (1 - exp(-(D / U - 1) / R)) with R = 15.4 (Muennighoff et al. 2023). A batch of
-the critical size wastes half of its tokens (McCandlish et al. 2018), and that size grows with the
-tokens to the power 0.47 (Zhang et al. 2024).
+N are parameters that the text has a use for (planning/corpus.py); E, A and K are not negative
+(Hoffmann et al. 2022). A larger model gains more from each token, c, long before its size is what
+limits it: short runs show the one, long runs the other. So what short runs cannot say is taken from
+others: with twenty tokens a parameter the size costs about as much as the data (the same), which
+ties A to K. Tokens read again count less: unique(D) = U + U R (1 - exp(-(D / U - 1) / R)) with R =
+15.4 (Muennighoff et al. 2023). A batch of the critical size wastes half of its tokens (McCandlish
+et al. 2018), and that size grows with the tokens to the power 0.47 (Zhang et al. 2024).
 
 A few short runs do not settle so many numbers, so no single best law is taken: the exponents, the
 critical batch and the noise lie on a grid with priors; at each point E, A and K are a Bayesian
