@@ -102,13 +102,13 @@ class Race:
 
     def _leg(self, way: Option, share: float) -> Leg | None:
         """A pilot of such a share, no longer than the run itself; None where it has too few steps
-        to say much."""
+        to say much and is not the whole run."""
         shapes = len({way.candidate.shape for way in self.ways})
         most = LONGER * self.budget.pilot_s * min(1.0, FEW_SHAPES / shapes)
         longest = min(most, OF_THE_RUN * self.budget.run_s)
         steps = longest * share / LONGER / way.trial_s
         steps = min(steps, way.steps)
-        return Leg(way, rounded(steps)) if steps >= FEWEST_STEPS else None
+        return Leg(way, rounded(steps)) if steps >= min(FEWEST_STEPS, way.steps) else None
 
 
 def middling(ways: Sequence[Option]) -> list[Option]:

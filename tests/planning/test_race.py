@@ -75,11 +75,12 @@ def test_no_pilot_has_too_few_steps_or_takes_half_of_a_short_run() -> None:
     assert max(leg.seconds for leg in race.run) <= 31.0
 
 
-def test_no_pilot_is_longer_than_its_run_and_one_as_long_is_run_once() -> None:
-    ways_in = [replace(way, steps=90) for way in ways()]
+@pytest.mark.parametrize("whole", [90, FEWEST_STEPS // 2])
+def test_no_pilot_is_longer_than_its_run_and_one_as_long_is_run_once(whole: int) -> None:
+    ways_in = [replace(way, steps=whole) for way in ways()]
     race = Race(ways_in, BUDGET, lambda: True, lambda: favouring(0))
     steps = [leg.steps for leg in race.legs() if leg.way is ways_in[0]]
-    assert steps == [90]
+    assert steps == [whole]
 
 
 def test_what_is_too_slow_for_a_pilot_has_none_and_another_batch_stands_for_its_shape() -> None:
