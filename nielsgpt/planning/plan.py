@@ -95,6 +95,7 @@ class Planner:
     def _pilots(self, options: Sequence[Option], budget: Budget) -> list[Done]:
         """Train the pilots of a race between the options, as they are asked for."""
         done: list[Done] = []
+        advice = "give it more --pilot-minutes, a longer run or smaller models"
         race = Race(
             options,
             budget,
@@ -110,11 +111,13 @@ class Planner:
                     bits = f"{row['bits_per_byte']:.4f} bits per byte"
                     log.info("pilot %s: %s after %d steps", leg.way.candidate, bits, leg.steps)
                 else:
-                    log.info("pilot %s: %s", leg.way.candidate, row.get("reason", "not finite"))
+                    why = str(row.get("reason", "not finite"))
+                    log.info("pilot %s: %s", leg.way.candidate, why)
+                    advice = why if row["status"] == "error" else advice
         if len(done) < FEWEST_PILOTS:
             raise RunError(
                 f"only {len(done)} of {len(race.run)} pilots ended well, and a plan needs "
-                f"{FEWEST_PILOTS}; give it more --pilot-minutes, a longer run or smaller models"
+                f"{FEWEST_PILOTS}; {advice}"
             )
         return done
 

@@ -37,7 +37,7 @@ class World:
     """Trials and pilots that take no time. Larger models and small batches are slow; the loss is a
     law of size and data. Compiling makes a machine twice as fast."""
 
-    def __init__(self, fails: bool = False) -> None:
+    def __init__(self, fails: str = "") -> None:
         self.fails, self.trials, self.pilots = fails, list[Job](), list[Pilot]()
 
     def step_s(self, shape: ModelSettings, rows: int) -> float:
@@ -64,7 +64,7 @@ class World:
     def pilot(self, pilot: Pilot, limits: Any, asked: Any = ()) -> Row:
         self.pilots.append(pilot)
         if self.fails:
-            return {"status": "timeout", "reason": "too slow"}
+            return {"status": self.fails, "reason": "no text"}
         shape, phase = pilot.settings.model, pilot.settings.training.pretrain
         tokens = phase.max_steps * phase.batch_size * shape.context_length
         return {
@@ -154,9 +154,14 @@ def test_compiling_is_measured_once_a_shape_and_counted_in_a_long_run_only(
     assert all(o.step_s == pytest.approx(slow[o.candidate] / 2) for o in long.options)
 
 
-def test_pilots_that_fail_are_no_plan(tiny: Tiny, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="only 0 of 12 pilots ended well"):
-        planner(tiny(), World(fails=True), tmp_path).plan(choices(tiny()), BUDGET)
+@pytest.mark.parametrize(
+    ("status", "advice"), [("timeout", "give it more --pilot-minutes"), ("error", "no text")]
+)
+def test_pilots_that_fail_are_no_plan_and_the_line_says_what_helps(
+    tiny: Tiny, tmp_path: Path, status: str, advice: str
+) -> None:
+    with pytest.raises(RunError, match=f"only 0 of 12 pilots ended well, .* needs 3; {advice}"):
+        planner(tiny(), World(fails=status), tmp_path).plan(choices(tiny()), BUDGET)
 
 
 def test_a_plan_in_words_names_the_choice_and_when_it_is_done(tiny: Tiny, tmp_path: Path) -> None:
