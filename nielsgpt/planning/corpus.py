@@ -18,7 +18,7 @@ from nielsgpt.bench.fit import unique
 # (Muennighoff et al. 2023).
 TURN, MILLION, SHRINKS, LEAST = 8.0, 1e6, 0.2, 4.0
 # Parameters a token that a text has a use for at most. With it the law came nearer to the ends of
-# thirteen trials (docs/lab-log.md, "is the plan right?"); that parameters beyond the text lose
+# thirteen trials (docs/lab-log.md, "... where text is little?"); that parameters beyond it lose
 # their worth is of Muennighoff et al. 2023.
 USEFUL = 2.0
 
