@@ -2,7 +2,7 @@
 learnt by heart.
 
 A token that is read again teaches less (bench/fit.py). At last the model knows the text itself:
-from there on its loss on other text rises, the sooner the more parameters a token there are.
+from there on its loss on other text rises, the sooner the larger the model is.
 """
 
 from bisect import bisect_right
