@@ -95,8 +95,11 @@ class Speeds:
         return [_compiled(way, gains.get(way.candidate.shape), seconds) for way in found]
 
     def _row(self, candidate: Candidate, engine: Engine) -> Row:
+        return self.ledger.result(self._job(candidate, engine), limits(TRIAL_S), self.asked)
+
+    def _job(self, candidate: Candidate, engine: Engine) -> Job:
         phase = self.settings.training.pretrain
-        job = Job(
+        return Job(
             shape=candidate.shape,
             vocab_size=self.vocab_size,
             batch_size=candidate.batch_size,
@@ -105,7 +108,6 @@ class Speeds:
             engine=engine,
             seconds=MEASURED_S,
         )
-        return self.ledger.result(job, limits(TRIAL_S), self.asked)
 
     def _gains(self, ways: Sequence[Option]) -> dict[ModelSettings, tuple[float, float]]:
         """Of each shape, how many times as fast it is compiled, and the seconds compiling takes."""
@@ -114,7 +116,8 @@ class Speeds:
             own = [way for way in ways if way.candidate.shape == shape]
             middle = statistics.median_low(way.candidate.batch_size for way in own)
             way = next(way for way in own if way.candidate.batch_size == middle)
-            log.info("%s: compiling, up to some minutes", way.candidate)
+            if self._job(way.candidate, way.engine).key not in self.ledger.rows:
+                log.info("%s: compiling, up to some minutes", way.candidate)
             row = self._row(way.candidate, way.engine)
             if row["status"] == "ok":
                 gain = row["tokens_per_second"] / way.row["tokens_per_second"]

@@ -142,12 +142,15 @@ def test_the_options_fit_into_the_time(tiny: Tiny, tmp_path: Path) -> None:
 
 
 def test_compiling_is_measured_once_a_shape_and_counted_in_a_long_run_only(
-    tiny: Tiny, tmp_path: Path
+    tiny: Tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "nielsgpt")
     world, chosen = World(), choices(tiny())
     long = planner(tiny(), world, tmp_path, compiled=True).plan(chosen, Budget(7200.0, 60.0))
     assert sum(job.engine.compiled for job in world.trials) == 3
     assert all(option.engine.compiled for option in long.options)
+    planner(tiny(), world, tmp_path, compiled=True).plan(chosen, Budget(7200.0, 60.0))
+    assert caplog.text.count("compiling, up to some minutes") == 3  # the second plan knows
     short = planner(tiny(), world, tmp_path, compiled=True).plan(chosen, BUDGET)
     assert not any(option.engine.compiled for option in short.options)
     slow = {o.candidate: o.step_s for o in short.options}
