@@ -29,7 +29,7 @@ LOOKS = 16  # evaluations in a run
 
 def run(root: Path, planner: Planner, candidate: Candidate, readings: float) -> list[str]:
     """A line of the table: what one run came to."""
-    corpus = sum(planner.corpus.tokens.values())
+    corpus = planner.corpus.total
     reading = corpus / (candidate.batch_size * candidate.shape.context_length)  # steps
     steps = max(1, round(readings * reading))
     engine = planner.speeds.engine_of(candidate)
