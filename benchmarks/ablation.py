@@ -23,12 +23,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from nielsgpt import assembly, device, layers, pipeline
-from nielsgpt.device import Engine
-from nielsgpt.settings import Settings
+from nielsgpt.config import load
+from nielsgpt.config.settings import Settings
+from nielsgpt.pipeline import pipeline
+from nielsgpt.system import device
+from nielsgpt.system.device import ExecutionConfig
+from nielsgpt.system.workspace import Workspace, fingerprint
 from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.training import build
 from nielsgpt.training.trainer import Trainer
-from nielsgpt.workspace import Workspace, fingerprint
 
 QUICKSTART = Path(__file__).resolve().parents[1] / "configs" / "quickstart.json"
 PHASE = "training.pretrain"
@@ -96,9 +99,9 @@ class Study:
     def settings(self, change: str) -> Settings:
         """The recipe's settings with one change."""
         given = [*SHAPE, *CORPORA[self.corpus], *self.extra]
-        batch = layers.load(QUICKSTART, given)[0].training.pretrain.batch_size
+        batch = load.load(QUICKSTART, given)[0].training.pretrain.batch_size
         changes = [c.format(half=batch // 2, twice=2 * batch) for c in CHANGES[change]]
-        return layers.load(QUICKSTART, [*given, *changes])[0]
+        return load.load(QUICKSTART, [*given, *changes])[0]
 
     def trainer(self, change: str, seed: int, steps: int = 10**6) -> Trainer:
         """A trainer at step 0: the caches stay, the seed moves weights and batches."""
@@ -110,14 +113,14 @@ class Study:
         settings = settings.model_copy(update={"seed": seed, "training": training})
         work = Workspace(self.root, settings)
         threads = torch.get_num_threads()
-        engine = Engine("cpu", "bf16", "plain", True, threads, phase.batch_size)
+        engine = ExecutionConfig("cpu", "bf16", "plain", True, threads, phase.batch_size)
         shape: dict[str, Any] = {}
-        model = assembly.model_at_start(work, "pretrain", self.codec, shape)
+        model = build.model_at_start(work, "pretrain", self.codec, shape)
         if change == "output maps not zero at first":
             for name, weight in model.named_parameters():
                 if name.endswith(("out.weight", "down.weight")):
                     nn.init.normal_(weight, std=0.02 / math.sqrt(2 * settings.model.n_layer))
-        return assembly.trainer(work, "pretrain", self.codec, model, engine)
+        return build.trainer(work, "pretrain", self.codec, model, engine)
 
     def cost(self, change: str, rounds: int = 9, at_once: int = 2) -> float:
         """How long the change's step takes, as a multiple of the recipe's, measured in turns."""
@@ -188,7 +191,7 @@ def main() -> None:
     read.add_argument("--steps", type=int, help="Of the recipe, instead of --seconds.")
     read.add_argument("--threads", type=int, default=0, help="0: one a core.")
     options = read.parse_args()
-    device.set_up("cpu", options.threads)
+    device.apply_execution("cpu", options.threads)
     extra = [f"data.text.path={options.text.resolve()}"] if options.text else []
     study = Study(options.root, "text" if options.text else "primer", extra)
     _seconds(study.recipe, 3)

@@ -20,16 +20,17 @@ from typing import Any
 import sentencepiece
 import tokenizers
 
-from nielsgpt import caching, layers
+from nielsgpt.config import load
+from nielsgpt.config.settings import Settings
 from nielsgpt.conversation import Document
-from nielsgpt.corpora import Source
-from nielsgpt.machine import core_count
-from nielsgpt.primer import facts, stories
-from nielsgpt.settings import Settings
-from nielsgpt.sources.files import chunked
+from nielsgpt.data.catalog import Source
+from nielsgpt.data.primer import facts, stories
+from nielsgpt.data.sources.files import split_chunks
+from nielsgpt.pipeline import build_caches
+from nielsgpt.system.machine import core_count
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
-from nielsgpt.workspace import Workspace
 
 KINDS: dict[str, tuple[dict[str, str], int]] = {
     "SentencePiece bpe": ({"kind": "sentencepiece", "algorithm": "bpe"}, 8),
@@ -50,7 +51,7 @@ def main() -> None:
     pool = texts(asked.text)
     print(f"{core_count()} cores, {asked.rounds} rounds, vocabulary {asked.vocab_size:,}")
     for name, (chosen, pace) in KINDS.items():
-        settings = layers.validate(
+        settings = load.validate(
             {"tokenizer": {**chosen, "vocab_size": asked.vocab_size}}, "benchmark"
         )
         codec = registry.make(settings.tokenizer, taken(pool, TRAINED_ON))
@@ -70,7 +71,7 @@ def main() -> None:
 def texts(path: Path | None) -> list[str]:
     """Documents of about 2,000 characters from the file, or of the primer's prose."""
     if path is not None:
-        return [d.text for d in chunked(path, [path.read_text("utf-8")], 2000)]
+        return [d.text for d in split_chunks(path, [path.read_text("utf-8")], 2000)]
     return list(itertools.islice(stories.prose(facts.load_facts(facts.FACTS_PATH), 0), 20_000))
 
 
@@ -113,7 +114,7 @@ def builder(codec: Tokenizer, settings: Settings) -> Callable[[list[str]], Any]:
     def build(documents: list[str]) -> None:
         source = Source("benchmark", [], lambda: map(Document, documents))
         with tempfile.TemporaryDirectory() as folder:
-            caching.build_source(Workspace(Path(folder), settings), "pretrain", source, codec)
+            build_caches.build_source(Workspace(Path(folder), settings), "pretrain", source, codec)
 
     return build
 

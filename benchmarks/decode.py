@@ -42,26 +42,26 @@ def ours(folder: Path, form: str) -> Figures:
     """nielsgpt, from the checkpoint."""
     import torch
 
-    from nielsgpt import checkpoint, restoring
-    from nielsgpt.inference import quick
-    from nielsgpt.inference.batcher import Batcher, Request
+    from nielsgpt.checkpoint import checkpoint_file, load_model
+    from nielsgpt.config.settings import GenerationSettings
+    from nielsgpt.inference import compiled_decode
+    from nielsgpt.inference.batcher import Batcher, GenerationRequest
     from nielsgpt.inference.generate import complete_all, stream
+    from nielsgpt.inference.quantize import convert_weights
     from nielsgpt.inference.sampling import generator_for
-    from nielsgpt.inference.weights import put
-    from nielsgpt.settings import GenerationSettings
 
     torch.set_num_threads(THREADS)
-    model, _ = restoring.restore(checkpoint.load(folder / "model.pt"))
+    model, _ = load_model.restore_model(checkpoint_file.load(folder / "model.pt"))
     form, _, compiled = form.partition(" ")
-    model = put(model.eval(), form)  # type: ignore[arg-type]
+    model = convert_weights(model.eval(), form)  # type: ignore[arg-type]
     if compiled:
-        model.step = quick.compiled(model)
+        model.step = compiled_decode.compile_decode(model)
     new = min(NEW, model.context_length) - 1
     prompt = [i % model.vocab_size for i in range(min(PROMPT, model.context_length // 2))]
 
     def reply(prompt: Sequence[int], count: int, batch: Batcher | None = None) -> list[int]:
         sampling = GenerationSettings(max_new_tokens=count, temperature=0.0)
-        asked = Request(tuple(prompt), sampling, generator_for(0))
+        asked = GenerationRequest(tuple(prompt), sampling, generator_for(0))
         return list(stream(batch or Batcher(model, 1), asked))
 
     def together() -> None:
@@ -151,36 +151,36 @@ def prepare(folder: Path, given: Path | None, llama_too: bool) -> None:
     """The same weights as a checkpoint, for Transformers and for llama.cpp."""
     import shutil
 
-    from nielsgpt import layers
-    from nielsgpt.export import hf, llamacpp
+    from nielsgpt.config import load
+    from nielsgpt.export import gguf_file, hf_folder
     from nielsgpt.export.trained import open_trained
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.system.workspace import Workspace
 
     if given is None:
         _invent(folder / "model.pt")
     else:
         shutil.copyfile(given, folder / "model.pt")
-    work = Workspace(folder, layers.validate({}, "defaults"))
+    work = Workspace(folder, load.validate({}, "defaults"))
     trained = open_trained(work, folder / "model.pt")
-    hf.write(trained, folder / "hf", "float32", False)
+    hf_folder.write(trained, folder / "hf", "float32", False)
     for dtype in ("f32", "f16") if llama_too else ():
-        llamacpp.write(trained, folder / f"model-{dtype}.gguf", dtype, False)
+        gguf_file.write(trained, folder / f"model-{dtype}.gguf", dtype, False)
 
 
 def _invent(path: Path) -> None:
     """Model R: 6 blocks, 6 heads, width 384, context 256, 16,000 ids, tied; random weights."""
     import torch
 
-    from nielsgpt import checkpoint, restoring
-    from nielsgpt.layers import validate
+    from nielsgpt.checkpoint import checkpoint_file, load_model
+    from nielsgpt.config.load import validate
+    from nielsgpt.config.settings import ModelSettings
     from nielsgpt.model.gpt import GPT
-    from nielsgpt.settings import ModelSettings
-    from nielsgpt.tokenizers import bytepairs
+    from nielsgpt.tokenizers import bpe
 
     rng = random.Random(0)
     syllables = [a + b for a in "bcdfghjklmnprstvwxz" for b in "aeiou"]
     words = ["".join(rng.choices(syllables, k=rng.randint(2, 4))) for _ in range(60_000)]
-    codec = bytepairs.train([" ".join(rng.choices(words, k=200)) for _ in range(600)], 16_000)
+    codec = bpe.train([" ".join(rng.choices(words, k=200)) for _ in range(600)], 16_000)
     shape = ModelSettings(variant="gpt_plus", n_layer=6, n_head=6, n_embd=384, context_length=NEW)
     torch.manual_seed(0)
     model = GPT(shape, codec.vocab_size)
@@ -193,22 +193,22 @@ def _invent(path: Path) -> None:
     state = {
         "step": 0,
         "settings": settings.model_dump(mode="json"),
-        "tokenizer": restoring.pack_tokenizer(codec),
+        "tokenizer": load_model.pack_tokenizer(codec),
         "weights": model.state_dict(),
         "facts": facts,
     }
-    checkpoint.save(path, state, facts)
+    checkpoint_file.save(path, state, facts)
 
 
 def bits_per_byte(folder: Path, form: str, text: Path) -> float:
     """Of a text under one form, in windows of the whole context."""
     import torch
 
-    from nielsgpt import checkpoint, restoring
-    from nielsgpt.inference.weights import put
+    from nielsgpt.checkpoint import checkpoint_file, load_model
+    from nielsgpt.inference.quantize import convert_weights
 
-    model, codec = restoring.restore(checkpoint.load(folder / "model.pt"))
-    model = put(model.eval(), form)  # type: ignore[arg-type]
+    model, codec = load_model.restore_model(checkpoint_file.load(folder / "model.pt"))
+    model = convert_weights(model.eval(), form)  # type: ignore[arg-type]
     whole = text.read_text(encoding="utf-8")
     ids, context = codec.encode(whole), model.context_length
     nats = 0.0

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nielsgpt.settings import TokenizerSettings
-from nielsgpt.sources.files import chunks, read
+from nielsgpt.config.settings import TokenizerSettings
+from nielsgpt.data.sources.files import chunks, read
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
 

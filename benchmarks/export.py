@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 
-from nielsgpt import layers
-from nielsgpt.export import llamacpp
+from nielsgpt.config import load
+from nielsgpt.config.settings import GenerationSettings
+from nielsgpt.export import gguf_file
 from nielsgpt.export.trained import open_trained
 from nielsgpt.inference.generate import complete_all
-from nielsgpt.settings import GenerationSettings
-from nielsgpt.workspace import Workspace
+from nielsgpt.system.workspace import Workspace
 
 SIDE = Path(__file__).resolve().parents[1] / "tests" / "export" / "llama_side.py"
 LENGTH = 64
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("python")
     parser.add_argument("texts", type=Path, nargs="+")
     asked = parser.parse_args()
-    trained = open_trained(Workspace(Path(), layers.validate({}, "defaults")), asked.checkpoint)
+    trained = open_trained(Workspace(Path(), load.validate({}, "defaults")), asked.checkpoint)
     model, codec, rng = trained.model, trained.tokenizer, random.Random(0)
     whole = "\n".join(path.read_text(encoding="utf-8") for path in asked.texts)
     starts = (rng.randrange(len(whole) - 200) for _ in range(1000))
@@ -45,10 +45,10 @@ def main() -> None:
         logits = [model(torch.tensor([row]))[0, -1].tolist() for row in prompts]
     job = {"context": model.context_length, "length": LENGTH}
     job |= {"texts": texts, "prompts": prompts, "logits": logits}
-    for dtype in llamacpp.DTYPES:
+    for dtype in gguf_file.DTYPES:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.gguf"
-            llamacpp.write(trained, file, dtype, force=False)
+            gguf_file.write(trained, file, dtype, force=False)
             done = subprocess.run(
                 [asked.python, str(SIDE)],
                 input=json.dumps({**job, "file": str(file)}),

@@ -20,16 +20,15 @@ from pathlib import Path
 
 from cli.options import settle
 from cli.plan import planner_of
-from nielsgpt.bench import grid as grids
-from nielsgpt.bench import supervise
-from nielsgpt.bench.ledger import Ledger
-from nielsgpt.planning import candidates
-from nielsgpt.planning.candidates import Candidate
-from nielsgpt.planning.pilot import Pilot
-from nielsgpt.planning.plan import MASS, Planner
-from nielsgpt.planning.race import Budget
-from nielsgpt.planning.speeds import Option, limits
-from nielsgpt.workspace import Workspace
+from nielsgpt.experiments import candidates, supervisor
+from nielsgpt.experiments import grid as grids
+from nielsgpt.experiments.candidates import Candidate
+from nielsgpt.experiments.pilot import Pilot
+from nielsgpt.experiments.pilot_race import PilotBudget
+from nielsgpt.experiments.plan import MASS, Planner
+from nielsgpt.experiments.results_store import ResultsStore
+from nielsgpt.experiments.throughput import CandidateSpeed, limits
+from nielsgpt.system.workspace import Workspace
 
 NEAR = 0.03  # bits per byte from the best: the goal
 
@@ -56,7 +55,7 @@ class Trial:
 
 
 def trained(
-    planner: Planner, option: Option, steps: int, ledger: Ledger, root: Path
+    planner: Planner, option: CandidateSpeed, steps: int, ledger: ResultsStore, root: Path
 ) -> tuple[float, float]:
     """Bits per byte of so many steps, and the speed as a share of what was predicted."""
     settings = planner.settings_for(option, steps)
@@ -71,12 +70,12 @@ def trained(
     return float(row["bits_per_byte"]), option.step_s / float(row["step_s"])
 
 
-def trial(work: Workspace, seed: int, chosen: list[Candidate], budget: Budget) -> Trial:
+def trial(work: Workspace, seed: int, chosen: list[Candidate], budget: PilotBudget) -> Trial:
     """Plan, train all, compare: the caches stay, the seed moves weights and batches."""
     planner = planner_of(work)
     planner.settings = planner.settings.model_copy(update={"seed": seed})
     plan = planner.plan(chosen, budget)
-    ledger = Ledger(work.root / "bench" / "honesty.jsonl", supervise.run)
+    ledger = ResultsStore(work.root / "bench" / "honesty.jsonl", supervisor.run)
     ends = [trained(planner, one, one.steps, ledger, work.root) for one in plan.options]
     bits = [end for end, _ in ends]
     low, high = plan.forecast.interval(MASS)
@@ -111,9 +110,11 @@ def main() -> None:
     batches = [int(word) for word in options.batches.split(",") if word]
     trials = []
     for minutes in options.minutes:
-        budget = Budget.usual(60 * minutes, options.pilot_minutes and 60 * options.pilot_minutes)
+        budget = PilotBudget.usual(
+            60 * minutes, options.pilot_minutes and 60 * options.pilot_minutes
+        )
         for seed in options.seeds:
-            chosen = candidates.around(base.settings, shapes, batches)
+            chosen = candidates.candidates_around(base.settings, shapes, batches)
             found = trial(work, seed, chosen, budget)
             trials.append(found)
             sys.stdout.write(

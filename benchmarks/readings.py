@@ -4,7 +4,7 @@
 
 For each shape and each number of readings, a run of its own, cooled to its end: at which reading
 the loss on other text was lowest, what it was there, and what it was at the end. The rule of
-nielsgpt/planning/corpus.py is of such runs. They are neither kept nor resumed.
+nielsgpt/experiments/data_budget.py is of such runs. They are neither kept nor resumed.
 """
 
 import argparse
@@ -14,15 +14,16 @@ from pathlib import Path
 
 from cli.options import settle
 from cli.plan import planner_of
-from nielsgpt import assembly, device
-from nielsgpt.bench import grid as grids
+from nielsgpt.experiments import candidates
+from nielsgpt.experiments import grid as grids
+from nielsgpt.experiments.candidates import Candidate
+from nielsgpt.experiments.plan import Planner
 from nielsgpt.model.gpt import parameter_count
-from nielsgpt.planning import candidates
-from nielsgpt.planning.candidates import Candidate
-from nielsgpt.planning.plan import Planner
+from nielsgpt.system import device
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.tables import aligned
 from nielsgpt.tokenizers import registry
-from nielsgpt.workspace import Workspace
+from nielsgpt.training import build
 
 LOOKS = 16  # evaluations in a run
 
@@ -33,11 +34,11 @@ def run(root: Path, planner: Planner, candidate: Candidate, readings: float) -> 
     reading = corpus / (candidate.batch_size * candidate.shape.context_length)  # steps
     steps = max(1, round(readings * reading))
     engine = planner.speeds.engine_of(candidate)
-    work = Workspace(root, candidates.settled(planner.settings, candidate, engine, steps))
-    device.set_up(engine.device, engine.threads)
+    work = Workspace(root, candidates.resolve_settings(planner.settings, candidate, engine, steps))
+    device.apply_execution(engine.device, engine.threads)
     codec = registry.load(work.tokenizer)
-    model = assembly.model_at_start(work, "pretrain", codec, {})
-    trainer = assembly.trainer(work, "pretrain", codec, model, engine)
+    model = build.model_at_start(work, "pretrain", codec, {})
+    trainer = build.trainer(work, "pretrain", codec, model, engine)
     seen = []
     for step in range(1, steps + 1):
         trainer.train_step()

@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nielsgpt import device
-from nielsgpt.cache.batches import Batch
-from nielsgpt.device import Engine
+from nielsgpt.config.settings import ModelSettings, PhaseSettings
+from nielsgpt.data.cache.loader import Batch
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import ModelSettings, PhaseSettings
+from nielsgpt.system import device
+from nielsgpt.system.device import ExecutionConfig
 from nielsgpt.training.loss import linear_cross_entropy
 from nielsgpt.training.trainer import Trainer
 
@@ -70,10 +70,10 @@ class Characters:
 
 def ours(text: Characters, options: argparse.Namespace) -> None:
     """nielsgpt's trainer, bfloat16 and compiled."""
-    engine = Engine(
+    engine = ExecutionConfig(
         "cpu", "bf16", "plain", options.compile, torch.get_num_threads(), text.batch_size
     )
-    device.set_up("cpu", 0)
+    device.apply_execution("cpu", 0)
     torch.manual_seed(options.seed)
     shape = ModelSettings(
         n_layer=options.layers, n_head=4, n_embd=options.width, context_length=text.context

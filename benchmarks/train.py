@@ -24,12 +24,12 @@ from dataclasses import dataclass
 
 import torch
 
-from nielsgpt import device
-from nielsgpt.cache.batches import Batch
-from nielsgpt.device import Engine
-from nielsgpt.doctor.survey import matrix_peak
+from nielsgpt.config.settings import ModelSettings, PhaseSettings
+from nielsgpt.data.cache.loader import Batch
 from nielsgpt.model.gpt import GPT, flops_per_token
-from nielsgpt.settings import ModelSettings, PhaseSettings
+from nielsgpt.system import device
+from nielsgpt.system.device import ExecutionConfig
+from nielsgpt.system.matrix_peak import matrix_peak
 from nielsgpt.training.trainer import Trainer
 
 STEPS, WARM_UP = 8, 3
@@ -60,8 +60,8 @@ def ours(shape: Shape, where: str, precision: str, compiled: bool) -> Step:
     """nielsgpt's trainer, whole: batch, forward, loss, backward, clipping, guard, update."""
     attention = "plain" if where == "cpu" and precision == "bf16" else "fused"
     threads = torch.get_num_threads()
-    engine = Engine(where, precision, attention, compiled, threads, shape.batch)  # type: ignore[arg-type]
-    device.set_up(where, 0)
+    engine = ExecutionConfig(where, precision, attention, compiled, threads, shape.batch)  # type: ignore[arg-type]
+    device.apply_execution(where, 0)
     model = _model(shape)
     phase = PhaseSettings(batch_size=shape.batch, outlier_sigmas=0.0)
     rows = RandomRows(shape)
@@ -164,7 +164,7 @@ def measure(way: str, shape: Shape, where: str) -> dict[str, float]:
     for number in range(WARM_UP + STEPS):
         began = time.perf_counter()
         step()
-        device.wait(where)
+        device.synchronize(where)
         if number >= WARM_UP:
             times.append(time.perf_counter() - began)
     seconds = statistics.median(times)

@@ -7,7 +7,7 @@ import click
 from cli.options import resettled, with_workspace
 
 if TYPE_CHECKING:
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.system.workspace import Workspace
 
 
 @click.group("ancients")
@@ -27,8 +27,8 @@ def download(work: "Workspace", count_only: bool, limit: int | None, **chosen: A
 
     Options go over data.ancients; give a training run the same ones with --set.
     """
-    from nielsgpt.sources import ancients, gutendex
-    from nielsgpt.sources.web import Patience
+    from nielsgpt.data.sources import ancients, gutendex
+    from nielsgpt.data.sources.http import Patience
 
     over = {name: value for name, value in chosen.items() if value is not None}
     work = resettled(work, {"data": {"ancients": over}})
@@ -46,7 +46,7 @@ def download(work: "Workspace", count_only: bool, limit: int | None, **chosen: A
 @with_workspace
 def show(work: "Workspace") -> None:
     """List the books that are there, with the words that cleaning leaves of each."""
-    from nielsgpt.sources import ancients
+    from nielsgpt.data.sources import ancients
     from nielsgpt.tables import aligned
 
     asked = work.settings.data.ancients

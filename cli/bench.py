@@ -8,10 +8,10 @@ import click
 from cli.options import with_workspace
 
 if TYPE_CHECKING:
-    from nielsgpt.bench.grid import Configuration
-    from nielsgpt.device import Engine
-    from nielsgpt.settings import ModelSettings
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.config.settings import ModelSettings
+    from nielsgpt.experiments.grid import Configuration
+    from nielsgpt.system.device import ExecutionConfig
+    from nielsgpt.system.workspace import Workspace
 
 ABOVE_0 = click.FloatRange(0, min_open=True)
 
@@ -42,9 +42,9 @@ def command(
     A killed sweep goes on where it was, and nothing is measured twice. Vocabulary, optimizer and
     batch are those of the settings.
     """
-    from nielsgpt.bench import grid as grids
-    from nielsgpt.bench import summary
-    from nielsgpt.bench.sweep import SUMMARY, Sweep, Wish
+    from nielsgpt.experiments import grid as grids
+    from nielsgpt.experiments import sweep_summary
+    from nielsgpt.experiments.sweep import SUMMARY, Sweep, SweepTarget
     from nielsgpt.report import scatter
 
     if grid is not None and small:
@@ -54,7 +54,7 @@ def command(
         click.echo(f"warning: {warning}", err=True)
     phase = work.settings.training.pretrain
     folder = out or work.root / "bench"
-    wish = Wish(
+    wish = SweepTarget(
         folder=folder,
         vocab_size=work.settings.tokenizer.vocab_size,
         optimizer=phase.optimizer,
@@ -65,7 +65,7 @@ def command(
         seconds_each=seconds_each,
     )
     entries = Sweep(wish, lambda configuration: engine_of(work, configuration)).run(chosen)
-    rows = [entry.best for entry in summary.ranked(entries) if entry.best]
+    rows = [entry.best for entry in sweep_summary.rank_results(entries) if entry.best]
     picture = folder / "throughput.png"
     if rows:
         scatter.write(
@@ -75,7 +75,7 @@ def command(
     click.echo(f"{folder / SUMMARY}" + (f" {picture}" if rows else ""))
 
 
-def engine_of(work: "Workspace", configuration: "Configuration") -> "Engine":
+def engine_of(work: "Workspace", configuration: "Configuration") -> "ExecutionConfig":
     """The engine by rule for a configuration, in micro-batches of one row."""
     over = {name: getattr(configuration, name) for name in ("precision", "compile")}
     over = {name: value for name, value in over.items() if value != "auto"}
@@ -89,27 +89,27 @@ def engine_for(
     rows: int,
     vocab_size: int,
     over: dict[str, str] | None = None,
-) -> "Engine":
+) -> "ExecutionConfig":
     """The engine for a shape and rows a step; `over` stands above the device's settings.
 
     What the settings leave open is what is fastest for their own model, timed once a machine.
     """
     from dataclasses import replace
 
-    from nielsgpt import probing
-    from nielsgpt.device import choose_device, set_up
+    from nielsgpt.system.device import apply_execution, choose_device
+    from nielsgpt.training import autotune
 
     asked = work.settings.device.model_copy(update=over or {})
     where = choose_device(asked.device)
     phase = work.settings.training.pretrain
-    own = probing.Question(
+    own = autotune.TuningKey(
         asked.model_copy(update={"compile": "off"}), work.settings.model, vocab_size, phase
     )
-    best = probing.engine(own)
-    set_up(where, best.threads)
+    best = autotune.choose_execution(own)
+    apply_execution(where, best.threads)
     numbers = {"batch_size": rows, "micro_batch_size": 0}
-    question = probing.Question(asked, shape, vocab_size, phase.model_copy(update=numbers))
-    ruled = probing.by_rule(question, where)
+    question = autotune.TuningKey(asked, shape, vocab_size, phase.model_copy(update=numbers))
+    ruled = autotune.default_execution(question, where)
     attention = best.attention if shape.attention == "auto" else shape.attention
     return replace(ruled, precision=best.precision, attention=attention)
 

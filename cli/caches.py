@@ -9,7 +9,7 @@ import click
 from cli.options import resettled, with_workspace
 
 if TYPE_CHECKING:
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.system.workspace import Workspace
 
 TOKENS = click.IntRange(0)
 
@@ -46,10 +46,10 @@ def command(work: "Workspace", part: tuple[int, int] | None, join: int | None, *
         return
     if part and join:
         raise click.UsageError("--part makes a part and --join puts parts together: one of them")
-    from nielsgpt import pipeline
-    from nielsgpt.cache.parts import Part
+    from nielsgpt.data.cache.distributed_build import BuildPart
+    from nielsgpt.pipeline import pipeline
 
-    pipeline.caches(_with(work, **over), part=Part(*part) if part else None, join=join or 0)
+    pipeline.caches(_with(work, **over), part=BuildPart(*part) if part else None, join=join or 0)
 
 
 @command.command("verify")
@@ -57,7 +57,7 @@ def command(work: "Workspace", part: tuple[int, int] | None, join: int | None, *
 @click.option("--cache-dir", help="data.cache_dir")
 def verify(work: "Workspace", cache_dir: str | None) -> None:
     """Read every file of the caches again and compare it with its checksum."""
-    from nielsgpt.cache import inventory
+    from nielsgpt.data.cache import inventory
 
     folders = _folders(_with(work, cache_dir=cache_dir))
     faults = [fault for folder in folders.values() for fault in inventory.faults(folder)]
@@ -76,13 +76,13 @@ def show(work: "Workspace", cache_dir: str | None) -> None:
     """Print what the caches hold, and how much of it training reaches."""
     import time
 
-    from nielsgpt.cache import inventory
-    from nielsgpt.report import caches
+    from nielsgpt.data.cache import inventory
+    from nielsgpt.report import cache_table
     from nielsgpt.tables import aligned
 
     work = _with(work, cache_dir=cache_dir)
     found = inventory.holdings(_folders(work), work.settings.model.context_length)
-    click.echo(aligned(caches.table(list(found), time.time())))
+    click.echo(aligned(cache_table.table(list(found), time.time())))
 
 
 @command.command("card")
@@ -90,12 +90,12 @@ def show(work: "Workspace", cache_dir: str | None) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="A file; else DATA.md in the cache.")
 def card(work: "Workspace", out: Path | None) -> None:
     """Write a data card: what was counted, and headings for what only you can say."""
-    from nielsgpt import presence
-    from nielsgpt.cache import inventory
-    from nielsgpt.layers import difference
-    from nielsgpt.report import datacard
-    from nielsgpt.settings import PHASES, Settings
-    from nielsgpt.workspace import write_text
+    from nielsgpt.config.load import difference
+    from nielsgpt.config.settings import PHASES, Settings
+    from nielsgpt.data import availability
+    from nielsgpt.data.cache import inventory
+    from nielsgpt.report import data_card
+    from nielsgpt.system.workspace import write_text
 
     settings = work.settings
     found = list(inventory.holdings(_folders(work), settings.model.context_length))
@@ -103,12 +103,12 @@ def card(work: "Workspace", out: Path | None) -> None:
         (phase, name): share for phase in PHASES for name, share in settings.mix(phase).items()
     }
     names = dict.fromkeys(str(holding.meta["source"]) for holding in found)
-    origins = {name: presence.origin(settings, name) for name in names}
+    origins = {name: availability.origin(settings, name) for name in names}
     kept = {"seed", "tokenizer", "data"}
     tree, plain = (one.model_dump(mode="json", include=kept) for one in (settings, Settings()))
     over = difference(tree, plain)
     path = out or work.cache / "DATA.md"
-    write_text(path, datacard.text(settings.name, found, shares, origins, over))
+    write_text(path, data_card.text(settings.name, found, shares, origins, over))
     click.echo(path)
 
 
@@ -132,9 +132,9 @@ def _given(**options: Any) -> dict[str, Any]:
 
 def _folders(work: "Workspace") -> "dict[str, Path]":
     """The folder of each phase's splits. Raises DataError where there is none."""
-    from nielsgpt.cache import inventory
+    from nielsgpt.config.settings import PHASES
+    from nielsgpt.data.cache import inventory
     from nielsgpt.errors import DataError
-    from nielsgpt.settings import PHASES
 
     folders: dict[str, Path] = {phase: work.splits(phase) for phase in PHASES}
     if not any(map(inventory.names, folders.values())):

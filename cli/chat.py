@@ -10,8 +10,8 @@ from cli.generation import told, with_generation
 from cli.model import with_model
 
 if TYPE_CHECKING:
-    from nielsgpt.settings import GenerationSettings
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.config.settings import GenerationSettings
+    from nielsgpt.system.workspace import Workspace
 
 
 @click.command("chat")
@@ -33,9 +33,9 @@ def command(
     """Talk with the model. In a pipe, each line is a turn."""
     from cli.repl import Chat
     from cli.terminal import aside, screen
+    from nielsgpt.inference.open_model import open_model
     from nielsgpt.inference.session import Session, system_prompt
-    from nielsgpt.opening import open_model
-    from nielsgpt.workspace import REPOSITORY
+    from nielsgpt.system.workspace import REPOSITORY
 
     shipped = REPOSITORY / "configs" / "system_surly.txt"
     prompt = system_prompt(system_file, system, shipped)

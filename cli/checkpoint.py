@@ -17,17 +17,17 @@ def command() -> None:
 @click.argument("paths", nargs=-1, required=True, type=PATH)
 def print_hash(paths: tuple[Path, ...]) -> None:
     """Print the sha256 of the weights: equal for equal numbers, whenever they were saved."""
-    from nielsgpt import checkpoint
+    from nielsgpt.checkpoint import checkpoint_file
 
     for path in paths:
-        weights = checkpoint.kept_weights(checkpoint.load(path, "weights"))
-        click.echo(f"{checkpoint.weights_sha256(weights)}  {path}")
+        weights = checkpoint_file.kept_weights(checkpoint_file.load(path, "weights"))
+        click.echo(f"{checkpoint_file.weights_sha256(weights)}  {path}")
 
 
 @command.command("show")
 @click.argument("path", type=PATH)
 def show(path: Path) -> None:
     """Print what a checkpoint says of itself, after reading it whole."""
-    from nielsgpt import checkpoint
+    from nielsgpt.checkpoint import checkpoint_file
 
-    click.echo(json.dumps(checkpoint.load(path, "facts")["facts"], indent=2, sort_keys=True))
+    click.echo(json.dumps(checkpoint_file.load(path, "facts")["facts"], indent=2, sort_keys=True))

@@ -8,7 +8,7 @@ import click
 from cli.options import dotted, with_workspace
 
 if TYPE_CHECKING:
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.system.workspace import Workspace
 
 
 @click.command("config")
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @click.option("--audit", is_flag=True, help="Hold the code against the settings.")
 def command(work: "Workspace", meanings: bool, docs: bool, audit: bool) -> None:
     """Print the settled settings as JSON."""
-    from nielsgpt import audit as auditing
-    from nielsgpt.layers import leaves, reference
+    from nielsgpt.config.load import leaves, reference
+    from nielsgpt.system import settings_audit as auditing
 
     if audit:
         faults = list(auditing.faults(files := auditing.files()))

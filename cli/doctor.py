@@ -7,9 +7,9 @@ import click
 from cli.options import with_workspace
 
 if TYPE_CHECKING:
-    from nielsgpt.device import Engine
-    from nielsgpt.doctor.check import Verdict
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.doctor.check import CheckResult
+    from nielsgpt.system.device import ExecutionConfig
+    from nielsgpt.system.workspace import Workspace
 
 COLUMNS = "{:24} {:>14} {:>9}  {:7} {:>9} {:>10}"
 HEADINGS = ("way of computing", "worst gradient", "bound", "verdict", "same bits", "tiny step")
@@ -24,7 +24,7 @@ def command(work: "Workspace") -> None:
     where the way that a run would take by the settings is sound, else 1.
     """
     from nielsgpt.doctor import survey
-    from nielsgpt.doctor.trust import refusal
+    from nielsgpt.doctor.trust import untrusted_message
     from nielsgpt.errors import RunError
 
     for name, fact in survey.facts(work.root):
@@ -32,11 +32,11 @@ def command(work: "Workspace") -> None:
     for device in survey.devices(work.settings.device.device):
         taken = _examine(work, device)
     if not taken.sound:
-        raise RunError(refusal(taken))
+        raise RunError(untrusted_message(taken))
     click.echo(f"\na run takes {taken.path} here, and that is sound")
 
 
-def _examine(work: "Workspace", device: str) -> "Verdict":
+def _examine(work: "Workspace", device: str) -> "CheckResult":
     """Print a device's table; returns the verdict on what a run would take there."""
     from dataclasses import replace
 
@@ -65,24 +65,27 @@ def _examine(work: "Workspace", device: str) -> "Verdict":
     return taken
 
 
-def chosen_engine(work: "Workspace", device: str) -> "Engine":
+def chosen_engine(work: "Workspace", device: str) -> "ExecutionConfig":
     """What pretraining would take: as once measured here, else by rule; nothing is measured now."""
-    from nielsgpt import machine, probing
-    from nielsgpt.device import choose_device
-    from nielsgpt.tokenizers.units import ByteTokenizer
+    from nielsgpt.system import machine
+    from nielsgpt.system.device import choose_device
+    from nielsgpt.tokenizers.byte import ByteTokenizer
+    from nielsgpt.training import autotune
 
     settings, asked = work.settings, work.settings.device
     is_byte = settings.tokenizer.kind == "byte"
     size = ByteTokenizer.vocab_size if is_byte else settings.tokenizer.vocab_size
     if choose_device(asked.device) != device:
         asked = asked.model_copy(update={"device": device})
-    question = probing.Question(asked, settings.model, size, settings.phase("pretrain"))
+    question = autotune.TuningKey(asked, settings.model, size, settings.phase("pretrain"))
     if machine.recall("engines", question.key(device)) is None:
         asked = asked.model_copy(update={"measure": False})
-    return probing.engine(probing.Question(asked, settings.model, size, question.phase))
+    return autotune.choose_execution(
+        autotune.TuningKey(asked, settings.model, size, question.phase)
+    )
 
 
-def _row(verdict: "Verdict") -> str:
+def _row(verdict: "CheckResult") -> str:
     from nielsgpt.doctor.check import percent
 
     if verdict.failure is not None:
@@ -99,10 +102,10 @@ def _row(verdict: "Verdict") -> str:
     return row if verdict.sound else f"{row}\n    {verdict.fault}"
 
 
-def _peaks(device: str, verdicts: list["Verdict"]) -> str:
+def _peaks(device: str, verdicts: list["CheckResult"]) -> str:
     """The speed of products in each precision that the device has."""
-    from nielsgpt.device import DTYPES
-    from nielsgpt.doctor.survey import matrix_peak
+    from nielsgpt.system.device import DTYPES
+    from nielsgpt.system.matrix_peak import matrix_peak
 
     here = {verdict.engine.precision for verdict in verdicts if verdict.failure is None}
     peaks = [f"{name} {matrix_peak(device, DTYPES[name]) / 1e9:,.0f}" for name in sorted(here)]

@@ -8,7 +8,7 @@ from cli import terminal
 from cli.options import with_workspace
 
 if TYPE_CHECKING:
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.system.workspace import Workspace
 
 
 @click.command("exam")
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 )
 def command(work: "Workspace", wrong: int) -> None:
     """Ask the model what nielsgpt knows the answers to, in wordings that it never saw."""
-    from nielsgpt import examination
+    from nielsgpt.pipeline import exam
 
-    report = examination.examine(work)
-    click.echo(examination.table(report))
+    report = exam.run_exam(work)
+    click.echo(exam.table(report))
     if wrong:
-        terminal.write(f"{examination.wrong_answers(report, wrong)}\n")
+        terminal.write(f"{exam.wrong_answers(report, wrong)}\n")

@@ -8,7 +8,7 @@ import click
 from cli.model import with_model
 
 if TYPE_CHECKING:
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.system.workspace import Workspace
 
 PATH = click.Path(path_type=Path)
 DTYPES = {"hf": ("float32", "bfloat16", "float16"), "gguf": ("f32", "f16", "q8_0")}
@@ -36,7 +36,7 @@ def command(
         raise click.UsageError(f"--dtype {chosen} is not one of {', '.join(DTYPES[to])}")
     if verify and to != "hf":
         raise click.UsageError("--verify compares with Transformers; use it with --to hf")
-    from nielsgpt.export import hf, llamacpp
+    from nielsgpt.export import gguf_file, hf_folder
     from nielsgpt.export.trained import open_trained
     from nielsgpt.export.verify import verify as compared
 
@@ -44,10 +44,10 @@ def command(
     own = work.root / "models" / trained.name
     if to == "gguf":
         place = out or own / f"{trained.name}-{chosen}.gguf"
-        llamacpp.write(trained, place, chosen, force)
+        gguf_file.write(trained, place, chosen, force)
     else:
         place = out or own / "hf"
-        hf.write(trained, place, chosen, force)
+        hf_folder.write(trained, place, chosen, force)
     click.echo(f"wrote {place}")
     if verify:
         click.echo(str(compared(trained, place)))

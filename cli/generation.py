@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from nielsgpt.config.settings import GenerationSettings
     from nielsgpt.inference.session import Session
-    from nielsgpt.settings import GenerationSettings
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.system.workspace import Workspace
 
 Command = Callable[..., Any]
 FLAGS = ("temperature", "top_k", "top_p", "max_new_tokens", "seed")
@@ -67,7 +67,7 @@ def fullness(session: "Session") -> str:
 
 
 def _settle(work: "Workspace", flags: dict[str, Any]) -> "GenerationSettings":
-    from nielsgpt.layers import merge, validate
+    from nielsgpt.config.load import merge, validate
 
     given = {name: value for name, value in flags.items() if value is not None}
     tree = merge(work.settings.model_dump(mode="json"), {"generation": given})

@@ -9,7 +9,7 @@ from cli.model import with_model
 from cli.options import with_workspace
 
 if TYPE_CHECKING:
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.system.workspace import Workspace
 
 PATH = click.Path(path_type=Path)
 
@@ -41,9 +41,9 @@ def upload(
     """
     from tempfile import TemporaryDirectory
 
+    from nielsgpt.export import hub_upload as sending
     from nielsgpt.export.trained import open_trained
-    from nielsgpt.hub import upload as sending
-    from nielsgpt.report.figures import size
+    from nielsgpt.report.run_figures import size
     from nielsgpt.tables import aligned
 
     sending.check(repository, licence)
@@ -77,9 +77,9 @@ def download(
 
     Only weights, configurations, tokenizers and cards are fetched, and nothing of them is run.
     """
-    from nielsgpt.hub import download as fetching
-    from nielsgpt.hub.remote import check_name
-    from nielsgpt.report.figures import size
+    from nielsgpt.export import hub_download as fetching
+    from nielsgpt.export.hub_repository import check_name
+    from nielsgpt.report.run_figures import size
 
     check_name(repository)
     place = out or work.root / "models" / repository.split("/")[1] / "hub"

@@ -11,8 +11,8 @@ import click
 from cli.options import root, settings_options, settle
 
 if TYPE_CHECKING:
-    from nielsgpt.settings import Phase
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.config.settings import Phase
+    from nielsgpt.system.workspace import Workspace
 
 Command = Callable[..., Any]
 
@@ -63,11 +63,11 @@ def settle_model(
     settings say; where none is named it is the only one, and several are an error that lists them,
     each with the words `naming` that name it.
     """
-    from nielsgpt.candidates import only, own_settings
+    from nielsgpt.checkpoint.select import only_model, own_settings
 
     if config or any(text.startswith("name=") for text in assignments):
         return settle(config, assignments, device), ckpt
-    path = ckpt or only(root(), phase, naming)
+    path = ckpt or only_model(root(), phase, naming)
     own = own_settings(path) if path else {}
     below = tuple(f"{section}={json.dumps(value)}" for section, value in own.items())
     return settle(None, (*below, *assignments), device), path

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from nielsgpt.settings import Settings
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.config.settings import Settings
+    from nielsgpt.system.workspace import Workspace
 
 DEFAULT_CONFIG = "quickstart.json"
 Command = Callable[..., Any]
@@ -52,8 +52,8 @@ def settle(
     config: str | None, assignments: tuple[str, ...] = (), device: str | None = None
 ) -> "Workspace":
     """The workspace under the person's folder with these settings."""
-    from nielsgpt.layers import load
-    from nielsgpt.workspace import REPOSITORY, Workspace
+    from nielsgpt.config.load import load
+    from nielsgpt.system.workspace import REPOSITORY, Workspace
 
     over = (*assignments, *((f"device.device={device}",) if device else ()))
     folders = [Path(), REPOSITORY, REPOSITORY / "configs"]
@@ -67,7 +67,7 @@ def resettled(work: "Workspace", over: dict[str, Any]) -> "Workspace":
     """The same workspace with some settings changed by options."""
     from dataclasses import replace
 
-    from nielsgpt.layers import merge, validate
+    from nielsgpt.config.load import merge, validate
 
     tree = merge(work.settings.model_dump(), over)
     return replace(work, settings=validate(tree, "the command line"))
@@ -80,7 +80,7 @@ def resume_options(command: Command) -> Command:
     @click.option("--no-resume", is_flag=True, help="Start anew; the old files are set aside.")
     @functools.wraps(command)
     def chosen(*args: Any, resume: Path | None, no_resume: bool, **rest: Any) -> Any:
-        from nielsgpt.resume import Resume
+        from nielsgpt.training.resume_choice import Resume
 
         if resume is not None and no_resume:
             raise click.UsageError("--resume and --no-resume contradict each other")

@@ -8,7 +8,7 @@ from cli.options import resettled, with_workspace
 from cli.training import in_processes, nproc_option
 
 if TYPE_CHECKING:
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.system.workspace import Workspace
 
 
 @click.command("pipeline")
@@ -26,9 +26,9 @@ def command(
 
     Every stage that is up to date is skipped; a stopped run goes on where it was.
     """
-    from nielsgpt import examination, pipeline
-    from nielsgpt.resume import Resume
-    from nielsgpt.settings import PHASES
+    from nielsgpt.config.settings import PHASES
+    from nielsgpt.pipeline import exam, pipeline
+    from nielsgpt.training.resume_choice import Resume
 
     if hours and minutes:
         raise click.UsageError("--hours and --minutes exclude each other")
@@ -37,7 +37,7 @@ def command(
     for phase in PHASES if nproc > 1 else ():
         in_processes(work, phase, Resume(fresh=no_resume), nproc)
     report = pipeline.run(work, no_resume and nproc == 1)
-    marks = f"\n{examination.table(report)}\n" if report else ""
+    marks = f"\n{exam.table(report)}\n" if report else ""
     click.echo(f"{marks}\n{pipeline.farewell(work)}")
 
 

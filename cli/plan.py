@@ -11,11 +11,11 @@ from cli.options import DEFAULT_CONFIG, resettled, settle, with_workspace
 from cli.pipeline import timed
 
 if TYPE_CHECKING:
-    from nielsgpt.bench.grid import Configuration
-    from nielsgpt.planning.candidates import Candidate
-    from nielsgpt.planning.plan import Planner
-    from nielsgpt.settings import Settings
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.config.settings import Settings
+    from nielsgpt.experiments.candidates import Candidate
+    from nielsgpt.experiments.grid import Configuration
+    from nielsgpt.experiments.plan import Planner
+    from nielsgpt.system.workspace import Workspace
 
 
 @click.command("plan")
@@ -40,18 +40,19 @@ def command(
     Writes a config, plans/NAME.json, that holds the time too, and prints the command that trains
     with it. What was measured is kept: the same plan again takes seconds.
     """
-    from nielsgpt import layers, machine
-    from nielsgpt.bench import grid as grids
-    from nielsgpt.planning import told
-    from nielsgpt.planning.race import Budget
-    from nielsgpt.signals import asked_to_stop
-    from nielsgpt.workspace import lock
+    from nielsgpt.config import load
+    from nielsgpt.experiments import grid as grids
+    from nielsgpt.experiments import plan_summary
+    from nielsgpt.experiments.pilot_race import PilotBudget
+    from nielsgpt.system import machine
+    from nielsgpt.system.signals import asked_to_stop
+    from nielsgpt.system.workspace import lock
 
     if (hours is None) == (minutes is None):
         raise click.UsageError("give the time with --hours or with --minutes")
     whole_s = 60 * (minutes or 60 * (hours or 0.0))
     run_s = whole_s * (1 - work.settings.training.sft_share)
-    budget = Budget.usual(run_s, pilot_minutes and 60 * pilot_minutes)
+    budget = PilotBudget.usual(run_s, pilot_minutes and 60 * pilot_minutes)
     name = name or f"{work.settings.name}-{f'{hours:g}h' if hours else f'{minutes:g}m'}"
     resettled(work, {"name": name})
     _check_place(work, name)
@@ -63,32 +64,33 @@ def command(
     chosen = _candidates(planner, work, shapes, rows)
     with lock(work.root / "bench"), asked_to_stop() as planner.asked:
         plan = planner.plan(chosen, budget)
-    click.echo(told.table(plan, planner))
+    click.echo(plan_summary.table(plan, planner))
     now = datetime.now().astimezone()
-    click.echo(f"\n{told.choice(plan, planner, whole_s - run_s, now)}")
+    click.echo(f"\n{plan_summary.describe_choice(plan, planner, whole_s - run_s, now)}")
     spare = machine.available_bytes() / 2**30
     click.echo(f"free now: {spare:.1f} GiB of memory, {_disk(work):.1f} GiB of disk")
     option = plan.chosen
     full = planner.settings_for(option, option.steps)
     times = timed(round(option.seconds / 60, 2), round((whole_s - run_s) / 60, 2))
-    full = layers.validate(layers.merge(full.model_dump(mode="json"), times), "the plan")
+    full = load.validate(load.merge(full.model_dump(mode="json"), times), "the plan")
     click.echo(f"\nnielsgpt pipeline --config {write_config(work, full, name)}")
 
 
 def planner_of(work: "Workspace") -> "Planner":
     """The planner of a workspace, whose caches are made first; results are kept in bench/."""
-    from nielsgpt import pipeline, presence
-    from nielsgpt.assembly import identity
-    from nielsgpt.bench import supervise
-    from nielsgpt.bench.ledger import Ledger
-    from nielsgpt.cache import shards
-    from nielsgpt.planning.corpus import Corpus
-    from nielsgpt.planning.plan import Planner
-    from nielsgpt.planning.speeds import Speeds
-    from nielsgpt.workspace import fingerprint
+    from nielsgpt.data import availability
+    from nielsgpt.data.cache import shards
+    from nielsgpt.experiments import supervisor
+    from nielsgpt.experiments.data_budget import DataBudget
+    from nielsgpt.experiments.plan import Planner
+    from nielsgpt.experiments.results_store import ResultsStore
+    from nielsgpt.experiments.throughput import Throughput
+    from nielsgpt.pipeline import pipeline
+    from nielsgpt.system.workspace import fingerprint
+    from nielsgpt.training.build import identity
 
     codec = pipeline.caches(work)
-    work = presence.trainable(work, "pretrain")
+    work = availability.trainable(work, "pretrain")
     folder, mix = work.splits("pretrain"), work.settings.data.mix_pretrain
     metas = {name: shards.read_meta(folder, f"{name}_train") or {} for name in mix}
     splits = [f"{name}_{split}" for name in sorted(mix) for split in shards.SPLITS]
@@ -97,15 +99,15 @@ def planner_of(work: "Workspace") -> "Planner":
     return Planner(
         work.settings,
         str(work.root.resolve()),
-        Corpus({name: int(meta["tokens"]) for name, meta in metas.items()}, mix),
+        DataBudget({name: int(meta["tokens"]) for name, meta in metas.items()}, mix),
         data,
-        Speeds(
+        Throughput(
             work.settings,
             size,
             lambda candidate: engine_for(work, candidate.shape, candidate.batch_size, size),
-            Ledger(results / "speeds.jsonl", supervise.run),
+            ResultsStore(results / "speeds.jsonl", supervisor.run),
         ),
-        Ledger(results / "pilots.jsonl", supervise.run),
+        ResultsStore(results / "pilots.jsonl", supervisor.run),
     )
 
 
@@ -113,18 +115,17 @@ def _candidates(
     planner: "Planner", work: "Workspace", grid: "list[Configuration]", rows: list[int]
 ) -> "list[Candidate]":
     """The shapes of a grid, else of a bench, else around the settings' own, in each batch."""
-    from nielsgpt.bench import supervise
-    from nielsgpt.bench.ledger import Ledger
-    from nielsgpt.bench.sweep import RESULTS
-    from nielsgpt.planning import candidates
+    from nielsgpt.experiments import candidates, supervisor
+    from nielsgpt.experiments.results_store import ResultsStore
+    from nielsgpt.experiments.sweep import RESULTS
 
     own = work.settings.model
     if grid:
         shapes = [candidates.with_shape(own, one.shape) for one in grid]
     else:
-        known = Ledger(work.root / "bench" / RESULTS, supervise.run).rows.values()
+        known = ResultsStore(work.root / "bench" / RESULTS, supervisor.run).rows.values()
         shapes = candidates.from_bench(known, work.settings, planner.speeds.vocab_size)
-    return candidates.around(work.settings, shapes, rows)
+    return candidates.candidates_around(work.settings, shapes, rows)
 
 
 def _rows(batches: str | None) -> list[int]:
@@ -145,8 +146,8 @@ def write_config(work: "Workspace", settings: "Settings", name: str) -> Path:
     import shutil
     from dataclasses import replace
 
-    from nielsgpt.layers import difference
-    from nielsgpt.workspace import write_json
+    from nielsgpt.config.load import difference
+    from nielsgpt.system.workspace import write_json
 
     given, path = _given(), _place(work, name)
     extends = os.path.relpath(given, path.parent) if Path(given).is_file() else given
@@ -177,6 +178,6 @@ def _check_place(work: "Workspace", name: str) -> None:
 
 
 def _disk(work: "Workspace") -> float:
-    from nielsgpt import machine
+    from nielsgpt.system import machine
 
     return machine.free_disk_bytes(work.root.resolve()) / 2**30

@@ -10,8 +10,8 @@ from cli.options import resettled, with_workspace
 from cli.plan import write_config
 
 if TYPE_CHECKING:
-    from nielsgpt.bench.recommend import Machine, Priority
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.experiments.heuristics import MachineMemory, Priority
+    from nielsgpt.system.workspace import Workspace
 
 
 @click.command("recommend")
@@ -23,10 +23,10 @@ def command(work: "Workspace", priority: "Priority", device_mem_gb: float | None
 
     Nothing is measured; `nielsgpt plan` measures.
     """
-    from nielsgpt.bench.recommend import recommended
+    from nielsgpt.config.load import difference
     from nielsgpt.errors import DataError
-    from nielsgpt.layers import difference
-    from nielsgpt.report import figures
+    from nielsgpt.experiments.heuristics import recommend
+    from nielsgpt.report import run_figures
     from nielsgpt.tables import aligned
     from nielsgpt.tokenizers import registry
 
@@ -38,7 +38,7 @@ def command(work: "Workspace", priority: "Priority", device_mem_gb: float | None
     vocab_size = registry.load(work.tokenizer).vocab_size
     machine = _machine(work, vocab_size, device_mem_gb)
     total = sum(train for train, _ in tokens.values())
-    found, needed = recommended(work.settings, total, vocab_size, machine, priority)
+    found, needed = recommend(work.settings, total, vocab_size, machine, priority)
     phase = found.training.pretrain
     rows = [["source", "train tokens", "validation tokens"]]
     rows += [[source, f"{train:,}", f"{val:,}"] for source, (train, val) in tokens.items()]
@@ -47,7 +47,7 @@ def command(work: "Workspace", priority: "Priority", device_mem_gb: float | None
     click.echo(
         f"\n{total:,} tokens, vocabulary {vocab_size:,}; {phase.max_steps:,} steps read them "
         f"{read / total:.1f} times\nmodel {found.model.variant}, device {machine.device}, "
-        f"{figures.size(needed)} of {figures.size(machine.memory_bytes)}\n"
+        f"{run_figures.size(needed)} of {run_figures.size(machine.memory_bytes)}\n"
     )
     tree = difference(found.model_dump(mode="json"), work.settings.model_dump(mode="json"))
     click.echo(json.dumps(tree, indent=2, sort_keys=True))
@@ -59,7 +59,7 @@ def command(work: "Workspace", priority: "Priority", device_mem_gb: float | None
 
 def _tokens(work: "Workspace") -> dict[str, tuple[int, int]]:
     """Tokens of each cached source of pretraining: to train on, held out."""
-    from nielsgpt.cache import shards
+    from nielsgpt.data.cache import shards
 
     found, folder = {}, work.splits("pretrain")
     for source in work.settings.data.mix_pretrain:
@@ -72,10 +72,12 @@ def _tokens(work: "Workspace") -> dict[str, tuple[int, int]]:
     return found
 
 
-def _machine(work: "Workspace", vocab_size: int, given_gb: float | None) -> "Machine":
-    from nielsgpt.bench.recommend import GIB, Machine, memory_of
-    from nielsgpt.device import choose_device
+def _machine(work: "Workspace", vocab_size: int, given_gb: float | None) -> "MachineMemory":
+    from nielsgpt.experiments.heuristics import GIB, MachineMemory, memory_of
+    from nielsgpt.system.device import choose_device
 
     where = choose_device(work.settings.device.device)
     memory = GIB * given_gb if given_gb else memory_of(where)
-    return Machine(where, memory, lambda shape, rows: engine_for(work, shape, rows, vocab_size))
+    return MachineMemory(
+        where, memory, lambda shape, rows: engine_for(work, shape, rows, vocab_size)
+    )

@@ -12,12 +12,12 @@ from cli.options import root
 def command(context: click.Context) -> None:
     """List runs, newest first. ID is a run's id, a beginning of it or of its end, or latest."""
     if context.invoked_subcommand is None:
-        from nielsgpt.report import figures, records
+        from nielsgpt.report import run_figures, run_reader
         from nielsgpt.tables import aligned
 
-        found = records.every(root() / "runs")
+        found = run_reader.every(root() / "runs")
         if found:
-            click.echo(aligned(figures.listing(found, datetime.now(UTC))))
+            click.echo(aligned(run_figures.listing(found, datetime.now(UTC))))
         else:
             click.echo("no runs yet; 'nielsgpt pipeline' makes one")
 
@@ -26,10 +26,10 @@ def command(context: click.Context) -> None:
 @click.argument("name", metavar="ID")
 def show(name: str) -> None:
     """Write a run's report.html and its plots, and print where."""
-    from nielsgpt.report import page, records
+    from nielsgpt.report import page, run_reader
 
-    record = records.find(root() / "runs", name)
-    exam = records.marks(record, root() / "checkpoints")
+    record = run_reader.find(root() / "runs", name)
+    exam = run_reader.marks(record, root() / "checkpoints")
     click.echo(page.write(record.folder, exam))
 
 
@@ -37,16 +37,16 @@ def show(name: str) -> None:
 @click.argument("names", metavar="ID ID...", nargs=-1)
 def compare(names: tuple[str, ...]) -> None:
     """Print the figures of several runs and the settings that differ, and write their curves."""
-    from nielsgpt.report import comparison, figures, page, records
+    from nielsgpt.report import comparison, page, run_figures, run_reader
     from nielsgpt.tables import aligned
 
     runs = root() / "runs"
-    found = {record.run_id: record for record in (records.find(runs, name) for name in names)}
+    found = {record.run_id: record for record in (run_reader.find(runs, name) for name in names)}
     chosen = list(found.values())
     if not 2 <= len(chosen) <= page.MOST_COMPARED:
         raise click.UsageError(
             f"compare takes 2 to {page.MOST_COMPARED} different runs, not {len(chosen)}"
         )
-    table = figures.side_by_side(chosen)
+    table = run_figures.side_by_side(chosen)
     click.echo(aligned([*table, *comparison.differing(chosen)]))
     click.echo(page.compare(runs, chosen))

@@ -10,7 +10,7 @@ from cli.model import with_model
 from cli.options import resettled
 
 if TYPE_CHECKING:
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.system.workspace import Workspace
 
 PATH = click.Path(path_type=Path)
 MANY = 16  # replies at once, for which the form of the weights is chosen
@@ -42,11 +42,11 @@ def command(
     key = server.key_from(api_key_file, os.environ.get(server.KEY_VARIABLE))
     listener = server.bind(settings, key, insecure)
     with listener:
-        from nielsgpt.opening import open_model
-        from nielsgpt.serve.asking import Served
+        from nielsgpt.inference.open_model import open_model
+        from nielsgpt.serve.prepare import ServedModel
 
         opened = open_model(work, ckpt, rows=min(settings.streams, MANY))
-        served = Served.now(
+        served = ServedModel.now(
             opened.name,
             f"fp_{opened.weights_sha256[:12]}",
             opened.model.context_length,

@@ -8,8 +8,8 @@ from cli import terminal
 from cli.options import with_workspace
 
 if TYPE_CHECKING:
-    from nielsgpt.settings import Phase
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.config.settings import Phase
+    from nielsgpt.system.workspace import Workspace
 
 SAMPLES = 2
 PREVIEW = 72
@@ -20,8 +20,8 @@ PREVIEW = 72
 def command(work: "Workspace") -> None:
     """List every source: its share of the mix, where it comes from, whether it is here."""
     if click.get_current_context().invoked_subcommand is None:
-        from nielsgpt.corpora import TABLE
-        from nielsgpt.presence import origin, state
+        from nielsgpt.data.availability import origin, state
+        from nielsgpt.data.catalog import TABLE
         from nielsgpt.tables import aligned
 
         rows = [["phase", "source", "share", "from", "state"]]
@@ -42,8 +42,8 @@ def check(work: "Workspace", names: tuple[str, ...]) -> None:
 
     Without a NAME: the sources of the mixes and all that come from the Hub.
     """
+    from nielsgpt.data.availability import glimpse
     from nielsgpt.errors import NielsError, RunError
-    from nielsgpt.presence import glimpse
     from nielsgpt.tables import aligned
 
     rows = []
@@ -63,8 +63,8 @@ def check(work: "Workspace", names: tuple[str, ...]) -> None:
 
 def _chosen(work: "Workspace", names: tuple[str, ...]) -> list[tuple["Phase", str]]:
     """The sources of these names, in both phases. Raises a click error for an unknown one."""
-    from nielsgpt.corpora import TABLE
-    from nielsgpt.settings.sources import HubSettings
+    from nielsgpt.config.source_settings import HubSettings
+    from nielsgpt.data.catalog import TABLE
 
     every = [(phase, name) for phase, table in TABLE.items() for name in table]
     known = sorted({name for _, name in every})

@@ -9,7 +9,7 @@ from cli import terminal
 from cli.options import resettled, with_workspace
 
 if TYPE_CHECKING:
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.system.workspace import Workspace
 
 KINDS = ("byte", "char", "word", "bpe", "sentencepiece")
 COUNT = click.IntRange(0)
@@ -30,10 +30,11 @@ def command(work: "Workspace", **over: Any) -> None:
     """
     context = click.get_current_context()
     if context.invoked_subcommand is None:
-        from nielsgpt import presence, vocabulary
+        from nielsgpt.data import availability
+        from nielsgpt.pipeline import train_tokenizer
 
         chosen = {name: value for name, value in over.items() if value not in (None, ())}
-        vocabulary.train(presence.readable(resettled(work, {"tokenizer": chosen})))
+        train_tokenizer.train(availability.readable(resettled(work, {"tokenizer": chosen})))
     elif any(value not in (None, ()) for value in context.params.values()):
         raise click.UsageError(f"options go after the word {context.invoked_subcommand}")
 
@@ -52,17 +53,18 @@ def report(
     fineweb_bytes: int | None,
 ) -> None:
     """Print and draw what the tokenizer makes of text; without text, of the held-out text."""
-    from nielsgpt import presence, vocabulary
-    from nielsgpt.report import tokens
+    from nielsgpt.data import availability
+    from nielsgpt.pipeline import train_tokenizer
+    from nielsgpt.report import tokenizer_report
 
     wanted = {"wikitext": wikitext_bytes, "fineweb_edu": fineweb_bytes}
     if wikitext and wikitext_bytes is None:
-        wanted["wikitext"] = vocabulary.REPORTED
+        wanted["wikitext"] = train_tokenizer.REPORTED
     hub = {name: most for name, most in wanted.items() if most}
     if not hub and not paths:
-        work = presence.readable(work)
-    found, folder = vocabulary.report(work, list(paths), hub)
-    click.echo("\n".join(tokens.lines(found)))
+        work = availability.readable(work)
+    found, folder = train_tokenizer.report(work, list(paths), hub)
+    click.echo("\n".join(tokenizer_report.lines(found)))
     click.echo(f"{folder / 'report.json'}\n{folder / 'report.png'}")
 
 
@@ -71,7 +73,7 @@ def report(
 @click.argument("text")
 def encode(work: "Workspace", text: str) -> None:
     """Print the id and the piece of each token of TEXT."""
-    from nielsgpt.report.tokens import shown
+    from nielsgpt.report.tokenizer_report import shown
     from nielsgpt.tokenizers import registry
 
     codec = registry.load(work.tokenizer)

@@ -10,9 +10,9 @@ import click
 from cli.options import resettled, resume_options, with_workspace
 
 if TYPE_CHECKING:
-    from nielsgpt.resume import Resume
-    from nielsgpt.settings import Phase
-    from nielsgpt.workspace import Workspace
+    from nielsgpt.config.settings import Phase
+    from nielsgpt.system.workspace import Workspace
+    from nielsgpt.training.resume_choice import Resume
 
 ABOVE_0 = click.FloatRange(0, min_open=True)
 
@@ -38,19 +38,19 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
         "--no-strict", is_flag=True, help="Take of --init-from what fits, and say what not."
     )
     def train(work: "Workspace", resume: "Resume", nproc: int, **over: Any) -> None:
-        from nielsgpt import launch
+        from nielsgpt.system import launcher
 
         work = resettled(work, {"training": {phase: settled(work, phase, resume, **over)}})
-        if launch.is_member():
+        if launcher.is_member():
             _as_member(work, phase, resume)
         elif nproc > 1:
             in_processes(work, phase, resume, nproc)
         else:
-            from nielsgpt import phases, pipeline
+            from nielsgpt.pipeline import pipeline, train_phase
 
-            phases.check(work, phase, resume)
+            train_phase.check(work, phase, resume)
             pipeline.caches(work)
-            phases.train(work, phase, resume)
+            train_phase.train(work, phase, resume)
 
     how = "Goes on from the phase's newest checkpoint by itself. Ctrl-C saves first."
     return click.command(phase, help=f"{purpose}\n\n{how}")(train)
@@ -82,7 +82,7 @@ def settled(
 
 def _begun_at(work: "Workspace", phase: "Phase", resume: "Resume") -> int:
     """The step that a run goes on from."""
-    from nielsgpt.workspace import read_json
+    from nielsgpt.system.workspace import read_json
 
     if resume.fresh:
         return 0
@@ -95,14 +95,16 @@ def in_processes(work: "Workspace", phase: "Phase", resume: "Resume", nproc: int
 
     What needs one process alone is done first.
     """
-    from nielsgpt import checkpoint, launch, phases, pipeline
-    from nielsgpt.parallel import sharing
-    from nielsgpt.workspace import write_json
+    from nielsgpt.checkpoint import checkpoint_file
+    from nielsgpt.distributed import partition
+    from nielsgpt.pipeline import pipeline, train_phase
+    from nielsgpt.system import launcher
+    from nielsgpt.system.workspace import write_json
 
-    phases.check(work, phase, resume)
+    train_phase.check(work, phase, resume)
     numbers, parallel = work.settings.phase(phase), work.settings.device.parallel
     if numbers.micro_batch_size:
-        sharing.check(parallel, numbers.batch_size, numbers.micro_batch_size, nproc)
+        partition.check_partition(parallel, numbers.batch_size, numbers.micro_batch_size, nproc)
     pipeline.caches(work)
     steps = work.checkpoints / phase
     with tempfile.TemporaryDirectory(prefix="nielsgpt-") as folder:
@@ -110,19 +112,22 @@ def in_processes(work: "Workspace", phase: "Phase", resume: "Resume", nproc: int
         write_json(path, work.settings.model_dump(mode="json"))
         words = [phase, "--config", str(path), *(["--no-resume"] if resume.fresh else [])]
         words += ["--resume", str(resume.path)] if resume.path else []
-        code = launch.run(words, nproc, lambda: next(iter(checkpoint.newest_first(steps)), None))
+        code = launcher.run(
+            words, nproc, lambda: next(iter(checkpoint_file.newest_first(steps)), None)
+        )
     if code:
         raise click.exceptions.Exit(code)
 
 
 def _as_member(work: "Workspace", phase: "Phase", resume: "Resume") -> None:
     """Train as one of a team: of `--nproc`, or of torchrun."""
-    from nielsgpt import launch, phases, pipeline
-    from nielsgpt.parallel.processes import joined
+    from nielsgpt.distributed.init import join_process_group
+    from nielsgpt.pipeline import pipeline, train_phase
+    from nielsgpt.system import launcher
 
-    launch.die_with_parent()
-    with joined(work.settings.device) as team:
-        if not launch.is_supervised():
+    launcher.die_with_parent()
+    with join_process_group(work.settings.device) as team:
+        if not launcher.is_supervised():
             # One machine's processes share its files, and machines may share theirs.
             team.in_turn(lambda: pipeline.caches(work))
-        phases.train(work, phase, resume, team)
+        train_phase.train(work, phase, resume, team)

@@ -11,12 +11,12 @@ import hypothesis
 import pytest
 import torch
 
-from nielsgpt import layers
+from nielsgpt.config import load
+from nielsgpt.config.settings import ModelSettings, Settings
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import ModelSettings, Settings
-from nielsgpt.tokenizers import pieces
+from nielsgpt.tokenizers import sentence_piece
 from nielsgpt.tokenizers.base import Tokenizer
-from nielsgpt.tokenizers.units import ByteTokenizer
+from nielsgpt.tokenizers.byte import ByteTokenizer
 from tests.lively import lively as enlivened
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # speed is no matter of tests
@@ -79,7 +79,7 @@ def tiny() -> Callable[..., Settings]:
     """Settings of a model that trains in a second, with overrides as a tree."""
 
     def build(**over: Any) -> Settings:
-        return layers.validate(layers.merge(TINY, over), "test")
+        return load.validate(load.merge(TINY, over), "test")
 
     return build
 
@@ -106,7 +106,7 @@ CORPUS = [
 @pytest.fixture(scope="session")
 def pieced() -> Tokenizer:
     """A small SentencePiece tokenizer."""
-    return pieces.train(CORPUS, 300, "bpe")
+    return sentence_piece.train(CORPUS, 300, "bpe")
 
 
 @pytest.fixture(params=["byte", "bpe", "unigram"])
@@ -114,7 +114,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     """Each kind of tokenizer in turn."""
     if request.param == "byte":
         return ByteTokenizer()
-    return pieces.train(CORPUS, 286, request.param)
+    return sentence_piece.train(CORPUS, 286, request.param)
 
 
 @pytest.fixture

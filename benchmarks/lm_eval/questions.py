@@ -11,8 +11,8 @@ import random
 import sys
 from pathlib import Path
 
-from nielsgpt.primer import exam, facts
-from nielsgpt.workspace import write_text
+from nielsgpt.data.primer import exam_items, facts
+from nielsgpt.system.workspace import write_text
 
 SECTIONS = ("known facts", "prose-only facts", "arithmetic")
 CHOICES = 4  # or fewer, where there are no more rivals
@@ -22,7 +22,7 @@ def main() -> None:
     """Write the questions to the named file."""
     known = facts.load_facts(facts.FACTS_PATH)
     lines = []
-    for item in exam.items(known, seed=42, per_section=100):
+    for item in exam_items.items(known, seed=42, per_section=100):
         if item.section in SECTIONS:
             rng = random.Random(item.conversation.messages[-1].content)
             choices = [

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nielsgpt.device import Engine
-from nielsgpt.doctor.steps import Reference, Step, Tensors, Trial, batch
+from nielsgpt.doctor.steps import Float64Step, Step, StepUnderTest, Tensors, batch
 from nielsgpt.errors import first_line
+from nielsgpt.system.device import ExecutionConfig
 
 SEED = 1
 VARIANTS = ("gpt_qk", "gpt")
@@ -37,7 +37,7 @@ LOSS_SHARE = 1 / 16
 
 
 @dataclass(frozen=True)
-class Finding:
+class Deviation:
     """How far one result is from the reference, relative to its norm, and how far it may be."""
 
     kind: str
@@ -60,25 +60,25 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckResult:
     """What a check found; `failure` is what torch said where it could not compute at all.
 
     `repeats`: the same step twice gave the same bits. `step_s`: seconds of a tiny step.
     """
 
-    engine: Engine
-    findings: tuple[Finding, ...] = ()
+    engine: ExecutionConfig
+    findings: tuple[Deviation, ...] = ()
     repeats: bool = False
     step_s: float = math.nan
     failure: str | None = None
 
     @property
-    def worst(self) -> Finding:
+    def worst(self) -> Deviation:
         """The finding nearest to its bound, or farthest beyond."""
         return max(self.findings, key=lambda finding: finding.share)
 
     @property
-    def worst_gradient(self) -> Finding:
+    def worst_gradient(self) -> Deviation:
         """The same among gradients."""
         gradients = [finding for finding in self.findings if finding.kind == "gradient"]
         return max(gradients, key=lambda finding: finding.share)
@@ -106,7 +106,7 @@ def percent(share: float) -> str:
     return f"{100 * share:{'.0f' if share >= 1 else '.2g'}} %"
 
 
-def check(engine: Engine, seed: int = SEED) -> Verdict:
+def check(engine: ExecutionConfig, seed: int = SEED) -> CheckResult:
     """One step of `gpt_qk` and of `gpt`, whole and masked, and two of each optimizer, judged.
 
     Per tensor: |ours - reference| / |reference|, of a gradient or of the change of a weight. On a
@@ -117,20 +117,20 @@ def check(engine: Engine, seed: int = SEED) -> Verdict:
         return _judge(engine, seed)
     except RuntimeError as error:  # of torch: no such kernel here, no compiler, no memory
         said = first_line(error)
-        return Verdict(engine, failure=said[:160])
+        return CheckResult(engine, failure=said[:160])
     finally:
         if engine.compiled:
             # Tiny models would use up the few compiled forms that torch keeps of one function.
             torch.compiler.reset()
 
 
-def _judge(engine: Engine, seed: int) -> Verdict:
-    findings: list[Finding] = []
+def _judge(engine: ExecutionConfig, seed: int) -> CheckResult:
+    findings: list[Deviation] = []
     same: list[bool] = []
     seconds: list[float] = []
     for variant in VARIANTS[:1] if engine.compiled else VARIANTS:
         which = (variant, 1 if engine.compiled else 2, seed)
-        trial, reference, exact = Trial(engine, *which), Reference(*which), []
+        trial, reference, exact = StepUnderTest(engine, *which), Float64Step(*which), []
         for masked in (False, True):
             rows = batch(seed, masked)
             wanted, first, second = reference.step(*rows), trial.step(*rows), trial.step(*rows)
@@ -140,21 +140,23 @@ def _judge(engine: Engine, seed: int) -> Verdict:
             exact.append(wanted.gradients)
         if not engine.compiled and variant == VARIANTS[0]:
             findings += _optimizers(engine, which, exact)
-    return Verdict(engine, tuple(findings), all(same), min(seconds))
+    return CheckResult(engine, tuple(findings), all(same), min(seconds))
 
 
-def _compare(variant: str, engine: Engine, ours: Step, reference: Step) -> Iterator[Finding]:
+def _compare(
+    variant: str, engine: ExecutionConfig, ours: Step, reference: Step
+) -> Iterator[Deviation]:
     bound = BOUNDS[engine.precision]
     off = abs(ours.loss - reference.loss) / reference.loss
-    yield Finding("loss", variant, off, bound * LOSS_SHARE)
+    yield Deviation("loss", variant, off, bound * LOSS_SHARE)
     for name, exact in reference.gradients.items():
         error = _off(ours.gradients.get(name), exact)
-        yield Finding("gradient", f"{name} ({variant})", error, bound)
+        yield Deviation("gradient", f"{name} ({variant})", error, bound)
 
 
 def _optimizers(
-    engine: Engine, which: tuple[str, int, int], gradients: list[Tensors]
-) -> Iterator[Finding]:
+    engine: ExecutionConfig, which: tuple[str, int, int], gradients: list[Tensors]
+) -> Iterator[Deviation]:
     """Two steps of each optimizer from the reference's gradients, so that only its own error shows.
 
     Weights and AdamW are float32 whatever flows through the model; Muon's products are bfloat16
@@ -162,10 +164,10 @@ def _optimizers(
     """
     half = "bf16" if engine.precision == "bf16" else "fp32"
     for optimizer, precision in (("adamw", "fp32"), ("muon", half)):
-        ours = Trial(engine, *which).updates(optimizer, gradients)
-        for name, exact in Reference(*which).updates(optimizer, gradients).items():
+        ours = StepUnderTest(engine, *which).updates(optimizer, gradients)
+        for name, exact in Float64Step(*which).updates(optimizer, gradients).items():
             error = _off(ours[name], exact)
-            yield Finding(f"{optimizer} update", f"{name} ({which[0]})", error, BOUNDS[precision])
+            yield Deviation(f"{optimizer} update", f"{name} ({which[0]})", error, BOUNDS[precision])
 
 
 def _off(ours: Tensor | None, exact: Tensor) -> float:

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from nielsgpt.cache.batches import IGNORED
-from nielsgpt.compiler import compiled
-from nielsgpt.device import DTYPES, Engine
+from nielsgpt.config.settings import ModelSettings, PhaseSettings
+from nielsgpt.data.cache.loader import IGNORED
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import ModelSettings, PhaseSettings
+from nielsgpt.system.compile_cache import compiled
+from nielsgpt.system.device import DTYPES, ExecutionConfig
+from nielsgpt.training.grad_scaler import GradScaler
 from nielsgpt.training.loss import exponentials, linear_cross_entropy
-from nielsgpt.training.optim import Optimizer
-from nielsgpt.training.scaling import LossScale
+from nielsgpt.training.optimizer import Optimizer
 
 SHAPE = {"n_head": 2, "n_embd": 64, "context_length": 32}
 VOCABULARY, ROWS, SPREAD = 300, 4, 0.1
@@ -79,11 +79,11 @@ def batch(seed: int, masked: bool) -> tuple[Tensor, Tensor]:
     return inputs, targets
 
 
-class Trial:
+class StepUnderTest:
     """A lively model on an engine; what the trainer compiles is compiled here too."""
 
-    def __init__(self, engine: Engine, variant: str, layers: int, seed: int) -> None:
-        self.engine, self.scale = engine, LossScale(engine.dtype).value
+    def __init__(self, engine: ExecutionConfig, variant: str, layers: int, seed: int) -> None:
+        self.engine, self.scale = engine, GradScaler(engine.dtype).value
         self.model = lively(variant, layers, seed)
         self.model.compute_dtype = engine.dtype
         self.model.attend_with(engine.attention)
@@ -121,11 +121,11 @@ class Trial:
         return {name: _exact(p) - before[name] for name, p in parameters.items()}
 
 
-class Reference(Trial):
+class Float64Step(StepUnderTest):
     """The same on the CPU in float64, uncompiled, with plain attention."""
 
     def __init__(self, variant: str, layers: int, seed: int) -> None:
-        engine = Engine("cpu", "fp32", "plain", False, torch.get_num_threads())
+        engine = ExecutionConfig("cpu", "fp32", "plain", False, torch.get_num_threads())
         super().__init__(engine, variant, layers, seed)
         self.model.double().compute_dtype = torch.float64
 

@@ -2,7 +2,6 @@
 
 import platform
 import re
-import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,16 +11,14 @@ from typing import get_args
 import numpy as np
 import torch
 
-from nielsgpt import __version__, machine
-from nielsgpt.compiler import can_compile
-from nielsgpt.device import Attention, Engine, Precision, choose_device, wait
-from nielsgpt.doctor.check import Verdict, check
+from nielsgpt import __version__
+from nielsgpt.doctor.check import CheckResult, check
+from nielsgpt.system import machine
+from nielsgpt.system.compile_cache import can_compile
+from nielsgpt.system.device import Attention, ExecutionConfig, Precision, choose_device
 
 # Units that decide which precision is fast; torch names them a little differently on each system.
 UNITS = re.compile(r"amx_(bf16|fp16|int8)|avx2|avx512_(f|bf16|fp16)|neon\w*|sve\w*|sme\w*")
-# A GPU needs a larger product to be busy with it.
-SIDES = {"cpu": 2048, "mps": 4096, "cuda": 8192}
-SMALL_SIDE, SLOW_S, ENOUGH_S, PRODUCTS = 512, 0.2, 1.0, 5
 
 
 def facts(folder: Path) -> Iterator[tuple[str, str]]:
@@ -77,36 +74,9 @@ def compiler(device: str) -> Compiler:
     return Compiler(works, time.perf_counter() - began)
 
 
-def paths(engine: Engine) -> Iterator[Verdict]:
+def paths(engine: ExecutionConfig) -> Iterator[CheckResult]:
     """A verdict on each precision and form of attention of the engine's device, uncompiled."""
     for precision in get_args(Precision):
         for attention in get_args(Attention):
             way = {"precision": precision, "attention": attention, "compiled": False}
             yield check(replace(engine, **way))
-
-
-def matrix_peak(device: str, dtype: torch.dtype) -> float:
-    """FLOP/s of a square product: the median of five, or of as many as fit into a second.
-
-    The sides are 2048 on a CPU, 4096 on MPS and 8192 on CUDA; where a product of side 512 already
-    takes a fifth of a second, as with an emulated dtype, that one is taken instead. RuntimeError
-    where the device has no such product.
-    """
-    for side in (SMALL_SIDE, SIDES[device.partition(":")[0]]):
-        seconds = _product_s(device, dtype, side)
-        if seconds > SLOW_S:
-            break
-    return 2 * side**3 / seconds
-
-
-def _product_s(device: str, dtype: torch.dtype, side: int) -> float:
-    draw = torch.Generator().manual_seed(0)
-    left, right = (torch.rand(side, side, generator=draw).to(device, dtype) for _ in range(2))
-    out = torch.empty_like(left)
-    taken: list[float] = []
-    while len(taken) <= PRODUCTS and sum(taken) < ENOUGH_S:
-        began = time.perf_counter()
-        torch.mm(left, right, out=out)
-        wait(device)
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken[1:] or taken)  # the first one sets up

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from nielsgpt import __version__, machine
-from nielsgpt.device import Engine
-from nielsgpt.doctor.check import Verdict, check, percent
+from nielsgpt import __version__
+from nielsgpt.doctor.check import CheckResult, check, percent
 from nielsgpt.errors import EngineError
-from nielsgpt.workspace import fingerprint
+from nielsgpt.system import machine
+from nielsgpt.system.device import ExecutionConfig
+from nielsgpt.system.workspace import fingerprint
 
 log = logging.getLogger("nielsgpt")
 DRIVER = Path("/proc/driver/nvidia/version")
@@ -32,7 +33,7 @@ OPTIONS = {
 }
 
 
-def trust(engine: Engine) -> None:
+def require_trusted(engine: ExecutionConfig) -> None:
     """Check this engine, unless it once passed on this machine with this torch and this nielsgpt.
 
     A compiled engine is checked uncompiled first: that tells a wrong kernel from a wrong compiler.
@@ -47,12 +48,12 @@ def trust(engine: Engine) -> None:
         log.info("doctor: checking %s compiled, once on this machine", verdict.path)
         verdict = check(engine)
     if not verdict.sound:
-        raise EngineError(refusal(verdict))
-    log.info("doctor: %s", praise(verdict))
-    machine.remember("trust", key, praise(verdict))
+        raise EngineError(untrusted_message(verdict))
+    log.info("doctor: %s", trusted_message(verdict))
+    machine.remember("trust", key, trusted_message(verdict))
 
 
-def identity(engine: Engine) -> str:
+def identity(engine: ExecutionConfig) -> str:
     """A name for this engine on this machine: another one where anything that computes changed."""
     facts = {name: fact for name, fact in engine.facts().items() if name != "micro_batch_size"}
     known = machine.facts()
@@ -64,7 +65,7 @@ def identity(engine: Engine) -> str:
     return fingerprint(__version__, facts, here)
 
 
-def praise(verdict: Verdict) -> str:
+def trusted_message(verdict: CheckResult) -> str:
     """A sound verdict in a clause."""
     worst = verdict.worst_gradient
     return (
@@ -74,12 +75,12 @@ def praise(verdict: Verdict) -> str:
     )
 
 
-def refusal(verdict: Verdict) -> str:
+def untrusted_message(verdict: CheckResult) -> str:
     """What is wrong with a path, and the options of the nearest one that passes."""
     return f"{verdict.path} computes wrong on this machine: {verdict.fault}; {_remedy(verdict)}"
 
 
-def _remedy(verdict: Verdict) -> str:
+def _remedy(verdict: CheckResult) -> str:
     wrong = verdict.engine
     for row in INSTEAD:
         other = replace(wrong, compiled=False, **row)

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nielsgpt.export.names import FAMILIES, Family, Layout, Row
+from nielsgpt.export.tensor_map import FAMILIES, Family, Layout, TensorRow
 from nielsgpt.model.gpt import GPT
 
 Target = Literal["hf", "gguf"]
@@ -17,7 +17,7 @@ def family_of(model: GPT) -> Family:
     return FAMILIES[model.shape.variant]
 
 
-def exported(model: GPT, target: Target) -> Iterator[tuple[str, Tensor]]:
+def export_tensors(model: GPT, target: Target) -> Iterator[tuple[str, Tensor]]:
     """Name and float32 numbers of every tensor of the export; biases that we lack are zeros.
 
     A tied head is written where llama.cpp asks for one, and nowhere else.
@@ -31,7 +31,12 @@ def exported(model: GPT, target: Target) -> Iterator[tuple[str, Tensor]]:
 
 
 def _of_row(
-    own: dict[str, Tensor], family: Family, row: Row, layer: int | None, target: Target, heads: int
+    own: dict[str, Tensor],
+    family: Family,
+    row: TensorRow,
+    layer: int | None,
+    target: Target,
+    heads: int,
 ) -> Iterator[tuple[str, Tensor]]:
     ours = row.ours.format(layer)
     if f"{ours}.weight" not in own:

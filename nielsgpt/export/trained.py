@@ -4,18 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nielsgpt import checkpoint, restoring
+from nielsgpt.checkpoint import checkpoint_file, load_model
+from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import GenerationSettings
+from nielsgpt.system.workspace import Workspace, fingerprint, read_json
 from nielsgpt.tokenizers.base import Tokenizer
-from nielsgpt.workspace import Workspace, fingerprint, read_json
 
 EXAM_FILE = "exam.json"
 Facts = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A model with the weights that are kept, its tokenizer, and its facts.
 
     `marks` are the exam's where it was these weights that were examined; `before` the facts of the
@@ -36,17 +36,17 @@ class Trained:
         return str(self.facts["name"])
 
 
-def open_trained(work: Workspace, path: Path | None = None) -> Trained:
+def open_trained(work: Workspace, path: Path | None = None) -> TrainedModel:
     """The trained model of a checkpoint; without a path, the one that `nielsgpt chat` opens.
 
     Raises CheckpointError with the command that makes it.
     """
-    state, model, tokenizer = restoring.load_model(path or work.checkpoints / "best.pt")
+    state, model, tokenizer = load_model.load_model(path or work.checkpoints / "best.pt")
     facts: Facts = state["facts"]
-    weights = checkpoint.weights_sha256(checkpoint.kept_weights(state))
+    weights = checkpoint_file.weights_sha256(checkpoint_file.kept_weights(state))
     known = work.root / "checkpoints" / str(facts["name"])
     marks = read_json(known / EXAM_FILE)
-    return Trained(
+    return TrainedModel(
         model,
         tokenizer,
         work.settings.generation,

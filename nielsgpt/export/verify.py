@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nielsgpt.conversation import Conversation, Message, prompt
 from nielsgpt.errors import EngineError
-from nielsgpt.export.trained import Trained
+from nielsgpt.export.trained import TrainedModel
 from nielsgpt.inference.generate import complete_all
 
 QUESTIONS = (
@@ -25,7 +25,7 @@ QUESTIONS = (
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ExportCheck:
     """What the two said: the largest difference of a logit, and how often ids and texts agreed."""
 
     logits: float
@@ -43,7 +43,7 @@ class Verdict:
 
 
 @torch.inference_mode()
-def verify(trained: Trained, folder: Path) -> Verdict:
+def verify(trained: TrainedModel, folder: Path) -> ExportCheck:
     """Compare logits on prompts and on a full context, the prompts' ids, and greedy replies.
 
     Raises EngineError where Transformers is not installed.
@@ -56,7 +56,7 @@ def verify(trained: Trained, folder: Path) -> Verdict:
     full = torch.randint(trained.model.vocab_size, (context,), generator=torch.Generator())
     pairs = [_logits(trained, theirs, row[:context]) for row in (*rows, full.tolist())]
     fitting = [row for row in rows if len(row) < context]
-    return Verdict(
+    return ExportCheck(
         max(float((own - other).abs().max()) for own, other in pairs),
         max(float(own.abs().max()) for own, _ in pairs),
         len(rows),
@@ -88,17 +88,17 @@ def _rendered(tokenizer: Any, conversation: Conversation) -> list[int]:
     return ids
 
 
-def _logits(trained: Trained, theirs: Any, row: list[int]) -> tuple[Tensor, Tensor]:
+def _logits(trained: TrainedModel, theirs: Any, row: list[int]) -> tuple[Tensor, Tensor]:
     ids = torch.tensor([row])
     return trained.model(ids), theirs(ids).logits.float()
 
 
-def _length(trained: Trained, row: list[int]) -> int:
+def _length(trained: TrainedModel, row: list[int]) -> int:
     """How many ids both can add before the window would slide."""
     return min(64, trained.model.context_length - len(row))
 
 
-def _ours(trained: Trained, row: list[int]) -> list[int]:
+def _ours(trained: TrainedModel, row: list[int]) -> list[int]:
     specials = trained.tokenizer.specials
     greedy = trained.generation.model_copy(
         update={"temperature": 0.0, "max_new_tokens": _length(trained, row)}
@@ -108,7 +108,7 @@ def _ours(trained: Trained, row: list[int]) -> list[int]:
     return done.ids
 
 
-def _theirs(trained: Trained, theirs: Any, row: list[int]) -> list[int]:
+def _theirs(trained: TrainedModel, theirs: Any, row: list[int]) -> list[int]:
     ids = torch.tensor([row])
     made = theirs.generate(
         ids,

@@ -19,12 +19,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.errors import RunError
-from nielsgpt.inference.evaluating import evaluating
+from nielsgpt.inference.eval_mode import eval_mode
 from nielsgpt.inference.kvcache import KVCache
-from nielsgpt.inference.sampling import Ranking, choose, likeliest
+from nielsgpt.inference.sampling import Ranking, choose, top_logprobs
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import GenerationSettings
 
 FinishReason = Literal["stop", "length"]
 Ids = tuple[int, ...]
@@ -32,7 +32,7 @@ MOST_TOGETHER = 16  # prompts that are read in one product
 
 
 @dataclass(frozen=True)
-class Request:
+class GenerationRequest:
     """What one row is asked. Stop strings are matters of text: see reply.py.
 
     `logprobs`: of how many of the likeliest ids, besides the drawn one, the log-probability is
@@ -48,7 +48,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SampledToken:
     """One step of one row: an id, or None where an end id came; `finish` when it was the last.
 
     Log-probabilities are natural and the model's own: before bans, penalties, temperature and cuts.
@@ -66,7 +66,7 @@ class _Row:
     """A row that speaks: all its ids, and those of them whose keys are in the cache."""
 
     number: int
-    asked: Request
+    asked: GenerationRequest
     manner: tuple[object, ...]
     ids: list[int]
     held: list[int] = field(default_factory=list)
@@ -99,7 +99,7 @@ class Batcher:
         """How many more rows may join."""
         return self._most - len(self._running) - len(self._waiting)
 
-    def join(self, request: Request) -> int:
+    def join(self, request: GenerationRequest) -> int:
         """Let a row begin with the next step; returns its number."""
         assert self.free > 0, "the batch is full"
         assert request.prompt_ids, "a prompt needs at least one id"
@@ -116,10 +116,10 @@ class Batcher:
                 return
 
     @torch.inference_mode()
-    def step(self) -> list[Drawn]:
+    def step(self) -> list[SampledToken]:
         """One more id for every row; new rows read their prompts first."""
         self._steps += 1
-        with evaluating(self._model):
+        with eval_mode(self._model):
             logits = self._read()
         if not logits.sum().isfinite():  # one number that is not makes the sum so
             raise RunError(
@@ -197,7 +197,7 @@ class Batcher:
         del self._running[last]
         self._idle.insert(0, _Memory(row.held, self._steps))
 
-    def _draw(self, logits: Tensor) -> list[Drawn]:
+    def _draw(self, logits: Tensor) -> list[SampledToken]:
         """One id for each row, from logits (B, V): those that are asked alike together."""
         groups = defaultdict(list)
         for place, row in enumerate(self._running):
@@ -220,7 +220,7 @@ class Batcher:
         return done
 
 
-def _taken(row: _Row, logits: Tensor, token: int) -> Drawn:
+def _taken(row: _Row, logits: Tensor, token: int) -> SampledToken:
     """The step of a row that drew this id."""
     asked = row.asked
     row.ids.append(token)
@@ -233,11 +233,11 @@ def _taken(row: _Row, logits: Tensor, token: int) -> Drawn:
     logprob: float | None = None
     top: Ranking = ()
     if asked.logprobs is not None:
-        logprob, top = likeliest(logits, token, asked.logprobs)
-    return Drawn(row.number, None if finish == "stop" else token, finish, logprob, top)
+        logprob, top = top_logprobs(logits, token, asked.logprobs)
+    return SampledToken(row.number, None if finish == "stop" else token, finish, logprob, top)
 
 
-def _manner(asked: Request) -> tuple[object, ...]:
+def _manner(asked: GenerationRequest) -> tuple[object, ...]:
     """What the rows that are drawn for together have in common."""
     how = asked.sampling.model_dump(exclude={"seed", "max_new_tokens", "stop_strings"})
     return (*how.values(), asked.stop_ids, asked.banned_ids)

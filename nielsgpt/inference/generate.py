@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import torch
 
-from nielsgpt.inference.batcher import Batcher, FinishReason, Request
-from nielsgpt.inference.evaluating import evaluating
+from nielsgpt.config.settings import GenerationSettings
+from nielsgpt.inference.batcher import Batcher, FinishReason, GenerationRequest
+from nielsgpt.inference.eval_mode import eval_mode
 from nielsgpt.inference.sampling import generator_for
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import GenerationSettings
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Completion:
     finish_reason: FinishReason
 
 
-def stream(batch: Batcher, request: Request) -> Generator[int, None, FinishReason]:
+def stream(batch: Batcher, request: GenerationRequest) -> Generator[int, None, FinishReason]:
     """Yields new ids as they are drawn, end ids excluded; returns the finish reason.
 
     Nothing else may run in the batch meanwhile. The row leaves when the generator is closed.
@@ -56,8 +56,8 @@ def generate(
 ) -> Generator[int, None, FinishReason]:
     """The stream of one prompt. Without a generator, draws as row 0 of `complete_all`."""
     own = generator or generator_for(sampling.seed)
-    asked = Request(tuple(prompt_ids), sampling, own, tuple(stop_ids), tuple(banned_ids))
-    with evaluating(model):
+    asked = GenerationRequest(tuple(prompt_ids), sampling, own, tuple(stop_ids), tuple(banned_ids))
+    with eval_mode(model):
         return (yield from stream(Batcher(model, 1), asked))
 
 
@@ -79,13 +79,13 @@ def complete_all(
     running: dict[int, int] = {}
     ids: list[list[int]] = [[] for _ in prompts]
     reasons: list[FinishReason] = ["length" for _ in prompts]
-    with evaluating(model):
+    with eval_mode(model):
         while left or running:
             while left and batch.free:
                 index = left.pop()
                 own = generator_for(sampling.seed, index)
                 asked = tuple(prompts[index]), sampling, own, tuple(stop_ids), tuple(banned_ids)
-                running[batch.join(Request(*asked))] = index
+                running[batch.join(GenerationRequest(*asked))] = index
             for drawn in batch.step():
                 index = running[drawn.row]
                 if drawn.token is not None:

@@ -5,12 +5,12 @@ from contextlib import closing
 
 import torch
 
-from nielsgpt.inference.batcher import Batcher, FinishReason, Request
+from nielsgpt.config.settings import GenerationSettings
+from nielsgpt.inference.batcher import Batcher, FinishReason, GenerationRequest
+from nielsgpt.inference.detokenizer import Detokenizer
 from nielsgpt.inference.generate import stream
 from nielsgpt.inference.sampling import generator_for
-from nielsgpt.inference.textstream import TextStream
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import GenerationSettings
 from nielsgpt.tokenizers.base import Tokenizer
 
 
@@ -19,17 +19,17 @@ def speak(
     prompt_ids: Sequence[int],
     sampling: GenerationSettings,
     generator: torch.Generator,
-    text: TextStream,
+    text: Detokenizer,
 ) -> Generator[str, None, FinishReason]:
     """Yields the model's text after the prompt up to an end token or a stop string, never a role;
     returns the finish reason."""
     specials = text.tokenizer.specials
     end, roles = (specials.end,), specials.roles
-    asked = Request(tuple(prompt_ids), sampling, generator, end, roles)
+    asked = GenerationRequest(tuple(prompt_ids), sampling, generator, end, roles)
     return (yield from spoken(stream(batch, asked), text))
 
 
-def continued(
+def continue_text(
     model: GPT, tokenizer: Tokenizer, prompt: str, sampling: GenerationSettings, index: int = 0
 ) -> Generator[str, None, FinishReason]:
     """Yields the index-th continuation of a text that begins a document; returns the reason.
@@ -37,13 +37,13 @@ def continued(
     The end token separates documents, so it stands before the prompt.
     """
     prompt_ids = [tokenizer.specials.end, *tokenizer.encode(prompt)]
-    text = TextStream(tokenizer, sampling.stop_strings)
+    text = Detokenizer(tokenizer, sampling.stop_strings)
     generator = generator_for(sampling.seed, index)
     return (yield from speak(Batcher(model, 1), prompt_ids, sampling, generator, text))
 
 
 def spoken(
-    ids: Generator[int, None, FinishReason], text: TextStream
+    ids: Generator[int, None, FinishReason], text: Detokenizer
 ) -> Generator[str, None, FinishReason]:
     """Yields the text of the ids in pieces, none empty; returns the finish reason."""
     reason: FinishReason = "stop"

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor
 
-from nielsgpt.settings import GenerationSettings
+from nielsgpt.config.settings import GenerationSettings
 
 Ranking = tuple[tuple[int, float], ...]  # (id, natural log-probability), the likeliest first
 
@@ -36,11 +36,11 @@ def choose(
     the end token would keep replies from ending. Row b draws one number from `generators[b]`, a
     greedy one none, so a row's ids do not depend on its neighbours.
     """
-    logits = ban(logits, banned)
-    logits = penalise(logits, seen, sampling.repetition_penalty, unpenalised)
+    logits = mask_tokens(logits, banned)
+    logits = penalize(logits, seen, sampling.repetition_penalty, unpenalised)
     if sampling.temperature == 0.0:
         return logits.max(-1).indices  # the first of equals, as argmax, in half the time
-    logits, ids = keep_top_k(temper(logits, sampling.temperature), sampling.top_k)
+    logits, ids = keep_top_k(apply_temperature(logits, sampling.temperature), sampling.top_k)
     logits = keep_top_p(logits, sampling.top_p)
     logits = keep_min_p(logits, sampling.min_p)
     uniforms = [torch.rand((), generator=g, dtype=torch.float64) for g in generators]
@@ -48,7 +48,7 @@ def choose(
     return drawn if ids is None else ids.gather(-1, drawn[:, None])[:, 0]
 
 
-def likeliest(logits: Tensor, token: int, count: int) -> tuple[float, Ranking]:
+def top_logprobs(logits: Tensor, token: int, count: int) -> tuple[float, Ranking]:
     """The log-probability of an id under logits (V,), and those of the `count` likeliest ids."""
     logprobs = logits.log_softmax(-1)
     top = logprobs.topk(min(count, logits.numel()))
@@ -56,14 +56,14 @@ def likeliest(logits: Tensor, token: int, count: int) -> tuple[float, Ranking]:
     return float(logprobs[token]), tuple(pairs)
 
 
-def ban(logits: Tensor, ids: Sequence[int]) -> Tensor:
+def mask_tokens(logits: Tensor, ids: Sequence[int]) -> Tensor:
     """These ids are never drawn."""
     if not ids:
         return logits
     return logits.index_fill(-1, torch.tensor(ids), -torch.inf)
 
 
-def penalise(logits: Tensor, seen: Tensor, penalty: float, but: Collection[int] = ()) -> Tensor:
+def penalize(logits: Tensor, seen: Tensor, penalty: float, but: Collection[int] = ()) -> Tensor:
     """Seen ids become less likely: positive logits are divided, negative ones multiplied.
 
     `seen` is (N,) for (V,) and (B, N) for (B, V); an id is penalised once however often it was
@@ -77,7 +77,7 @@ def penalise(logits: Tensor, seen: Tensor, penalty: float, but: Collection[int] 
     return logits.scatter(-1, seen, torch.where(spared, found, weaker))
 
 
-def temper(logits: Tensor, temperature: float) -> Tensor:
+def apply_temperature(logits: Tensor, temperature: float) -> Tensor:
     """Logits divided by the temperature; the likeliest is moved to 0, so nothing overflows."""
     within = min(max(temperature, COLDEST), HOTTEST)
     return (logits - logits.amax(-1, keepdim=True)) / within

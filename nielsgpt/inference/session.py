@@ -11,16 +11,16 @@ from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
+from nielsgpt.config.load import validate
+from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, Message, fit, pairs, prompt, render
+from nielsgpt.data.primer.dialogues import SYSTEM_LINE
 from nielsgpt.errors import DataError, SettingsError
 from nielsgpt.inference.batcher import Batcher, FinishReason
+from nielsgpt.inference.detokenizer import Detokenizer
 from nielsgpt.inference.reply import speak
 from nielsgpt.inference.sampling import generator_for
-from nielsgpt.inference.textstream import TextStream
-from nielsgpt.layers import validate
 from nielsgpt.model.gpt import GPT
-from nielsgpt.primer.dialogues import SYSTEM_LINE
-from nielsgpt.settings import GenerationSettings
 from nielsgpt.tokenizers.base import Tokenizer
 
 
@@ -146,7 +146,7 @@ class Session:
         room = min(self.generation.max_new_tokens, context // 2)
         asked = fit(before.plus("user", text), tokenizer, context - room)
         prompt_ids = prompt(asked, tokenizer)
-        said = TextStream(tokenizer, self.generation.stop_strings)
+        said = Detokenizer(tokenizer, self.generation.stop_strings)
         reason: FinishReason | Literal["interrupted"] = "interrupted"
         came_s: list[float] = []
         started_s = perf_counter()

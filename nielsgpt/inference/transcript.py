@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nielsgpt.conversation import Conversation, conversation_from
 from nielsgpt.errors import DataError
-from nielsgpt.workspace import write_json
+from nielsgpt.system.workspace import write_json
 
 
 def save(conversation: Conversation, path: Path, replace: bool = False) -> None:

@@ -12,14 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nielsgpt.micro.operations import (
-    Array,
-    Kernel,
-    cross_entropy,
-    cut,
-    rms_norm,
-    rms_norm_backward,
-)
+from nielsgpt.micro.operations import Array, Kernel, cross_entropy, cut, rms_norm, rms_norm_backward
 from nielsgpt.micro.weights import Shape, Weights, sizes
 
 

@@ -5,13 +5,7 @@ import math
 from collections.abc import Sequence
 
 from nielsgpt.micro.exercise import Case, Exercise
-from nielsgpt.micro.exercises_arrays import (
-    IMPORTS,
-    Rows,
-    ask_with_arrays,
-    attention,
-    wave,
-)
+from nielsgpt.micro.exercises_arrays import IMPORTS, Rows, ask_with_arrays, attention, wave
 
 TORCH_PAGE = "docs/learn/3-torch.md"
 MODEL_PAGE = "docs/learn/4-model.md"

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from nielsgpt.config.settings import ModelSettings
 from nielsgpt.model.layers import (
     ATTENTION,
     MLPS,
@@ -19,12 +20,11 @@ from nielsgpt.model.layers import (
     KeyValueStore,
     Linear,
     RMSNorm,
-    future_mask,
+    causal_mask,
     rotary_table,
     rotate,
 )
 from nielsgpt.model.variants import VARIANTS, Variant, inner_width
-from nielsgpt.settings import ModelSettings
 
 
 class Attention(nn.Module):
@@ -109,7 +109,7 @@ class GPT(nn.Module):
         self.unembedding = None if shape.tied else Linear(shape.n_embd, vocab_size, bias=False)
         table = rotary_table(shape.context_length, self.head_width, shape.rope_theta)
         self.register_buffer("table", None if learned else table, persistent=False)
-        self.register_buffer("mask", future_mask(shape.context_length), persistent=False)
+        self.register_buffer("mask", causal_mask(shape.context_length), persistent=False)
         self.apply(_initialise)
         for block in blocks:
             nn.init.zeros_(block.attention.out.weight)

@@ -99,7 +99,7 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
-def future_mask(context_length: int) -> Tensor:
+def causal_mask(context_length: int) -> Tensor:
     """(T, T) float32: 0 where a query sees a key, minus infinity where the key is in its future.
 
     A sum with a tensor that is there costs half of what comparing positions costs.

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nielsgpt.report.figures import NONE
-from nielsgpt.report.records import Record
+from nielsgpt.report.run_figures import NONE
+from nielsgpt.report.run_reader import RunRecord
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -18,7 +18,7 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
             yield f"{prefix}{name}", text
 
 
-def differing(records: Sequence[Record]) -> list[list[str]]:
+def differing(records: Sequence[RunRecord]) -> list[list[str]]:
     """A line for each setting in which the runs differ: its name, then each run's value."""
     trees = [dict(flat(record.settings)) for record in records]
     names = dict.fromkeys(name for tree in trees for name in tree)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nielsgpt.report.records import Column, Record
+from nielsgpt.report.run_reader import Column, RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,12 +55,12 @@ class Plot:
     title: str
     x: str
     y: str
-    curves: Callable[[Record], list[Curve]]
+    curves: Callable[[RunRecord], list[Curve]]
     scale: str
     marked: bool = False
 
 
-def drawn(plot: Plot, record: Record) -> list[tuple[Curve, Points]]:
+def draw_plot(plot: Plot, record: RunRecord) -> list[tuple[Curve, Points]]:
     """The plot's curves for which the record has a point, with their points."""
     x = record.column(plot.x)
     found = []
@@ -72,7 +72,7 @@ def drawn(plot: Plot, record: Record) -> list[tuple[Curve, Points]]:
     return found
 
 
-def draw(axes: "Axes", plot: Plot, records: Sequence[Record]) -> None:
+def draw(axes: "Axes", plot: Plot, records: Sequence[RunRecord]) -> None:
     """The plot of the records on the axes: one by its curves, several a colour each."""
     divisor, unit = _unit(plot.x, records)
     alone = len(records) == 1
@@ -92,9 +92,9 @@ def draw(axes: "Axes", plot: Plot, records: Sequence[Record]) -> None:
     SCALES[plot.scale](axes)
 
 
-def _chosen(plot: Plot, record: Record, alone: bool) -> list[tuple[Curve, Points, bool]]:
+def _chosen(plot: Plot, record: RunRecord, alone: bool) -> list[tuple[Curve, Points, bool]]:
     """The curves to draw, and whether each is a main one; of several runs one main curve each."""
-    found = drawn(plot, record)
+    found = draw_plot(plot, record)
     steady = [curve for curve, _ in found if not curve.noisy] or [curve for curve, _ in found]
     main = [curve for curve, _ in found] if alone else steady[:1]
     return [
@@ -115,7 +115,7 @@ def _line(axes: "Axes", points: Points, noisy: bool, style: dict[str, Any], is_m
         axes.plot(*_thinned(x, y), linewidth=1.0, linestyle=":", color=style["color"])
 
 
-def _mark(axes: "Axes", record: Record, x: str, divisor: float) -> None:
+def _mark(axes: "Axes", record: RunRecord, x: str, divisor: float) -> None:
     """A line from bottom to top where a step was skipped or undone."""
     for kind, label in MARKED.items():
         steps = [event["step"] for event in record.events if event.get("kind") == kind]
@@ -126,7 +126,7 @@ def _mark(axes: "Axes", record: Record, x: str, divisor: float) -> None:
             lines.set(color=INKS[kind][0], linestyle="dashed", linewidth=0.9)
 
 
-def _unit(x: str, records: Sequence[Record]) -> tuple[float, str]:
+def _unit(x: str, records: Sequence[RunRecord]) -> tuple[float, str]:
     """The largest unit that the longest run reaches."""
     longest = max((record.last(x) for record in records), key=lambda v: -1.0 if v != v else v)
     reached = (unit for unit in UNITS[x] if longest >= unit[0])

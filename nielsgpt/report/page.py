@@ -16,10 +16,10 @@ from markupsafe import Markup
 from nielsgpt.report import plots
 from nielsgpt.report.comparison import differing, flat
 from nielsgpt.report.drawing import CURVES, INKS
-from nielsgpt.report.figures import FIGURES, NONE, side_by_side, size
-from nielsgpt.report.records import Record, Tree, read
-from nielsgpt.training.journal import SETTINGS
-from nielsgpt.workspace import write_text
+from nielsgpt.report.run_figures import FIGURES, NONE, side_by_side, size
+from nielsgpt.report.run_reader import RunRecord, Tree, read
+from nielsgpt.system.workspace import write_text
+from nielsgpt.training.run_log import SETTINGS
 
 PAGE, PLOTS_FOLDER = "report.html", "plots"
 MOST_COMPARED = len(CURVES)
@@ -61,7 +61,7 @@ def write(folder: Path, exam: Tree | None) -> Path:
     return folder / PAGE
 
 
-def compare(runs: Path, records: Sequence[Record]) -> Path:
+def compare(runs: Path, records: Sequence[RunRecord]) -> Path:
     """Make runs/compare-<short ids>.html: figures, curves over each other, settings that differ."""
     text = _filled(
         "compare.html.j2",
@@ -87,12 +87,12 @@ def _filled(template: str, **values: Any) -> str:
     return environment.get_template(template).render(inks=INKS, **values)
 
 
-def _curves(records: Sequence[Record]) -> list[tuple[str, Markup]]:
+def _curves(records: Sequence[RunRecord]) -> list[tuple[str, Markup]]:
     # matplotlib escaped the labels; the rest is its own and ours.
     return [(title, Markup(text)) for title, text in plots.svgs(records)]
 
 
-def _samples(record: Record) -> tuple[list[int], list[tuple[str, list[tuple[int, str]]]]]:
+def _samples(record: RunRecord) -> tuple[list[int], list[tuple[str, list[tuple[int, str]]]]]:
     """The steps of the evaluations, and each prompt with its (step, reply) in order."""
     said: dict[str, dict[int, str]] = {}
     for line in record.samples:
@@ -101,7 +101,7 @@ def _samples(record: Record) -> tuple[list[int], list[tuple[str, list[tuple[int,
     return steps, [(prompt, sorted(replies.items())) for prompt, replies in said.items()]
 
 
-def _facts(record: Record) -> list[tuple[str, list[Pair]]]:
+def _facts(record: RunRecord) -> list[tuple[str, list[Pair]]]:
     """What it ran on and from, as titled tables; those without a line are left out."""
     meta = record.meta
     hardware = _tree(meta, "hardware") | {"matrix_products_flops": meta.get("peak_flops")}
@@ -134,7 +134,7 @@ def _measured(tree: Tree) -> list[Pair]:
     return lines
 
 
-def _commands(record: Record) -> list[Pair]:
+def _commands(record: RunRecord) -> list[Pair]:
     """The command that was given, and the one that trains anew from the settings in the folder."""
     said = record.meta.get("command")
     given = shlex.join(map(str, said)) if isinstance(said, list) and said else NONE

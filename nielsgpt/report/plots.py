@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nielsgpt.report.drawing import INKS, Curve, Plot, draw, drawn
-from nielsgpt.report.records import Record
-from nielsgpt.workspace import writing
+from nielsgpt.report.drawing import INKS, Curve, Plot, draw, draw_plot
+from nielsgpt.report.run_reader import RunRecord
+from nielsgpt.system.workspace import writing
 
 INCHES, DOTS_PER_INCH = (5.6, 3.1), 160
 STYLE: Any = {  # matplotlib spells out every key in the type that it takes
@@ -37,7 +37,7 @@ STYLE: Any = {  # matplotlib spells out every key in the type that it takes
 }
 
 
-def _losses(record: Record) -> list[Curve]:
+def _losses(record: RunRecord) -> list[Curve]:
     averaged = not math.isnan(record.last("val_loss_ema"))
     return [
         Curve("train_loss", "training", noisy=True),
@@ -46,14 +46,14 @@ def _losses(record: Record) -> list[Curve]:
     ]
 
 
-def _bits(record: Record) -> list[Curve]:
+def _bits(record: RunRecord) -> list[Curve]:
     names = [name for name in record.rows if name.endswith("_bits_per_byte")]
     sources = [name for name in names if name != "val_bits_per_byte"]
     mix = [Curve("val_bits_per_byte", "the mix")] if len(sources) != 1 else []
     return [*mix, *(Curve(name, name.removesuffix("_bits_per_byte")) for name in sources)]
 
 
-def _one(column: str, noisy: bool = False) -> Callable[[Record], list[Curve]]:
+def _one(column: str, noisy: bool = False) -> Callable[[RunRecord], list[Curve]]:
     return lambda record: [Curve(column, "", noisy)]
 
 
@@ -90,28 +90,28 @@ PLOTS = (
 )
 
 
-def svgs(records: Sequence[Record]) -> list[tuple[str, str]]:
+def svgs(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
     """(title, SVG text) of each plot for which there are numbers; the same bytes every time."""
     found = []
     for plot in PLOTS:
-        if any(drawn(plot, record) for record in records):
+        if any(draw_plot(plot, record) for record in records):
             text = _rendered(plot, records, "svg", transparent=True).decode("utf-8")
             found.append((plot.title, _themed(text, plot)))
     return found
 
 
-def write(record: Record, folder: Path) -> list[Path]:
+def write(record: RunRecord, folder: Path) -> list[Path]:
     """PNG files of the plots for which there are numbers, in the folder."""
     paths = []
     for plot in PLOTS:
-        if drawn(plot, record):
+        if draw_plot(plot, record):
             paths.append(folder / f"{plot.name}.png")
             with writing(paths[-1]) as file:
                 file.write(_rendered(plot, [record], "png", dpi=DOTS_PER_INCH))
     return paths
 
 
-def _rendered(plot: Plot, records: Sequence[Record], form: str, **options: Any) -> bytes:
+def _rendered(plot: Plot, records: Sequence[RunRecord], form: str, **options: Any) -> bytes:
     """The drawing as a file's bytes, without a date."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where a home is read-only
     import matplotlib

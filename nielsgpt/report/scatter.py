@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nielsgpt.report.drawing import CURVES
 from nielsgpt.report.plots import DOTS_PER_INCH, INCHES, STYLE
-from nielsgpt.workspace import writing
+from nielsgpt.system.workspace import writing
 
 Point = tuple[float, float, str]  # parameters, tokens a second, what it is
 

@@ -15,24 +15,24 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
 from nielsgpt import __version__
-from nielsgpt.serve.answering import Form, answer, events
-from nielsgpt.serve.asking import Served, chat_asks, check_model, text_asks
-from nielsgpt.serve.body import StrictRoute
-from nielsgpt.serve.chats import ChatForm
-from nielsgpt.serve.engine import BROKEN, Ask, Engine, Piece, Ticket
-from nielsgpt.serve.guard import Door, Guard
+from nielsgpt.serve.access import AccessGuard, AccessPolicy
+from nielsgpt.serve.api_errors import ApiError, ErrorResponse, error_response
+from nielsgpt.serve.chat_completions import ChatCompletionForm
+from nielsgpt.serve.completions import CompletionForm
+from nielsgpt.serve.engine import BROKEN, InferenceEngine, Piece, RequestHandle, RowRequest
 from nielsgpt.serve.metrics import CONTENT_TYPE, Metrics
-from nielsgpt.serve.questions import ChatQuestion, Question, TextQuestion
-from nielsgpt.serve.refusal import ErrorReply, Refusal, refused
-from nielsgpt.serve.replies import ChatReply, Health, Model, Models, TextReply
-from nielsgpt.serve.texts import TextForm
+from nielsgpt.serve.prepare import ServedModel, chat_requests, check_model, completion_requests
+from nielsgpt.serve.requests import ChatCompletionRequest, CompletionRequest, GenerateRequest
+from nielsgpt.serve.responses import ChatCompletion, Completion, Health, ModelInfo, ModelList
+from nielsgpt.serve.streaming import ResponseForm, answer, events
+from nielsgpt.serve.strict_json import StrictRoute
 
-GONE = Refusal(499, "the client has left")
+GONE = ApiError(499, "the client has left")
 STATIC = Path(__file__).with_name("static")
 EVENT = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
 EVENTS = {"text/event-stream": {"itemSchema": EVENT}}
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorReply, "description": words}
+    status: {"model": ErrorResponse, "description": words}
     for status, words in {
         "4XX": "the request is at fault; nothing was drawn",
         "5XX": "the server is at fault or stops",
@@ -40,7 +40,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def app_for(served: Served, engine: Engine, door: Door, body_bytes: int) -> Guard:
+def app_for(
+    served: ServedModel, engine: InferenceEngine, door: AccessPolicy, body_bytes: int
+) -> AccessGuard:
     """The application that serves one model from one engine."""
     app = FastAPI(
         title="nielsgpt",
@@ -59,43 +61,43 @@ def app_for(served: Served, engine: Engine, door: Door, body_bytes: int) -> Guar
     app.include_router(_watching(served, engine, metrics))
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), "static")
     app.add_api_route("/", _page, include_in_schema=False)
-    return Guard(app, door, metrics.note)
+    return AccessGuard(app, door, metrics.note)
 
 
-def _talking(served: Served, engine: Engine) -> APIRouter:
+def _talking(served: ServedModel, engine: InferenceEngine) -> APIRouter:
     """The routes that draw."""
     router = APIRouter(prefix="/v1", route_class=StrictRoute)
     streamed = {"content": EVENTS, "description": "one body, or with `stream` its events"}
 
-    @router.post("/chat/completions", response_model=ChatReply, responses={200: streamed})
-    async def chat(question: ChatQuestion, request: Request) -> Response:
+    @router.post("/chat/completions", response_model=ChatCompletion, responses={200: streamed})
+    async def chat(question: ChatCompletionRequest, request: Request) -> Response:
         """The next reply of a conversation."""
-        asks = await asyncio.to_thread(chat_asks, served, question)
-        form = ChatForm(served, bool(question.logprobs))
+        asks = await asyncio.to_thread(chat_requests, served, question)
+        form = ChatCompletionForm(served, bool(question.logprobs))
         return await _respond(engine, request, question, form, asks)
 
-    @router.post("/completions", response_model=TextReply, responses={200: streamed})
-    async def complete(question: TextQuestion, request: Request) -> Response:
+    @router.post("/completions", response_model=Completion, responses={200: streamed})
+    async def complete(question: CompletionRequest, request: Request) -> Response:
         """The continuation of a text."""
-        asks = await asyncio.to_thread(text_asks, served, question)
-        form = TextForm(served, asks, bool(question.echo))
+        asks = await asyncio.to_thread(completion_requests, served, question)
+        form = CompletionForm(served, asks, bool(question.echo))
         return await _respond(engine, request, question, form, asks)
 
     return router
 
 
-def _watching(served: Served, engine: Engine, metrics: Metrics) -> APIRouter:
+def _watching(served: ServedModel, engine: InferenceEngine, metrics: Metrics) -> APIRouter:
     """The routes that only tell."""
     router = APIRouter(route_class=StrictRoute)
-    model = Model(id=served.name, created=served.created, context_length=served.context_length)
+    model = ModelInfo(id=served.name, created=served.created, context_length=served.context_length)
 
     @router.get("/v1/models")
-    async def models() -> Models:
+    async def models() -> ModelList:
         """The models here: one."""
-        return Models(data=[model])
+        return ModelList(data=[model])
 
     @router.get("/v1/models/{name:path}")
-    async def named(name: str) -> Model:
+    async def named(name: str) -> ModelInfo:
         """The model of this name."""
         check_model(served, name)
         return model
@@ -116,10 +118,14 @@ def _watching(served: Served, engine: Engine, metrics: Metrics) -> APIRouter:
 
 
 async def _respond(
-    engine: Engine, request: Request, question: Question, form: Form, asks: list[Ask]
+    engine: InferenceEngine,
+    request: Request,
+    question: GenerateRequest,
+    form: ResponseForm,
+    asks: list[RowRequest],
 ) -> Response:
     if len(asks) > engine.streams:
-        raise Refusal(400, f"{len(asks)} replies in one request; at most {engine.streams}")
+        raise ApiError(400, f"{len(asks)} replies in one request; at most {engine.streams}")
     ticket = engine.open(request.client.host if request.client else "", asks)
     if question.stream:
         counted = bool(question.stream_options and question.stream_options.include_usage)
@@ -133,7 +139,7 @@ async def _respond(
 class _Stream(StreamingResponse):
     """Events as they come; whatever ends them frees what the request has taken."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], ticket: Ticket) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], ticket: RequestHandle) -> None:
         super().__init__(chunks, media_type="text/event-stream")
         self._ticket = ticket
 
@@ -146,7 +152,7 @@ class _Stream(StreamingResponse):
 
 
 @asynccontextmanager
-async def _attended(request: Request, ticket: Ticket) -> AsyncIterator[AsyncIterator[Piece]]:
+async def _attended(request: Request, ticket: RequestHandle) -> AsyncIterator[AsyncIterator[Piece]]:
     """The pieces of a ticket while its client stays. Raises ClientDisconnect when it leaves."""
 
     async def watch() -> None:
@@ -157,7 +163,7 @@ async def _attended(request: Request, ticket: Ticket) -> AsyncIterator[AsyncIter
     leaving = asyncio.create_task(watch())
     try:
         yield aiter(ticket)
-    except Refusal as refusal:
+    except ApiError as refusal:
         if refusal is GONE:
             raise ClientDisconnect from None
         raise
@@ -170,9 +176,9 @@ async def _page() -> Response:
     """The page to talk in."""
     page = STATIC / "index.html"
     if not page.is_file():
-        raise Refusal(404, "this installation has no page")
+        raise ApiError(404, "this installation has no page")
     return FileResponse(page)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    return refused(error).response
+    return error_response(error).response

@@ -15,29 +15,29 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
-from nielsgpt.inference.batcher import Batcher, Drawn, FinishReason, Request
+from nielsgpt.inference.batcher import Batcher, FinishReason, GenerationRequest, SampledToken
+from nielsgpt.inference.detokenizer import Detokenizer
 from nielsgpt.inference.sampling import Ranking
-from nielsgpt.inference.textstream import TextStream
-from nielsgpt.serve.refusal import Refusal
-from nielsgpt.serve.turns import Turns
+from nielsgpt.serve.api_errors import ApiError
+from nielsgpt.serve.fair_queue import FairQueue
 from nielsgpt.tokenizers.base import Tokenizer
 
 log = logging.getLogger("nielsgpt")
 Scores = list[tuple[float | None, Ranking]]  # of each id of a prompt: its log-probability, the top
 Score = Callable[[tuple[int, ...], int], Scores]
-STOPPING = Refusal(503, "the server is stopping; ask again later", code="server_stopping")
-BROKEN = Refusal(503, "the model failed and the server ends; its log says why", code="engine_died")
+STOPPING = ApiError(503, "the server is stopping; ask again later", code="server_stopping")
+BROKEN = ApiError(503, "the model failed and the server ends; its log says why", code="engine_died")
 
 
 @dataclass(frozen=True)
-class Ask:
+class RowRequest:
     """What is wanted of one row, the `copy`-th reply to its prompt.
 
     `scored`: how many likeliest ids to tell for each id of the prompt; a silent row draws nothing;
     `hidden`: how many first ids of the prompt stand before what was asked.
     """
 
-    request: Request
+    request: GenerationRequest
     stop_strings: tuple[str, ...] = ()
     copy: int = 0
     scored: int | None = None
@@ -51,33 +51,33 @@ class Piece:
 
     index: int
     text: str = ""
-    drawn: Drawn | None = None
+    drawn: SampledToken | None = None
     finish: FinishReason | None = None
     scores: Scores | None = None
 
 
-class Ticket:
+class RequestHandle:
     """One open request: its pieces arrive in the order in which they were drawn."""
 
-    def __init__(self, engine: "Engine", client: str, asks: Sequence[Ask]) -> None:
+    def __init__(self, engine: "InferenceEngine", client: str, asks: Sequence[RowRequest]) -> None:
         self.engine, self.client, self.rows = engine, client, len(asks)
         self.closed = False
         self.left = len(asks)  # rows that have not ended
         self._loop = asyncio.get_running_loop()
         room = sum(ask.request.sampling.max_new_tokens + 2 for ask in asks)
-        self._outbox: asyncio.Queue[Piece | Refusal] = asyncio.Queue(room + 2)
+        self._outbox: asyncio.Queue[Piece | ApiError] = asyncio.Queue(room + 2)
 
     async def __aiter__(self) -> AsyncIterator[Piece]:
         """The pieces, until every row has ended. Raises Refusal when the engine stops before."""
         ended = 0
         while ended < self.rows:
             piece = await self._outbox.get()
-            if isinstance(piece, Refusal):
+            if isinstance(piece, ApiError):
                 raise piece
             ended += piece.finish is not None
             yield piece
 
-    def put(self, piece: Piece | Refusal) -> None:
+    def put(self, piece: Piece | ApiError) -> None:
         """Hand a piece over, from the engine's thread."""
         self._loop.call_soon_threadsafe(self._outbox.put_nowait, piece)
 
@@ -90,14 +90,14 @@ class Ticket:
 class _Seat:
     """A row and what it is part of."""
 
-    ticket: Ticket
+    ticket: RequestHandle
     index: int
-    ask: Ask
-    text: TextStream
+    ask: RowRequest
+    text: Detokenizer
 
 
 @dataclass
-class Load:
+class EngineLoad:
     """How busy the engine is, and what it has done so far."""
 
     running: int = 0
@@ -107,22 +107,22 @@ class Load:
     steps: int = 0
 
 
-class Engine:
+class InferenceEngine:
     """Runs requests on a batch of `streams` rows; at most `waiting` more may wait."""
 
     def __init__(
         self, batcher: Batcher, score: Score, tokenizer: Tokenizer, streams: int, waiting: int
     ) -> None:
         self.failure: BaseException | None = None
-        self.load = Load()
+        self.load = EngineLoad()
         self.streams = streams
         self._most = streams + waiting
         self._batcher, self._score, self._tokenizer = batcher, score, tokenizer
         self._changed = threading.Condition()
-        self._turns: Turns[_Seat] = Turns()
+        self._turns: FairQueue[_Seat] = FairQueue()
         self._seats: dict[int, _Seat] = {}  # by the number of their row
-        self._tickets: set[Ticket] = set()
-        self._over: Refusal | None = None
+        self._tickets: set[RequestHandle] = set()
+        self._over: ApiError | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -137,23 +137,23 @@ class Engine:
         if self._thread.ident is not None:
             self._thread.join(within_s)
 
-    def open(self, client: str, asks: Sequence[Ask]) -> Ticket:
+    def open(self, client: str, asks: Sequence[RowRequest]) -> RequestHandle:
         """Let the rows of a request wait for their turn. Raises Refusal when too many do."""
         with self._changed:
             if self._over is not None:
                 raise self._over
             if sum(ticket.left for ticket in self._tickets) + len(asks) > self._most:
                 again = {"Retry-After": "1"}
-                raise Refusal(429, "too many requests wait; ask again in a second", headers=again)
-            ticket = Ticket(self, client, asks)
+                raise ApiError(429, "too many requests wait; ask again in a second", headers=again)
+            ticket = RequestHandle(self, client, asks)
             self._tickets.add(ticket)
             for index, ask in enumerate(asks):
-                text = TextStream(self._tokenizer, ask.stop_strings)
+                text = Detokenizer(self._tokenizer, ask.stop_strings)
                 self._turns.add(client, _Seat(ticket, index, ask, text))
             self._changed.notify()
         return ticket
 
-    def forget(self, ticket: Ticket) -> None:
+    def forget(self, ticket: RequestHandle) -> None:
         """Free what a request has taken, before the next step at the latest."""
         with self._changed:
             ticket.closed = True
@@ -206,7 +206,7 @@ class Engine:
         elif scored is not None:
             self._hand_over(seat, Piece(seat.index, scores=scored))
 
-    def _tell(self, drawn: Drawn) -> None:
+    def _tell(self, drawn: SampledToken) -> None:
         """Hand over what a row has drawn; a stop string ends it as an end token does."""
         seat = self._seats[drawn.row]
         text = "" if drawn.token is None else seat.text.push(drawn.token)

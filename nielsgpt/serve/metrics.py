@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from nielsgpt.serve.engine import Engine
+from nielsgpt.serve.engine import InferenceEngine
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -14,7 +14,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Metrics:
     """The figures of one server."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: InferenceEngine) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "nielsgpt_requests", "Requests.", ("route", "status"), registry=self._registry
@@ -37,7 +37,7 @@ class Metrics:
 class _Busy(Collector):
     """The engine's figures, read when they are asked for."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: InferenceEngine) -> None:
         self._engine = engine
 
     def collect(self) -> Iterator[Metric]:

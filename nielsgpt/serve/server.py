@@ -13,16 +13,16 @@ from pathlib import Path
 
 import uvicorn
 
+from nielsgpt.config.settings import ServeSettings
 from nielsgpt.errors import RunError, SettingsError
 from nielsgpt.inference.batcher import Batcher
-from nielsgpt.inference.score import prompt_logprobs
+from nielsgpt.inference.logprobs import prompt_logprobs
 from nielsgpt.model.gpt import GPT
+from nielsgpt.serve.access import access_policy_for
 from nielsgpt.serve.app import app_for
-from nielsgpt.serve.asking import Served
-from nielsgpt.serve.deadlines import Config
-from nielsgpt.serve.engine import Engine, Scores
-from nielsgpt.serve.guard import door_for
-from nielsgpt.settings import ServeSettings
+from nielsgpt.serve.engine import InferenceEngine, Scores
+from nielsgpt.serve.prepare import ServedModel
+from nielsgpt.serve.timeouts import ServerConfig
 
 log = logging.getLogger("nielsgpt")
 ENGINE_S, GRACE_S = 2.0, 2  # of the five seconds that an end may take
@@ -81,25 +81,29 @@ def url_of(listener: socket.socket, host: str) -> str:
     return f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
 
 
-def engine_for(model: GPT, served: Served, serve: ServeSettings) -> Engine:
+def engine_for(model: GPT, served: ServedModel, serve: ServeSettings) -> InferenceEngine:
     """The engine of a model, not yet started."""
 
     def score(ids: tuple[int, ...], count: int) -> Scores:
         return prompt_logprobs(model, ids, count)
 
     batcher = Batcher(model, serve.streams)
-    return Engine(batcher, score, served.tokenizer, serve.streams, serve.waiting)
+    return InferenceEngine(batcher, score, served.tokenizer, serve.streams, serve.waiting)
 
 
 class Server(uvicorn.Server):
     """uvicorn's server with an engine that starts and ends with it."""
 
     def __init__(
-        self, engine: Engine, served: Served, serve: ServeSettings, key: str | None = None
+        self,
+        engine: InferenceEngine,
+        served: ServedModel,
+        serve: ServeSettings,
+        key: str | None = None,
     ) -> None:
-        door = door_for(serve.host, serve.hosts, serve.origins, key)
+        door = access_policy_for(serve.host, serve.hosts, serve.origins, key)
         self.app = app_for(served, engine, door, serve.body_bytes)
-        super().__init__(Config(self.app, serve, GRACE_S))
+        super().__init__(ServerConfig(self.app, serve, GRACE_S))
         self._engine = engine
 
     def serve_until_told(self, listener: socket.socket) -> None:

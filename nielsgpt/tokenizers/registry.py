@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from nielsgpt import __version__
+from nielsgpt.config.settings import TokenizerSettings
 from nielsgpt.errors import TokenizerError
-from nielsgpt.settings import TokenizerSettings
-from nielsgpt.tokenizers import bytepairs, characters, pieces, words
+from nielsgpt.system.workspace import read_json, remove_meta, write_sealed, writing
+from nielsgpt.tokenizers import bpe, char, sentence_piece, word
 from nielsgpt.tokenizers.base import Tokenizer
-from nielsgpt.tokenizers.units import ByteTokenizer
-from nielsgpt.workspace import read_json, remove_meta, write_sealed, writing
+from nielsgpt.tokenizers.byte import ByteTokenizer
 
 META_FILE = "meta.json"
-FILES = (pieces.MODEL_FILE, bytepairs.MODEL_FILE, characters.VOCAB_FILE, words.VOCAB_FILE)
+FILES = (sentence_piece.MODEL_FILE, bpe.MODEL_FILE, char.VOCAB_FILE, word.VOCAB_FILE)
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,12 @@ class Kind:
 
 KINDS = {
     "byte": Kind(lambda asked, texts: ByteTokenizer(), lambda files: ByteTokenizer()),
-    "char": Kind(
-        lambda asked, texts: characters.train(texts, asked.vocab_size), characters.restore
-    ),
-    "word": Kind(lambda asked, texts: words.train(texts, asked.vocab_size), words.restore),
-    "bpe": Kind(lambda asked, texts: bytepairs.train(texts, asked.vocab_size), bytepairs.restore),
+    "char": Kind(lambda asked, texts: char.train(texts, asked.vocab_size), char.restore),
+    "word": Kind(lambda asked, texts: word.train(texts, asked.vocab_size), word.restore),
+    "bpe": Kind(lambda asked, texts: bpe.train(texts, asked.vocab_size), bpe.restore),
     "sentencepiece": Kind(
-        lambda asked, texts: pieces.train(texts, asked.vocab_size, asked.algorithm), pieces.restore
+        lambda asked, texts: sentence_piece.train(texts, asked.vocab_size, asked.algorithm),
+        sentence_piece.restore,
     ),
 }
 

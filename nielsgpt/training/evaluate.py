@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nielsgpt.cache.batches import IGNORED, Batch
+from nielsgpt.data.cache.loader import IGNORED, Batch
 from nielsgpt.model.gpt import GPT
 from nielsgpt.training.loss import linear_cross_entropy
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nielsgpt.progress import Progress
-from nielsgpt.training.journal import Journal
+from nielsgpt.training.run_log import RunLog
 from nielsgpt.training.trainer import Trainer
 
 
@@ -18,7 +18,7 @@ class Still(Progress):
         """Nothing to say."""
 
 
-class Silence(Journal):
+class Silence(RunLog):
     """Notes nothing."""
 
     def __init__(self, total: int) -> None:

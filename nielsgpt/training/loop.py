@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from nielsgpt.errors import RunError, Stopped
-from nielsgpt.signals import asked_to_stop
-from nielsgpt.training.clock import Clock
-from nielsgpt.training.guard import MOST_ROLLBACKS
-from nielsgpt.training.journal import Journal
-from nielsgpt.training.trainer import Abandoned, Row, Trainer
+from nielsgpt.system.signals import asked_to_stop
+from nielsgpt.training.run_log import RunLog
+from nielsgpt.training.spike_guard import MOST_ROLLBACKS
+from nielsgpt.training.time_budget import TimeBudget
+from nielsgpt.training.trainer import Row, StepInterrupted, Trainer
 
 log = logging.getLogger("nielsgpt")
 OFTEN = 16  # readings after which more of them teach next to nothing (Muennighoff et al. 2023)
@@ -30,15 +30,15 @@ class Store(Protocol):
     def finish(self) -> None: ...
 
 
-class Loop:
+class TrainingLoop:
     """One session of a phase: its trainer, its notes, its states, its time and its samples."""
 
     def __init__(
         self,
         trainer: Trainer,
-        journal: Journal,
+        journal: RunLog,
         store: Store,
-        clock: Clock | None = None,
+        clock: TimeBudget | None = None,
         sampler: Sampler | None = None,
         began: float | None = None,
     ) -> None:
@@ -63,7 +63,7 @@ class Loop:
                 while trainer.due or not self._over:
                     try:
                         self._step()
-                    except Abandoned:
+                    except StepInterrupted:
                         self._stop(asked[0])
                     number = trainer.team.most(asked[0] if asked else 0)
                     if number:

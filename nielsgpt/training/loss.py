@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nielsgpt.cache.batches import IGNORED
+from nielsgpt.data.cache.loader import IGNORED
 
 CHUNK = 2048
 Exponentials = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]

@@ -13,28 +13,28 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from nielsgpt.cache.batches import IGNORED, Batch, Mixture, Rows
-from nielsgpt.cache.shuffle import mixed
-from nielsgpt.compiler import compiled
-from nielsgpt.device import Engine, out_of_memory
+from nielsgpt.config.settings import PhaseSettings
+from nielsgpt.data.cache.loader import IGNORED, Batch, Mixture, Rows
+from nielsgpt.data.cache.shuffle import mix_seed
+from nielsgpt.distributed.group import SINGLE_PROCESS, ProcessGroup
+from nielsgpt.distributed.partition import largest_divisor
 from nielsgpt.model.gpt import GPT
-from nielsgpt.parallel.sharing import largest_divisor
-from nielsgpt.parallel.team import ALONE, Team
-from nielsgpt.settings import PhaseSettings
-from nielsgpt.training.averaging import Average
+from nielsgpt.system.compile_cache import compiled
+from nielsgpt.system.device import ExecutionConfig, is_out_of_memory
+from nielsgpt.training.ema import EMA
 from nielsgpt.training.evaluate import Evaluation, evaluate
-from nielsgpt.training.guard import Guard
-from nielsgpt.training.horizon import Horizon, lr_at
+from nielsgpt.training.grad_scaler import GradScaler
 from nielsgpt.training.loss import exponentials, linear_cross_entropy
-from nielsgpt.training.optim import Optimizer
-from nielsgpt.training.scaling import LossScale
+from nielsgpt.training.lr_schedule import LRSchedule, lr_at
+from nielsgpt.training.optimizer import Optimizer
+from nielsgpt.training.spike_guard import SpikeGuard
 
 log = logging.getLogger("nielsgpt")
 Row = dict[str, Any]
 Found = TypeVar("Found")
 
 
-class Abandoned(Exception):
+class StepInterrupted(Exception):
     """A step that was left before it touched the weights, for the process is asked to end."""
 
 
@@ -45,13 +45,13 @@ class Trainer:
         self,
         model: GPT,
         phase: PhaseSettings,
-        engine: Engine,
+        engine: ExecutionConfig,
         batches: Mixture,
         validation: Mapping[str, Rows],
         shares: Mapping[str, float],
         byte_lengths: Tensor,
         seed: int,
-        team: Team = ALONE,
+        team: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         model.compute_dtype, model.checkpointing = engine.dtype, phase.activation_checkpointing
         model.attend_with(engine.attention)
@@ -61,11 +61,11 @@ class Trainer:
         self.batches, self.validation, self.shares = batches, validation, shares
         self.byte_lengths, self.seed = byte_lengths, seed
         self.optimizer = Optimizer(model, phase)
-        self.average = Average(model, phase.ema_decay) if phase.ema_decay else None
+        self.average = EMA(model, phase.ema_decay) if phase.ema_decay else None
         self.trunk = compiled(model.trunk, engine)
         self.exponentials = compiled(exponentials, engine, any_shape=True)
-        self.horizon, self.guard = Horizon.whole(phase), Guard(phase)
-        self.scale = LossScale(engine.dtype)
+        self.horizon, self.guard = LRSchedule.whole(phase), SpikeGuard(phase)
+        self.scale = GradScaler(engine.dtype)
         self.micro_batch_size = phase.micro_batch_size or engine.micro_batch_size
         team.check(phase.batch_size, self.micro_batch_size)
         self.lowered = False  # whether memory ran out with a larger one
@@ -124,7 +124,7 @@ class Trainer:
             try:
                 found = work()
             except RuntimeError as error:
-                full = out_of_memory(error)
+                full = is_out_of_memory(error)
                 if not full or self.micro_batch_size == 1 or not self.team.independent:
                     raise
             if not self.team.most(full):
@@ -147,9 +147,9 @@ class Trainer:
         for piece in pieces:
             if self.interrupted():
                 self.optimizer.clear()
-                raise Abandoned
+                raise StepInterrupted
             if self.model.shape.dropout:
-                torch.manual_seed(mixed(self.seed, self.step, piece[0]))
+                torch.manual_seed(mix_seed(self.seed, self.step, piece[0]))
             chosen = slice(piece.start, piece.stop, piece.step)
             x, y = inputs[chosen], targets[chosen]
             hidden = self.trunk(x.to(device, non_blocking=True))
@@ -210,7 +210,7 @@ class Trainer:
         """The batches; raises Abandoned between two of them when the process is asked to end."""
         for batch in batches:
             if self.interrupted():
-                raise Abandoned
+                raise StepInterrupted
             yield batch
 
     def metric(self, figure: str, evaluations: Mapping[str, Evaluation] | None = None) -> float:
@@ -267,7 +267,7 @@ class Trainer:
             self.average.load(state["average"])
         if self.phase.minutes is not None:
             share = self.seconds / (60 * self.phase.minutes)
-            self.horizon = Horizon.load(state["horizon"]).reopened(self.step, share)
+            self.horizon = LRSchedule.load(state["horizon"]).reopened(self.step, share)
         self.due, self.lowered = state["due"], state["lowered"]
         if self.lowered or not self.phase.micro_batch_size:
             size = self.team.shareable(self.phase.batch_size, state["micro_batch_size"])

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from nielsgpt.settings import ServeSettings, Settings
-from nielsgpt.workspace import Workspace
+from nielsgpt.config.settings import ServeSettings, Settings
+from nielsgpt.system.workspace import Workspace
 from tests.bad.running import listing, put, run
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -7,8 +7,8 @@ from click.testing import CliRunner, Result
 
 from cli.ancients import command
 from nielsgpt.errors import DataError
-from tests.sources.test_gutendex import UTF8, page, record
-from tests.sources.webserver import Web, file, serving
+from tests.data.sources.test_gutendex import UTF8, page, record
+from tests.data.sources.webserver import Web, file, serving
 
 
 def run(web: Web, *words: str) -> Result:

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.caches import command
-from nielsgpt.cache.batches import Packed
-from nielsgpt.cache.shards import Split
-from nielsgpt.tokenizers.units import ByteTokenizer
+from nielsgpt.data.cache.loader import PackedRows
+from nielsgpt.data.cache.shards import Split
+from nielsgpt.tokenizers.byte import ByteTokenizer
 from tests.conftest import TINY
 
 SPECIAL = "x\n\n" * 99 + "look: <|asst|>\n\n" + "y\n\n" * 99
@@ -76,7 +76,7 @@ def test_the_table_says_what_training_reaches(home: Path) -> None:
     ]
     assert float(rows[0][7].rstrip("%")) >= 95
     split = Split(home / "data/cache/tiny/sft", "primer_train", ByteTokenizer().fingerprint)
-    assert rows[2][8] == f"{Packed(split, 128, 0, 0).fill:.1%}"
+    assert rows[2][8] == f"{PackedRows(split, 128, 0, 0).fill:.1%}"
     assert rows[2][9] == f"{split.meta['replies_left_out']} of {split.meta['replies']}"
 
 

@@ -8,11 +8,11 @@ import torch
 from click.testing import CliRunner, Result
 
 from cli.main import nielsgpt
-from nielsgpt import checkpoint, restoring
+from nielsgpt.checkpoint import checkpoint_file, load_model
+from nielsgpt.config.settings import Settings
 from nielsgpt.errors import CheckpointError, DataError, NielsError, SettingsError
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import Settings
-from nielsgpt.tokenizers.units import ByteTokenizer
+from nielsgpt.tokenizers.byte import ByteTokenizer
 
 # Where no file of settings says so: nothing is measured.
 PLAIN = ["--set", "device.threads=1", "--set", "device.weights=float32"]
@@ -30,12 +30,12 @@ def run(
         torch.manual_seed(len(phase))
         state = {
             "weights": GPT(settings.model, ByteTokenizer.vocab_size).state_dict(),
-            "tokenizer": restoring.pack_tokenizer(ByteTokenizer()),
+            "tokenizer": load_model.pack_tokenizer(ByteTokenizer()),
             "settings": settings.model_dump(mode="json"),
             "facts": {"name": "tiny", "phase": phase},
             "step": 6,
         }
-        checkpoint.save(root / "checkpoints" / "tiny" / path, state, state["facts"])
+        checkpoint_file.save(root / "checkpoints" / "tiny" / path, state, state["facts"])
 
     def call(
         command: str, *options: str, text: str = "", config: str | None = "tiny.json"

@@ -11,13 +11,12 @@ from torch import Tensor
 
 from cli.doctor import chosen_engine
 from cli.main import main
-from nielsgpt import machine
-from nielsgpt.device import Engine
-from nielsgpt.doctor import survey
-from nielsgpt.probing import Question
-from nielsgpt.settings import Settings
-from nielsgpt.tokenizers.units import ByteTokenizer
-from nielsgpt.workspace import Workspace
+from nielsgpt.config.settings import Settings
+from nielsgpt.system import machine
+from nielsgpt.system.device import ExecutionConfig
+from nielsgpt.system.workspace import Workspace
+from nielsgpt.tokenizers.byte import ByteTokenizer
+from nielsgpt.training.autotune import TuningKey
 
 Doctor = Callable[..., tuple[int, str, str]]
 
@@ -32,8 +31,8 @@ def doctor(
     capsys: pytest.CaptureFixture[str],
 ) -> Doctor:
     """Runs the command; its exit code, what it prints and what it says on stderr."""
-    monkeypatch.setattr(survey, "SIDES", {"cpu": 64})
-    monkeypatch.setattr(survey, "SMALL_SIDE", 64)
+    monkeypatch.setattr("nielsgpt.system.matrix_peak.SIDES", {"cpu": 64})
+    monkeypatch.setattr("nielsgpt.system.matrix_peak.SMALL_SIDE", 64)
     (root / "tiny.json").write_text(json.dumps(tiny().model_dump(mode="json")), encoding="utf-8")
 
     def call(*options: str) -> tuple[int, str, str]:
@@ -103,8 +102,8 @@ def test_the_way_that_was_once_measured_here_is_the_one_judged(
 ) -> None:
     settings = tiny(device={"measure": True, "precision": "auto"})
     work, vocabulary = Workspace(root, settings), ByteTokenizer.vocab_size
-    question = Question(settings.device, settings.model, vocabulary, settings.training.pretrain)
-    measured = Engine("cpu", "fp16", "plain", False, 1, 2)
+    question = TuningKey(settings.device, settings.model, vocabulary, settings.training.pretrain)
+    measured = ExecutionConfig("cpu", "fp16", "plain", False, 1, 2)
     assert chosen_engine(work, "cpu").precision != "fp16"
     machine.remember("engines", question.key("cpu"), {"engine": measured.facts()})
     assert chosen_engine(work, "cpu") == measured

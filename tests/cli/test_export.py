@@ -7,8 +7,8 @@ import pytest
 
 from cli.main import main
 from nielsgpt.model.gpt import GPT
+from nielsgpt.system.workspace import write_json
 from nielsgpt.tokenizers.base import Tokenizer
-from nielsgpt.workspace import write_json
 from tests.export.made import facts, save
 
 Export = Callable[..., tuple[int, str, str]]

@@ -7,11 +7,11 @@ import torch
 from cli.generation import fullness
 from cli.repl import LEAVE_HINT, SILENT, Chat, Screen
 from cli.slash import COMMANDS, help_text
+from nielsgpt.config.settings import GenerationSettings, ModelSettings
 from nielsgpt.errors import DataError
 from nielsgpt.inference.session import Session
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import GenerationSettings, ModelSettings
-from nielsgpt.tokenizers.units import ByteTokenizer
+from nielsgpt.tokenizers.byte import ByteTokenizer
 
 Line = str | type[KeyboardInterrupt]
 

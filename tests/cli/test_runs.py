@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import main
-from nielsgpt.workspace import write_json
+from nielsgpt.system.workspace import write_json
 from tests.report.conftest import FIRST, SECOND, examined, make_run
 
 Runs = Callable[..., tuple[int, str, str]]

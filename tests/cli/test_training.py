@@ -9,9 +9,9 @@ from cli.main import main
 from cli.options import resettled, settle
 from cli.pipeline import shared, timed
 from cli.training import settled
-from nielsgpt.resume import AUTOMATIC, Resume
-from nielsgpt.settings import PhaseSettings
-from nielsgpt.workspace import write_json
+from nielsgpt.config.settings import PhaseSettings
+from nielsgpt.system.workspace import write_json
+from nielsgpt.training.resume_choice import AUTOMATIC, Resume
 
 NOTHING: dict[str, Any] = {
     **dict.fromkeys(("hours", "minutes", "more_steps", "init_from")),

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from nielsgpt.device import Engine
-from nielsgpt.doctor.check import Finding, Verdict, check, percent
-from nielsgpt.doctor.steps import InFloat64, Reference, batch, lively
+from nielsgpt.doctor.check import CheckResult, Deviation, check, percent
+from nielsgpt.doctor.steps import Float64Step, InFloat64, batch, lively
+from nielsgpt.system.device import ExecutionConfig
 
-FP32 = Engine("cpu", "fp32", "plain", False, 1)
+FP32 = ExecutionConfig("cpu", "fp32", "plain", False, 1)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
@@ -39,14 +39,17 @@ def test_a_verdict_is_as_sound_as_its_worst_finding(
     errors: tuple[float, float], sound: bool
 ) -> None:
     loss, gradient = errors
-    found = (Finding("loss", "gpt", loss, 1.0), Finding("gradient", "norm (gpt)", gradient, 1.0))
-    assert Verdict(FP32, found, True, 0.01).sound is sound
+    found = (
+        Deviation("loss", "gpt", loss, 1.0),
+        Deviation("gradient", "norm (gpt)", gradient, 1.0),
+    )
+    assert CheckResult(FP32, found, True, 0.01).sound is sound
 
 
 @pytest.mark.parametrize("variant", ["gpt_qk", "gpt"])
 def test_the_reference_is_float64_throughout(variant: str) -> None:
     """Along a line through the weights the slope is that of differences, to far below float32."""
-    reference, (inputs, targets) = Reference(variant, 2, 0), batch(0, True)
+    reference, (inputs, targets) = Float64Step(variant, 2, 0), batch(0, True)
     slopes = reference.step(inputs, targets).gradients
     parameters = dict(reference.model.named_parameters())
     draw = torch.Generator().manual_seed(5)

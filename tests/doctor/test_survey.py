@@ -5,22 +5,23 @@ import torch
 
 from nielsgpt.doctor import survey
 from nielsgpt.errors import SettingsError
+from nielsgpt.system import matrix_peak
 
 
 def test_the_peak_of_products_is_a_plausible_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "SIDES", {"cpu": 256})
+    monkeypatch.setattr(matrix_peak, "SIDES", {"cpu": 256})
     before = torch.get_rng_state()
-    assert 1e7 < survey.matrix_peak("cpu", torch.float32) < 1e14
+    assert 1e7 < matrix_peak.matrix_peak("cpu", torch.float32) < 1e14
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_products_that_are_slow_when_small_are_not_made_large(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(survey, "SIDES", {"cpu": 10**6})  # 4 TB: would fail
-    monkeypatch.setattr(survey, "SMALL_SIDE", 64)
-    monkeypatch.setattr(survey, "SLOW_S", 0.0)
-    assert survey.matrix_peak("cpu", torch.float32) > 0
+    monkeypatch.setattr(matrix_peak, "SIDES", {"cpu": 10**6})  # 4 TB: would fail
+    monkeypatch.setattr(matrix_peak, "SMALL_SIDE", 64)
+    monkeypatch.setattr(matrix_peak, "SLOW_S", 0.0)
+    assert matrix_peak.matrix_peak("cpu", torch.float32) > 0
 
 
 def test_auto_looks_at_every_device_and_at_the_run_s_last() -> None:

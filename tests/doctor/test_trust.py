@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nielsgpt.device import Engine
-from nielsgpt.doctor.trust import trust
+from nielsgpt.doctor.trust import require_trusted
 from nielsgpt.errors import EngineError
 from nielsgpt.model import gpt
+from nielsgpt.system.device import ExecutionConfig
 
-FP32 = Engine("cpu", "fp32", "plain", False, 1)
+FP32 = ExecutionConfig("cpu", "fp32", "plain", False, 1)
 BF16 = replace(FP32, precision="bf16")
 FUSED = replace(FP32, attention="fused")
 NOTHING_ELSE = "nothing else passed either: install torch anew, or test this machine's memory"
@@ -68,7 +68,7 @@ def a_tenth_more(slope: Tensor) -> Tensor:
 def test_a_gradient_of_zero_is_refused_in_one_line_by_name(spoil_out: Callable[..., None]) -> None:
     spoil_out(zero, torch.float32, torch.bfloat16, torch.float16)
     with pytest.raises(EngineError) as caught:
-        trust(FP32)
+        require_trusted(FP32)
     assert str(caught.value) == (
         "cpu fp32 plain computes wrong on this machine: the gradient of "
         "blocks.0.attention.out.weight (gpt_qk) is off by 100 %, where rounding explains "
@@ -80,7 +80,7 @@ def test_a_gradient_of_zero_is_refused_in_one_line_by_name(spoil_out: Callable[.
 def test_one_value_that_is_not_a_number_is_refused(spoil_out: Callable[..., None]) -> None:
     spoil_out(one_nan, torch.float32)
     with pytest.raises(EngineError, match=r"blocks\.\d\.attention\.out\.weight \(\w+\) is not fin"):
-        trust(FP32)
+        require_trusted(FP32)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -94,7 +94,7 @@ def test_a_tenth_too_much_is_seen_through_the_rounding(
         match=rf"^cpu {precision} fused .* gradient of blocks\.\d\.attention\.out\.weight "
         r".* is off by [\d.]+ %.*; add --set device\.precision=fp32, which passed$",
     ):
-        trust(engine)
+        require_trusted(engine)
 
 
 def test_a_causal_mask_that_is_off_by_one_leads_to_plain_attention(
@@ -108,7 +108,7 @@ def test_a_causal_mask_that_is_off_by_one_leads_to_plain_attention(
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", one_too_far)
     with pytest.raises(EngineError, match=r"; add --set model\.attention=plain, which passed$"):
-        trust(replace(FUSED, precision="bf16"))
+        require_trusted(replace(FUSED, precision="bf16"))
 
 
 def test_a_rotation_at_the_wrong_place_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_a_rotation_at_the_wrong_place_is_refused(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(gpt, "rotate", queries_one_late)
     with pytest.raises(EngineError, match=r"_norm\.weight \(gpt_qk\) is off"):
-        trust(BF16)
+        require_trusted(BF16)
 
 
 @pytest.mark.parametrize("kernel", ["_fused_adamw_", "baddbmm"])
@@ -139,7 +139,7 @@ def test_an_optimizer_that_is_wrong_by_a_hundredth_is_refused(
     monkeypatch.setattr(torch, kernel, wrong)
     optimizer = "adamw" if "adamw" in kernel else "muon"
     with pytest.raises(EngineError, match=f"the {optimizer} update of .* is off by"):
-        trust(FP32)
+        require_trusted(FP32)
 
 
 def test_a_loss_that_is_wrong_beside_sound_gradients_is_refused(
@@ -150,7 +150,7 @@ def test_a_loss_that_is_wrong_beside_sound_gradients_is_refused(
         torch.Tensor, "log", lambda x: sound(x) * (1.0 if x.dtype == torch.float64 else 1.001)
     )
     with pytest.raises(EngineError, match=r"the loss of gpt(_qk)? is off by"):
-        trust(FP32)
+        require_trusted(FP32)
 
 
 def test_a_compiler_that_gets_it_wrong_is_told_from_a_wrong_kernel(
@@ -161,8 +161,8 @@ def test_a_compiler_that_gets_it_wrong_is_told_from_a_wrong_kernel(
 
     monkeypatch.setattr(torch, "compile", compile_wrong)
     with pytest.raises(EngineError, match=r"^cpu fp32 plain compiled .*; add --set device.compile"):
-        trust(replace(FP32, compiled=True))
-    trust(FP32)
+        require_trusted(replace(FP32, compiled=True))
+    require_trusted(FP32)
 
 
 def test_a_kernel_that_the_device_does_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_a_kernel_that_the_device_does_not_have_is_refused(monkeypatch: pytest.M
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", missing)
     with pytest.raises(EngineError) as caught:
-        trust(FUSED)
+        require_trusted(FUSED)
     assert str(caught.value) == (
         "cpu fp32 fused computes wrong on this machine: torch fails: no such kernel on this "
         "device; add --set model.attention=plain, which passed"
@@ -182,7 +182,7 @@ def test_a_pass_is_told_once_and_remembered(
     spoil_out: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "nielsgpt")
-    trust(FP32)
+    require_trusted(FP32)
     (said,) = caplog.messages
     assert re.fullmatch(
         r"doctor: cpu fp32 plain agrees with float64 on the CPU: worst gradient [\d.e-]+ % of a "
@@ -190,8 +190,8 @@ def test_a_pass_is_told_once_and_remembered(
         said,
     )
     spoil_out(zero, torch.float32, torch.bfloat16)
-    trust(FP32)
-    trust(replace(FP32, micro_batch_size=4))
+    require_trusted(FP32)
+    require_trusted(replace(FP32, micro_batch_size=4))
     assert caplog.messages == [said]
 
 
@@ -202,21 +202,21 @@ def test_a_pass_is_told_once_and_remembered(
 def test_a_new_torch_or_another_engine_is_checked_anew(
     news: dict[str, Any], spoil_out: Callable[..., None]
 ) -> None:
-    trust(FP32)
+    require_trusted(FP32)
     spoil_out(zero, torch.float32, torch.bfloat16)
     with pytest.raises(EngineError):
-        trust(replace(FP32, **news))
+        require_trusted(replace(FP32, **news))
 
 
 def test_a_refusal_is_not_remembered(spoil_out: Callable[..., None]) -> None:
     spoil_out(zero, torch.float32)
     for _ in range(2):
         with pytest.raises(EngineError):
-            trust(FP32)
+            require_trusted(FP32)
 
 
 def test_a_check_leaves_the_random_state_alone() -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    trust(BF16)
+    require_trusted(BF16)
     assert torch.equal(torch.get_rng_state(), before)

@@ -4,11 +4,11 @@ import random
 from pathlib import Path
 from typing import Any
 
-from nielsgpt import checkpoint, restoring
+from nielsgpt.checkpoint import checkpoint_file, load_model
+from nielsgpt.config.settings import GenerationSettings, Settings
 from nielsgpt.conversation import Conversation, Message
-from nielsgpt.export.trained import Trained
+from nielsgpt.export.trained import TrainedModel
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import GenerationSettings, Settings
 from nielsgpt.tokenizers.base import Tokenizer
 
 AWKWARD = [
@@ -68,15 +68,17 @@ def facts(model: GPT, name: str) -> dict[str, Any]:
         "origin": {"primer": "0123456789abcdef", "start": "pretrained"},
         "evaluations": {"primer": {"loss": 1.5, "bits_per_byte": 0.75}},
         "run_id": "20260101-000000-00000000",
-        "weights_sha256": checkpoint.weights_sha256(model.state_dict()),
+        "weights_sha256": checkpoint_file.weights_sha256(model.state_dict()),
     }
 
 
-def trained(model: GPT, tokenizer: Tokenizer, name: str = "keeper", **generation: Any) -> Trained:
+def trained(
+    model: GPT, tokenizer: Tokenizer, name: str = "keeper", **generation: Any
+) -> TrainedModel:
     """The model as if it had been trained."""
     assert model.vocab_size == tokenizer.vocab_size
     sampling = GenerationSettings(**generation)
-    return Trained(model, tokenizer, sampling, facts(model, name), "settings", None, None)
+    return TrainedModel(model, tokenizer, sampling, facts(model, name), "settings", None, None)
 
 
 def save(path: Path, model: GPT, tokenizer: Tokenizer, name: str = "keeper") -> None:
@@ -86,8 +88,8 @@ def save(path: Path, model: GPT, tokenizer: Tokenizer, name: str = "keeper") -> 
         "step": 30,
         "weights": model.state_dict(),
         "average": None,
-        "tokenizer": restoring.pack_tokenizer(tokenizer),
+        "tokenizer": load_model.pack_tokenizer(tokenizer),
         "settings": settings.model_dump(mode="json"),
         "facts": facts(model, name),
     }
-    checkpoint.save(path, state, state["facts"])
+    checkpoint_file.save(path, state, state["facts"])

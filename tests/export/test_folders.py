@@ -11,11 +11,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from nielsgpt.errors import BusyError, DataError, RunError, TokenizerError
-from nielsgpt.export import hf, llamacpp
-from nielsgpt.export.tensors import exported
+from nielsgpt.export import gguf_file, hf_folder
+from nielsgpt.export.tensors import export_tensors
 from nielsgpt.model.gpt import GPT, parameter_count
+from nielsgpt.system.workspace import lock
 from nielsgpt.tokenizers.base import Tokenizer
-from nielsgpt.workspace import lock
 from tests.export.made import trained
 from tests.tokenizers.conftest import made
 
@@ -28,12 +28,12 @@ def test_the_folder_holds_the_tensors_of_the_model_and_nothing_half_written(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_qk")
-    hf.write(trained(model, pieced), tmp_path / "out", "float32", force=False)
+    hf_folder.write(trained(model, pieced), tmp_path / "out", "float32", force=False)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES + TOKENIZER)
     assert len({path.stat().st_mode for path in (tmp_path / "out").iterdir()}) == 1
     stored = load_file(tmp_path / "out" / "model.safetensors")
-    assert stored.keys() == dict(exported(model, "hf")).keys()
+    assert stored.keys() == dict(export_tensors(model, "hf")).keys()
     assert sum(tensor.numel() for tensor in stored.values()) == parameter_count(model)
 
 
@@ -42,7 +42,7 @@ def test_the_configs_say_what_ends_a_reply_and_what_it_never_holds(
 ) -> None:
     model = lively("gpt_plus", tied=False, rope_theta=500.0, d_ff=48)
     source = trained(model, pieced, temperature=0.5, top_k=7)
-    hf.write(source, tmp_path / "out", "bfloat16", force=False)
+    hf_folder.write(source, tmp_path / "out", "bfloat16", force=False)
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     special = pieced.specials
     assert (config["eos_token_id"], config["bos_token_id"]) == (special.end, None)
@@ -58,7 +58,7 @@ def test_the_card_holds_what_was_measured_and_leaves_the_licence_to_the_owner(
 ) -> None:
     model = lively("gpt_qk")
     source = trained(model, pieced)
-    hf.write(source, tmp_path / "out", "float32", force=False)
+    hf_folder.write(source, tmp_path / "out", "float32", force=False)
     card = (tmp_path / "out" / "README.md").read_text()
     assert f"| parameters | {parameter_count(model):,} |" in card
     assert "| tokens seen in sft | 1,920 |" in card  # 30 steps of 4 rows of 16
@@ -72,12 +72,12 @@ def test_a_failed_export_leaves_the_one_before(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_qk")
-    hf.write(trained(model, pieced), tmp_path / "out", "float32", force=False)
+    hf_folder.write(trained(model, pieced), tmp_path / "out", "float32", force=False)
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     with torch.no_grad():
         model.blocks[0].mlp.down.weight[0, 0] = 1e6
     with pytest.raises(DataError, match=r"down_proj.weight .* cannot hold; use --dtype float32"):
-        hf.write(trained(model, pieced), tmp_path / "out", "float16", force=False)
+        hf_folder.write(trained(model, pieced), tmp_path / "out", "float16", force=False)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -88,7 +88,7 @@ def test_what_a_killed_export_left_is_cleared_away(
     left = tmp_path / ".out.part"
     (left / "deep").mkdir(parents=True)
     (left / "model.safetensors").write_bytes(b"half")
-    hf.write(trained(lively("gpt_qk"), pieced), tmp_path / "out", "float32", force=False)
+    hf_folder.write(trained(lively("gpt_qk"), pieced), tmp_path / "out", "float32", force=False)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert not (tmp_path / "out" / "deep").exists()
 
@@ -97,14 +97,14 @@ def test_two_exports_to_one_place_do_not_mix(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     with lock(tmp_path / ".out.part"), pytest.raises(BusyError):
-        hf.write(trained(lively("gpt_qk"), pieced), tmp_path / "out", "float32", force=False)
+        hf_folder.write(trained(lively("gpt_qk"), pieced), tmp_path / "out", "float32", force=False)
 
 
-@pytest.mark.parametrize("write", [hf.write, llamacpp.write], ids=["hf", "gguf"])
+@pytest.mark.parametrize("write", [hf_folder.write, gguf_file.write], ids=["hf", "gguf"])
 def test_another_models_export_is_replaced_only_by_force(
     write: Callable[..., None], tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
-    dtype = "float32" if write is hf.write else "f32"
+    dtype = "float32" if write is hf_folder.write else "f32"
     model, out = lively("gpt_qk"), tmp_path / "out"
     write(trained(model, pieced), out, dtype, force=False)
     write(trained(model, pieced), out, dtype, force=False)
@@ -113,12 +113,12 @@ def test_another_models_export_is_replaced_only_by_force(
     write(trained(model, pieced, "other"), out, dtype, force=True)
 
 
-@pytest.mark.parametrize("write", [hf.write, llamacpp.write], ids=["hf", "gguf"])
+@pytest.mark.parametrize("write", [hf_folder.write, gguf_file.write], ids=["hf", "gguf"])
 def test_what_is_no_export_is_not_replaced_even_by_force(
     write: Callable[..., None], tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     mine = tmp_path / "out"
-    if write is hf.write:
+    if write is hf_folder.write:
         mine.mkdir()
         mine = mine / "thesis.txt"
     mine.write_text("mine")
@@ -131,29 +131,29 @@ def test_a_tensor_that_came_back_otherwise_is_seen(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_qk")
-    hf.write(trained(model, pieced), tmp_path / "out", "float32", force=False)
-    llamacpp.write(trained(model, pieced), tmp_path / "m.gguf", "q8_0", force=False)
+    hf_folder.write(trained(model, pieced), tmp_path / "out", "float32", force=False)
+    gguf_file.write(trained(model, pieced), tmp_path / "m.gguf", "q8_0", force=False)
     with torch.no_grad():
         model.norm.weight[3] += 0.5
     with pytest.raises(RunError, match=r"model.norm.weight did not come back"):
-        hf.check(tmp_path / "out", model, torch.float32)
+        hf_folder.check(tmp_path / "out", model, torch.float32)
     with pytest.raises(RunError, match=r"output_norm.weight did not come back"):
-        llamacpp.check(tmp_path / "m.gguf", model, "q8_0")
+        gguf_file.check(tmp_path / "m.gguf", model, "q8_0")
 
 
 def test_a_tensor_too_many_is_seen(tmp_path: Path, lively: Lively, pieced: Tokenizer) -> None:
     model, out, file = lively("gpt_qk", tied=False), tmp_path / "out", tmp_path / "m.gguf"
-    hf.write(trained(model, pieced), out, "float32", force=False)
-    llamacpp.write(trained(model, pieced), file, "f32", force=False)
+    hf_folder.write(trained(model, pieced), out, "float32", force=False)
+    gguf_file.write(trained(model, pieced), file, "f32", force=False)
     model.unembedding = None
     line = rf"^{out}/model\.safetensors holds lm_head\.weight, which is no tensor of the model$"
     with pytest.raises(RunError, match=line):
-        hf.check(out, model, torch.float32)
+        hf_folder.check(out, model, torch.float32)
     del model.blocks[1]
     model.n_layer = 1
     line = rf"^{file} holds blk\.1\.attn_k\.weight, which is no tensor of the model$"
     with pytest.raises(RunError, match=line):
-        llamacpp.check(file, model, "f32")
+        gguf_file.check(file, model, "f32")
 
 
 def test_a_disk_without_room_for_the_weights_is_one_line_and_nothing_appears(
@@ -162,28 +162,30 @@ def test_a_disk_without_room_for_the_weights_is_one_line_and_nothing_appears(
     def full(*given: object) -> None:
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(hf, "save_file", full)
+    monkeypatch.setattr(hf_folder, "save_file", full)
     line = r"could not be written: .* No space left on device \(os error 28\); free some space$"
     with pytest.raises(RunError, match=rf"model\.safetensors {line}"):
-        hf.write(trained(lively("gpt_qk"), pieced), tmp_path / "out", "float32", force=False)
+        hf_folder.write(trained(lively("gpt_qk"), pieced), tmp_path / "out", "float32", force=False)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_library_that_writes_other_numbers_is_found_out_before_anything_appears(
     tmp_path: Path, lively: Lively, pieced: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save, add = hf.save_file, gguf.GGUFWriter.add_tensor
+    save, add = hf_folder.save_file, gguf.GGUFWriter.add_tensor
     monkeypatch.setattr(
-        hf, "save_file", lambda tensors, *rest: save({n: t + 1 for n, t in tensors.items()}, *rest)
+        hf_folder,
+        "save_file",
+        lambda tensors, *rest: save({n: t + 1 for n, t in tensors.items()}, *rest),
     )
     monkeypatch.setattr(
         gguf.GGUFWriter, "add_tensor", lambda self, name, array, **rest: add(self, name, array + 1)
     )
     source = trained(lively("gpt_qk"), pieced)
     with pytest.raises(RunError, match="did not come back"):
-        hf.write(source, tmp_path / "out", "float32", force=False)
+        hf_folder.write(source, tmp_path / "out", "float32", force=False)
     with pytest.raises(RunError, match="did not come back"):
-        llamacpp.write(source, tmp_path / "m.gguf", "f32", force=False)
+        gguf_file.write(source, tmp_path / "m.gguf", "f32", force=False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -193,7 +195,7 @@ def test_kind_word_exports_its_weights_and_its_own_file(
     codec = made("word")
     torch.manual_seed(0)
     model = GPT(lively("gpt_qk").shape, codec.vocab_size)
-    hf.write(trained(model, codec), tmp_path / "out", "float32", force=False)
+    hf_folder.write(trained(model, codec), tmp_path / "out", "float32", force=False)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted([*FILES, "vocab.json"])
     assert "the weights alone open in Transformers" in caplog.text
 
@@ -207,7 +209,7 @@ def test_what_llama_cpp_cannot_tokenize_is_one_line_and_no_file(
     codec = made(kind)
     model = GPT(lively("gpt_qk").shape, codec.vocab_size)
     with pytest.raises(TokenizerError, match=named) as raised:
-        llamacpp.write(trained(model, codec), tmp_path / "m.gguf", "f32", force=False)
+        gguf_file.write(trained(model, codec), tmp_path / "m.gguf", "f32", force=False)
     assert "\n" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -216,7 +218,7 @@ def test_the_gguf_file_says_what_llama_cpp_must_know(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_qk", n_head=4, rope_theta=500.0)
-    llamacpp.write(trained(model, pieced), tmp_path / "m.gguf", "f16", force=False)
+    gguf_file.write(trained(model, pieced), tmp_path / "m.gguf", "f16", force=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.Modelfile", "m.gguf"]
     reader = gguf.GGUFReader(tmp_path / "m.gguf")
     said = {name: field.contents() for name, field in reader.fields.items()}
@@ -240,9 +242,9 @@ def test_the_gguf_file_says_what_llama_cpp_must_know(
 
 def test_q8_0_keeps_vectors_whole_and_rows_that_have_no_blocks_in_float16(lively: Lively) -> None:
     model = lively("gpt_plus", d_ff=40)
-    kinds = {name: kind.name for name, _, kind in llamacpp.stored(model, "q8_0")}
+    kinds = {name: kind.name for name, _, kind in gguf_file.stored(model, "q8_0")}
     assert kinds["blk.0.attn_norm.weight"] == "F32"
     assert kinds["blk.0.attn_q.weight"] == "Q8_0"
     assert kinds["blk.0.ffn_down.weight"] == "F16"
-    learned = {name: kind.name for name, _, kind in llamacpp.stored(lively("gpt"), "q8_0")}
+    learned = {name: kind.name for name, _, kind in gguf_file.stored(lively("gpt"), "q8_0")}
     assert learned["position_embd.weight"] == "F32"

@@ -5,9 +5,9 @@ import re
 import jinja2
 import pytest
 
+from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Message
-from nielsgpt.export.template import jinja, modelfile
-from nielsgpt.settings import GenerationSettings
+from nielsgpt.export.chat_template import jinja, modelfile
 from tests.export.made import conversations
 
 COMMAND = re.compile(

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from nielsgpt import layers, pipeline
-from nielsgpt.cache import blocks
-from nielsgpt.settings import Settings
-from nielsgpt.workspace import Workspace
+from nielsgpt.config import load
+from nielsgpt.config.settings import Settings
+from nielsgpt.data.cache import blocks
+from nielsgpt.pipeline import pipeline
+from nielsgpt.system.workspace import Workspace
 from tests.conftest import TINY
 
 OVER = {
@@ -26,7 +27,7 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def settings() -> Settings:
     """A model that trains in a second, with a trained tokenizer."""
-    return layers.validate(layers.merge(TINY, OVER), "test")
+    return load.validate(load.merge(TINY, OVER), "test")
 
 
 @pytest.fixture(scope="session")

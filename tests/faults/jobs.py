@@ -8,26 +8,28 @@ from typing import Any
 
 import torch
 
-from nielsgpt import caching, checkpoint, layers, vocabulary
-from nielsgpt.bench.ledger import Ledger
-from nielsgpt.bench.supervise import Limits
-from nielsgpt.cache.parts import Part
-from nielsgpt.cache.shards import Split
-from nielsgpt.export import hf
+from nielsgpt.checkpoint import checkpoint_file
+from nielsgpt.config import load
+from nielsgpt.config.settings import ModelSettings, Settings
+from nielsgpt.data.cache.distributed_build import BuildPart
+from nielsgpt.data.cache.shards import Split
+from nielsgpt.experiments.results_store import ResultsStore
+from nielsgpt.experiments.supervisor import TrialLimits
+from nielsgpt.export import hf_folder
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import ModelSettings, Settings
+from nielsgpt.pipeline import build_caches, train_tokenizer
+from nielsgpt.system.workspace import Workspace, lock, read_json
 from nielsgpt.tokenizers import registry
-from nielsgpt.tokenizers.units import ByteTokenizer
-from nielsgpt.training import journal
-from nielsgpt.training.store import PhaseStore
-from nielsgpt.workspace import Workspace, lock, read_json
+from nielsgpt.tokenizers.byte import ByteTokenizer
+from nielsgpt.training import run_log
+from nielsgpt.training.checkpoint_manager import CheckpointManager
 from tests.conftest import TINY
 from tests.export.made import trained
-from tests.training.test_store import trainer
+from tests.training.test_checkpoint_manager import trainer
 
 CODEC = ByteTokenizer()
 NOTHING = "nothing"
-LIMITS = Limits(timeout_s=1.0, memory_bytes=1)
+LIMITS = TrialLimits(timeout_s=1.0, memory_bytes=1)
 PRIMER = {"characters": 12_000, "dialogues": 60}
 
 
@@ -51,7 +53,7 @@ def nothing(folder: Path) -> None:
 def small(**over: Any) -> Settings:
     """Settings of little text."""
     data = {"shard_bytes": 8192, "workers": 1, "primer": PRIMER}
-    return layers.validate(layers.merge(TINY, {"data": data, **over}), "test")
+    return load.validate(load.merge(TINY, {"data": data, **over}), "test")
 
 
 def saving(*before: int) -> Job:
@@ -66,12 +68,16 @@ def saving(*before: int) -> Job:
 
 
 def _names(folder: Path) -> dict[str, int]:
-    return {str(p.relative_to(folder)): checkpoint.load(p)["step"] for p in folder.rglob("*t.pt")}
+    return {
+        str(p.relative_to(folder)): checkpoint_file.load(p)["step"] for p in folder.rglob("*t.pt")
+    }
 
 
 def _save(folder: Path, step: int) -> None:
     with lock(folder):
-        kept = PhaseStore(folder / "pretrain", {"phase": "pretrain"}, {"settings": {}}, keep=2)
+        kept = CheckpointManager(
+            folder / "pretrain", {"phase": "pretrain"}, {"settings": {}}, keep=2
+        )
         kept.save(trainer(step, value=float(step)), improved=True)
         kept.finish()
 
@@ -80,10 +86,10 @@ def _newest(folder: Path) -> Any:
     """The step that a run would go on from; every other name must open, or not be there."""
     for name in ("latest.pt", "best.pt", "pretrain/latest.pt", "pretrain/best.pt"):
         if (folder / name).exists():
-            state = checkpoint.load(folder / name)
-            assert checkpoint.read_facts(folder / name)["step"] == state["step"]
+            state = checkpoint_file.load(folder / name)
+            assert checkpoint_file.read_facts(folder / name)["step"] == state["step"]
             assert set(state["weights"]["w"].tolist()) == {float(state["step"])}
-    newest = checkpoint.load_newest(folder / "pretrain")
+    newest = checkpoint_file.load_newest(folder / "pretrain")
     return newest[0]["step"] if newest else NOTHING
 
 
@@ -108,8 +114,8 @@ def caching_of(parts: int, spare: Path, over: bool = False) -> Job:
         def work(folder: Path) -> None:
             place = Workspace(folder, settings)
             for number in range(1, 1 + parts):
-                caching.build_all(place, CODEC, part=Part(number, parts))
-            caching.build_all(place, CODEC, join=parts)
+                build_caches.build_all(place, CODEC, part=BuildPart(number, parts))
+            build_caches.build_all(place, CODEC, join=parts)
 
         return work
 
@@ -137,7 +143,7 @@ def training_a_tokenizer(before: str | None) -> Job:
 
     def make(kind: str, size: int) -> Callable[[Path], object]:
         settings = small(tokenizer={"kind": kind, "vocab_size": size})
-        return lambda folder: vocabulary.train(Workspace(folder, settings))
+        return lambda folder: train_tokenizer.train(Workspace(folder, settings))
 
     def found(folder: Path) -> Any:
         if registry.read_meta(folder / "data/tokenizers/tiny") is None:
@@ -156,13 +162,13 @@ def exporting() -> Job:
     made = trained(model, CODEC)
 
     def write(dtype: str) -> Callable[[Path], None]:
-        return lambda folder: hf.write(made, folder / "out", dtype, force=False)
+        return lambda folder: hf_folder.write(made, folder / "out", dtype, force=False)
 
     def found(folder: Path) -> Any:
         if not (folder / "out").exists():
             return NOTHING
         dtype = json.loads((folder / "out/config.json").read_text())["dtype"]
-        hf.check(folder / "out", model, hf.DTYPES[dtype])
+        hf_folder.check(folder / "out", model, hf_folder.DTYPES[dtype])
         return dtype, len(list((folder / "out").iterdir()))
 
     return Job(write("bfloat16"), write("float32"), found, also=(NOTHING,))
@@ -172,9 +178,9 @@ def noting() -> Job:
     """A run's facts, over those of a session before."""
 
     def note(step: int) -> Callable[[Path], None]:
-        return lambda folder: journal.write_meta(folder / "run", {"step": step}, {"seed": 1})
+        return lambda folder: run_log.write_meta(folder / "run", {"step": step}, {"seed": 1})
 
-    return Job(note(1), note(2), lambda folder: read_json(folder / "run" / journal.META))
+    return Job(note(1), note(2), lambda folder: read_json(folder / "run" / run_log.META))
 
 
 class _Measured:
@@ -190,13 +196,13 @@ def measuring() -> Job:
 
     def measure(*keys: str) -> Callable[[Path], None]:
         def work(folder: Path) -> None:
-            ledger = Ledger(folder / "results.jsonl", lambda *_: {"status": "ok", "speed": 7})
+            ledger = ResultsStore(folder / "results.jsonl", lambda *_: {"status": "ok", "speed": 7})
             for key in keys:
                 ledger.result(_Measured(key), LIMITS)  # type: ignore[arg-type]
 
         return work
 
     def found(folder: Path) -> Any:
-        return sorted(Ledger(folder / "results.jsonl", lambda *_: {}).rows)
+        return sorted(ResultsStore(folder / "results.jsonl", lambda *_: {}).rows)
 
     return Job(measure("a"), measure("a", "b"), found, same=False)

@@ -10,7 +10,7 @@ import pytest
 
 SCRIPT = """
 import torch
-from nielsgpt.compiler import compiling
+from nielsgpt.system.compile_cache import compiling
 
 def function(x):
     return (x.exp() * 3).sum(dim=-1) + (x @ x).tanh().sum()

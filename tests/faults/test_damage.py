@@ -10,20 +10,22 @@ from typing import Any
 
 import pytest
 
-from nielsgpt import caching, checkpoint, examination, machine, pipeline, restoring
-from nielsgpt.bench.ledger import Ledger
-from nielsgpt.cache import inventory
-from nielsgpt.cache.parts import Part, PartReader
-from nielsgpt.cache.shards import Split
-from nielsgpt.corpora import sources
+from nielsgpt.checkpoint import checkpoint_file, load_model
+from nielsgpt.config.settings import TokenizerSettings
+from nielsgpt.data.cache import inventory
+from nielsgpt.data.cache.distributed_build import BuildPart, PartReader
+from nielsgpt.data.cache.shards import Split
+from nielsgpt.data.catalog import sources
 from nielsgpt.errors import NielsError
-from nielsgpt.export import hf, own
+from nielsgpt.experiments.results_store import ResultsStore
+from nielsgpt.export import hf_folder, nielsgpt_json
 from nielsgpt.export.trained import open_trained
-from nielsgpt.phases import train
-from nielsgpt.report import records
-from nielsgpt.settings import TokenizerSettings
+from nielsgpt.pipeline import build_caches, exam, pipeline
+from nielsgpt.pipeline.train_phase import train
+from nielsgpt.report import run_reader
+from nielsgpt.system import machine
+from nielsgpt.system.workspace import Workspace, seal
 from nielsgpt.tokenizers import registry
-from nielsgpt.workspace import Workspace, seal
 from tests.conftest import CORPUS
 
 FLIPS, CUTS = 40, 6
@@ -54,14 +56,14 @@ def told(value: Any) -> Any:
 
 
 def opened(work: Workspace, name: str = "best.pt") -> Any:
-    state = checkpoint.load(work.checkpoints / name)
-    model, codec = restoring.restore(state)
-    weights = checkpoint.weights_sha256(dict(model.state_dict()))
+    state = checkpoint_file.load(work.checkpoints / name)
+    model, codec = load_model.restore_model(state)
+    weights = checkpoint_file.weights_sha256(dict(model.state_dict()))
     return weights, codec.fingerprint, state["settings"], state["facts"], state["step"]
 
 
 def facts(work: Workspace) -> Any:
-    return told(checkpoint.read_facts(work.checkpoints / "best.pt")), opened(work)
+    return told(checkpoint_file.read_facts(work.checkpoints / "best.pt")), opened(work)
 
 
 def split(phase: str) -> Read:
@@ -82,8 +84,8 @@ def codec(work: Workspace) -> Any:
 
 def part(work: Workspace) -> Any:
     source = sources(work.settings, "sft", work.root)["primer"]
-    recipe = caching.recipe(work, "sft", source, registry.load(work.tokenizer))
-    reader = PartReader(work.cache / "parts/sft/primer/1-of-2", recipe, Part(1, 2))
+    recipe = build_caches.recipe(work, "sft", source, registry.load(work.tokenizer))
+    reader = PartReader(work.cache / "parts/sft/primer/1-of-2", recipe, BuildPart(1, 2))
     blocks = [reader.block(number) for number in range(len(reader.rows))]
     return [(b.ids.tolist(), b.lengths.tolist(), b.mask.tolist()) for b in blocks], told(
         reader.meta
@@ -91,7 +93,7 @@ def part(work: Workspace) -> Any:
 
 
 def exported(work: Workspace) -> Any:
-    state = own.state(work.root / "out")
+    state = nielsgpt_json.state(work.root / "out")
     del state["weights"], state["tokenizer"]
     return state
 
@@ -114,7 +116,7 @@ KINDS: dict[str, tuple[str, Read]] = {
     "a tokenizer's meta": ("data/tokenizers/tiny/meta.json", codec),
     "the exam's marks": (
         "checkpoints/tiny/exam.json",
-        lambda work: told(examination.examine(work)),
+        lambda work: told(exam.run_exam(work)),
     ),
     "an export's weights": ("out/model.safetensors", exported),
     "an export's nielsgpt.json": ("out/nielsgpt.json", exported),
@@ -124,11 +126,11 @@ KINDS: dict[str, tuple[str, Read]] = {
 @pytest.fixture
 def everything(copy: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """The copy with a part, an export and a checkpoint that nothing vouches for."""
-    monkeypatch.setattr(checkpoint, "_digests", {})
-    caching.build_all(copy, registry.load(copy.tokenizer), part=Part(1, 2))
+    monkeypatch.setattr(checkpoint_file, "_digests", {})
+    build_caches.build_all(copy, registry.load(copy.tokenizer), part=BuildPart(1, 2))
     made = open_trained(copy)
-    hf.write(made, copy.root / "out", "float32", force=False)
-    own.write(made, copy.root / "out")
+    hf_folder.write(made, copy.root / "out", "float32", force=False)
+    nielsgpt_json.write(made, copy.root / "out")
     shutil.copy(copy.checkpoints / "best.pt", copy.checkpoints / "lone.pt")
     return copy
 
@@ -142,7 +144,7 @@ def test_a_changed_file_is_named_or_reads_as_it_was(
     content, found = path.read_bytes(), 0
     for fault, changed in spoilt(content, seed=len(kind)):
         path.write_bytes(changed)
-        monkeypatch.setattr(checkpoint, "_digests", {})
+        monkeypatch.setattr(checkpoint_file, "_digests", {})
         try:
             assert read(everything) == whole, fault
         except NielsError as error:
@@ -162,7 +164,7 @@ def test_a_measurement_that_was_changed_is_measured_again(tmp_path: Path) -> Non
     known = {row["key"]: row for row in rows}
     for fault, changed in spoilt(content, 1, 200):
         (tmp_path / "results.jsonl").write_bytes(changed)
-        read = Ledger(tmp_path / "results.jsonl", lambda *_: {}).rows
+        read = ResultsStore(tmp_path / "results.jsonl", lambda *_: {}).rows
         assert all(told(row) == known.get(key) for key, row in read.items()), fault
         assert len(read) >= 1 or fault[:3] != "bit"
 
@@ -200,11 +202,11 @@ def test_a_runs_notes_that_were_changed_never_stop_its_report(name: str, copy: W
     path = run_folder(copy) / name
     path.touch()
     content = path.read_bytes() or b"{}\n"
-    told = dict(records.read(run_folder(copy)).meta)
+    told = dict(run_reader.read(run_folder(copy)).meta)
     for fault, changed in spoilt(content, 3, 15):
         path.write_bytes(changed)
         # What a seal guards is told as it was, or not at all.
-        assert dict(records.read(run_folder(copy)).meta) in (told, {}), fault
+        assert dict(run_reader.read(run_folder(copy)).meta) in (told, {}), fault
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".json"])
@@ -212,7 +214,7 @@ def test_training_goes_on_from_the_state_before_a_changed_one_to_the_same_weight
     suffix: str, copy: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
     straight = opened(copy, "pretrain/latest.pt")[0]
-    newest = checkpoint.newest_first(copy.checkpoints / "pretrain")[0].with_suffix(suffix)
+    newest = checkpoint_file.newest_first(copy.checkpoints / "pretrain")[0].with_suffix(suffix)
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 4
     newest.unlink()  # latest.pt is the same file

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from nielsgpt import checkpoint, phases, pipeline
+from nielsgpt.checkpoint import checkpoint_file
+from nielsgpt.config.settings import Settings
 from nielsgpt.errors import Stopped
-from nielsgpt.settings import Settings
+from nielsgpt.pipeline import pipeline, train_phase
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.training.trainer import Trainer
-from nielsgpt.workspace import Workspace
 from tests.faults.disk import Disk, sample, watch
 from tests.journeys.conftest import ENVIRONMENT, launch
 
@@ -37,9 +38,9 @@ def weights(work: Workspace) -> dict[str, str]:
     """The weights behind every name of the model but those of single steps."""
     found = {}
     for path in sorted(work.checkpoints.rglob("*t.pt")):
-        state = checkpoint.load(path)
+        state = checkpoint_file.load(path)
         name = str(path.relative_to(work.checkpoints))
-        found[name] = checkpoint.weights_sha256(checkpoint.kept_weights(state))
+        found[name] = checkpoint_file.weights_sha256(checkpoint_file.kept_weights(state))
     return found
 
 
@@ -72,10 +73,10 @@ def test_told_to_end_in_any_step_the_run_saves_and_goes_on_to_the_same_bits(
         with monkeypatch.context() as patched:
             struck(patched, step, number)
             with pytest.raises(Stopped, match=f"stopped at step {step} of 6, which is saved") as e:
-                phases.train(untrained, "pretrain")
+                train_phase.train(untrained, "pretrain")
         assert e.value.exit_code == 128 + number
-    phases.train(untrained, "pretrain")
-    phases.train(untrained, "sft")
+    train_phase.train(untrained, "pretrain")
+    train_phase.train(untrained, "sft")
     assert weights(untrained) == weights(Workspace(examined, untrained.settings))
 
 
@@ -86,8 +87,8 @@ def test_a_second_signal_ends_at_once_and_tears_nothing(
     with monkeypatch.context() as patched:
         struck(patched, 3, number, number)
         with pytest.raises(KeyboardInterrupt):
-            phases.train(untrained, "pretrain")
-    phases.train(untrained, "pretrain")
+            train_phase.train(untrained, "pretrain")
+    train_phase.train(untrained, "pretrain")
     straight = weights(Workspace(examined, untrained.settings))
     assert weights(untrained)["pretrain/best.pt"] == straight["pretrain/best.pt"]
 
@@ -98,14 +99,14 @@ def test_under_nohup_the_end_of_the_terminal_is_no_end_of_the_run(
     struck(monkeypatch, 3, signal.SIGHUP)
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        phases.train(untrained, "pretrain")
+        train_phase.train(untrained, "pretrain")
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert checkpoint.load(untrained.checkpoints / "pretrain/latest.pt")["step"] == 6
+    assert checkpoint_file.load(untrained.checkpoints / "pretrain/latest.pt")["step"] == 6
 
 
 def watched(phase: Any, work: Workspace, patch: Patch) -> Disk:
-    return watch(work.root, lambda: phases.train(work, phase), patch)
+    return watch(work.root, lambda: train_phase.train(work, phase), patch)
 
 
 @pytest.mark.parametrize(
@@ -122,12 +123,12 @@ def test_a_training_cut_off_before_any_of_its_file_operations_ends_with_the_same
     phase: Any, most: int, untrained: Workspace, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     if phase == "sft":
-        phases.train(untrained, "pretrain")
+        train_phase.train(untrained, "pretrain")
     disk = watched(phase, untrained, monkeypatch)
     straight = weights(untrained)
     for number, state in enumerate(sample(disk, most)):
         place = Workspace(state.put(tmp_path / str(number)), untrained.settings)
-        phases.train(place, phase)
+        train_phase.train(place, phase)
         assert weights(place) == straight, state.fault
         shutil.rmtree(place.root)
     assert len(disk.states) > 200
@@ -162,7 +163,7 @@ def test_a_terminal_that_is_closed_ends_the_run_after_saving(
     assert process.wait(30) == 129
     (run,) = untrained.runs.iterdir()
     assert '"outcome": "stopped"' in (run / "run_meta.json").read_text()
-    newest = checkpoint.load(untrained.checkpoints / "pretrain/latest.pt")
+    newest = checkpoint_file.load(untrained.checkpoints / "pretrain/latest.pt")
     assert f'"steps": {newest["step"]}' in (run / "run_meta.json").read_text()
 
 

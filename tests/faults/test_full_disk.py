@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from nielsgpt import pipeline
+from nielsgpt.config.settings import Settings
 from nielsgpt.errors import NielsError, RunError
-from nielsgpt.settings import Settings
-from nielsgpt.workspace import Workspace
+from nielsgpt.pipeline import pipeline
+from nielsgpt.system.workspace import Workspace
 from tests.faults import jobs
 from tests.faults.disk import tree
 from tests.faults.jobs import Job

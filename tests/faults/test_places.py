@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from nielsgpt import pipeline
-from nielsgpt.settings import Settings
-from nielsgpt.workspace import Workspace
+from nielsgpt.config.settings import Settings
+from nielsgpt.pipeline import pipeline
+from nielsgpt.system.workspace import Workspace
 from tests.faults.disk import tree
 from tests.faults.test_endings import weights
 from tests.journeys.conftest import ENVIRONMENT, launch

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from nielsgpt.config.settings import ModelSettings
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import ModelSettings
-from nielsgpt.tokenizers.units import ByteTokenizer
+from nielsgpt.tokenizers.byte import ByteTokenizer
 from tests.lively import lively
 
 MakeModel = Callable[..., GPT]

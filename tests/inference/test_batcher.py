@@ -3,20 +3,20 @@ from collections.abc import Callable, Iterable
 import pytest
 import torch
 
+from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.errors import RunError
-from nielsgpt.inference.batcher import Batcher, Drawn, Request
+from nielsgpt.inference.batcher import Batcher, GenerationRequest, SampledToken
 from nielsgpt.inference.generate import generate, stream
+from nielsgpt.inference.logprobs import prompt_logprobs
 from nielsgpt.inference.sampling import generator_for
-from nielsgpt.inference.score import prompt_logprobs
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import GenerationSettings
 
 MakeModel = Callable[..., GPT]
 ROLES = (256, 257, 258)
 END = (17, 65, 139, 230)
 
 
-def request(index: int, **values: float) -> Request:
+def request(index: int, **values: float) -> GenerationRequest:
     """The index-th of many that differ in everything that can differ."""
     manners: tuple[dict[str, float], ...] = (
         {"temperature": 0.0},
@@ -27,7 +27,9 @@ def request(index: int, **values: float) -> Request:
     )
     chosen = {**manners[index % 5], "max_new_tokens": 5 + 13 * index % 90, **values}
     prompt = tuple((7 * index + 3 * i) % 256 for i in range(1 + 11 * index % 70))
-    return Request(prompt, GenerationSettings(**chosen), generator_for(5, index), END, ROLES)
+    return GenerationRequest(
+        prompt, GenerationSettings(**chosen), generator_for(5, index), END, ROLES
+    )
 
 
 def alone(model: GPT, index: int) -> tuple[list[int], str]:
@@ -48,7 +50,7 @@ def alone(model: GPT, index: int) -> tuple[list[int], str]:
             return ids, end.value
 
 
-def gathered(drawn: Iterable[Drawn], into: dict[int, tuple[list[int], str]]) -> None:
+def gathered(drawn: Iterable[SampledToken], into: dict[int, tuple[list[int], str]]) -> None:
     for one in drawn:
         ids, _ = into.setdefault(one.row, ([], ""))
         if one.token is not None:
@@ -114,7 +116,7 @@ def test_the_next_turn_of_a_chat_reads_only_what_is_new(make_model: MakeModel) -
     second = [*first.prompt_ids, *said, 8, 9]
     read = counted(model)
     manner = GenerationSettings(temperature=0.0, max_new_tokens=8)
-    heard = list(stream(batch, Request(tuple(second), manner, generator_for(0))))
+    heard = list(stream(batch, GenerationRequest(tuple(second), manner, generator_for(0))))
     assert read[0] == (1, 3), "the last drawn id and the two new ones"
     assert heard == list(generate(make_model(), second, manner, stop_ids=()))
 
@@ -124,10 +126,10 @@ def test_of_several_chats_each_finds_its_own_again(make_model: MakeModel) -> Non
     batch, manner = Batcher(model, 3), GenerationSettings(temperature=0.0, max_new_tokens=4)
     chats = [[10 * index + i for i in range(20)] for index in range(3)]
     for chat in chats:
-        chat += list(stream(batch, Request(tuple(chat), manner, generator_for(0))))
+        chat += list(stream(batch, GenerationRequest(tuple(chat), manner, generator_for(0))))
     read = counted(model)
     for chat in (chats[1], chats[2], chats[0]):
-        list(stream(batch, Request((*chat, 5), manner, generator_for(0))))
+        list(stream(batch, GenerationRequest((*chat, 5), manner, generator_for(0))))
     assert [ids for _, ids in read if ids > 1] == [2, 2, 2]
 
 
@@ -136,11 +138,11 @@ def test_the_place_of_the_one_that_left_first_is_taken(make_model: MakeModel) ->
     batch, manner = Batcher(model, 2), GenerationSettings(temperature=0.0, max_new_tokens=2)
     old, recent, other = ([start] * 20 for start in (3, 4, 5))
     for prompt in (old, recent, other):
-        list(stream(batch, Request(tuple(prompt), manner, generator_for(0))))
+        list(stream(batch, GenerationRequest(tuple(prompt), manner, generator_for(0))))
     read = counted(model)
-    list(stream(batch, Request((*recent, 9), manner, generator_for(0))))
+    list(stream(batch, GenerationRequest((*recent, 9), manner, generator_for(0))))
     assert read[0] == (1, 1)
-    list(stream(batch, Request((*old, 9), manner, generator_for(0))))
+    list(stream(batch, GenerationRequest((*old, 9), manner, generator_for(0))))
     assert (1, 21) in read
 
 
@@ -149,7 +151,7 @@ def test_prompts_of_one_length_are_read_together(make_model: MakeModel) -> None:
     read = counted(model)
     batch = Batcher(model, 4)
     for prompt in ((1, 2, 3), (4, 5, 6), (7, 8)):
-        batch.join(Request(prompt, GenerationSettings(), generator_for(0)))
+        batch.join(GenerationRequest(prompt, GenerationSettings(), generator_for(0)))
     batch.step()
     assert read == [(2, 3), (1, 2)]
 
@@ -157,7 +159,7 @@ def test_prompts_of_one_length_are_read_together(make_model: MakeModel) -> None:
 def test_log_probabilities_are_the_models_own(make_model: MakeModel) -> None:
     model = make_model()
     manner = GenerationSettings(temperature=0.3, top_k=3, repetition_penalty=1.5, max_new_tokens=9)
-    asked = Request((1, 2, 3), manner, generator_for(1), banned_ids=ROLES, logprobs=4)
+    asked = GenerationRequest((1, 2, 3), manner, generator_for(1), banned_ids=ROLES, logprobs=4)
     batch, drawn = Batcher(model, 1), []
     batch.join(asked)
     while batch.free == 0:
@@ -185,8 +187,8 @@ def test_damaged_weights_are_an_error(make_model: MakeModel) -> None:
     with torch.no_grad():
         model.embedding.weight[3] = torch.nan
     batch = Batcher(model, 2)
-    batch.join(Request((1,), GenerationSettings(), generator_for(0)))
+    batch.join(GenerationRequest((1,), GenerationSettings(), generator_for(0)))
     batch.step()
-    batch.join(Request((3,), GenerationSettings(), generator_for(0)))
+    batch.join(GenerationRequest((3,), GenerationSettings(), generator_for(0)))
     with pytest.raises(RunError, match="the model's logits are not finite"):
         batch.step()

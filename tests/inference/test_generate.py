@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 import torch
 
+from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.errors import RunError
 from nielsgpt.inference.generate import Completion, complete_all, generate
 from nielsgpt.inference.sampling import generator_for
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import GenerationSettings
 
 MakeModel = Callable[..., GPT]
 GREEDY = GenerationSettings(temperature=0.0, max_new_tokens=40)

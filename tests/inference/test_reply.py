@@ -2,13 +2,13 @@ from collections.abc import Callable, Generator
 
 import pytest
 
+from nielsgpt.config.settings import GenerationSettings
+from nielsgpt.inference.detokenizer import Detokenizer
 from nielsgpt.inference.generate import FinishReason, generate
-from nielsgpt.inference.reply import continued, spoken
+from nielsgpt.inference.reply import continue_text, spoken
 from nielsgpt.inference.sampling import generator_for
-from nielsgpt.inference.textstream import TextStream
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import GenerationSettings
-from nielsgpt.tokenizers.units import ByteTokenizer
+from nielsgpt.tokenizers.byte import ByteTokenizer
 
 MakeModel = Callable[..., GPT]
 BYTES = ByteTokenizer()
@@ -21,7 +21,7 @@ def test_spoken_returns_the_reason_of_the_ids(reason: FinishReason) -> None:
         yield from BYTES.encode("né")
         return reason
 
-    text = spoken(ids(), TextStream(BYTES))
+    text = spoken(ids(), Detokenizer(BYTES))
     assert [next(text), next(text)] == ["n", "é"]
     with pytest.raises(StopIteration) as end:
         next(text)
@@ -39,7 +39,7 @@ def test_spoken_ends_the_ids_when_a_stop_string_comes() -> None:
         return "length"
 
     def collect() -> Generator[str, None, None]:
-        reasons.append((yield from spoken(source, TextStream(BYTES, ["."]))))
+        reasons.append((yield from spoken(source, Detokenizer(BYTES, ["."]))))
 
     source = ids()
     reasons: list[FinishReason] = []
@@ -60,10 +60,10 @@ def test_a_continuation_is_the_text_of_the_ids_after_an_end_token(make_model: Ma
             generator=generator_for(42, 1),
         )
     )
-    assert "".join(continued(model, BYTES, "The keeper", SAMPLED, 1)) == BYTES.decode(ids)
+    assert "".join(continue_text(model, BYTES, "The keeper", SAMPLED, 1)) == BYTES.decode(ids)
 
 
 def test_an_empty_prompt_begins_a_document(make_model: MakeModel) -> None:
-    texts = ["".join(continued(make_model(), BYTES, "", SAMPLED, index)) for index in range(3)]
+    texts = ["".join(continue_text(make_model(), BYTES, "", SAMPLED, index)) for index in range(3)]
     assert len(set(texts)) == 3
     assert all(texts)

@@ -5,19 +5,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.inference.sampling import (
-    ban,
+    apply_temperature,
     choose,
     draw,
     generator_for,
     keep_min_p,
     keep_top_k,
     keep_top_p,
-    likeliest,
-    penalise,
-    temper,
+    mask_tokens,
+    penalize,
+    top_logprobs,
 )
-from nielsgpt.settings import GenerationSettings
 
 NOTHING_SEEN = torch.empty(1, 0, dtype=torch.int64)
 floats = st.floats(-50.0, 50.0, width=32)
@@ -45,28 +45,28 @@ def drawn(logits: torch.Tensor, count: int = 2000, **values: float) -> list[int]
 
 def test_a_banned_id_is_never_drawn_even_when_it_is_the_likeliest() -> None:
     logits = torch.tensor([[1.0, 9.0, 2.0]])
-    assert kept(ban(logits, [1])[0]) == [0, 2]
+    assert kept(mask_tokens(logits, [1])[0]) == [0, 2]
     greedy = settings(temperature=0.0)
     assert choose(logits, NOTHING_SEEN, greedy, [], banned=[1]).tolist() == [2]
 
 
 def test_the_penalty_makes_positive_and_negative_logits_less_likely() -> None:
     logits = torch.tensor([2.0, -2.0, 0.0, 1.0])
-    assert penalise(logits, torch.tensor([0, 1, 2]), 2.0).tolist() == [1.0, -4.0, 0.0, 1.0]
+    assert penalize(logits, torch.tensor([0, 1, 2]), 2.0).tolist() == [1.0, -4.0, 0.0, 1.0]
 
 
 def test_the_penalty_falls_once_on_an_id_seen_twice() -> None:
-    assert penalise(torch.tensor([8.0, 1.0]), torch.tensor([0, 0, 0]), 2.0).tolist() == [4.0, 1.0]
+    assert penalize(torch.tensor([8.0, 1.0]), torch.tensor([0, 0, 0]), 2.0).tolist() == [4.0, 1.0]
 
 
 def test_the_penalty_spares_the_end_token() -> None:
     logits = torch.tensor([4.0, 4.0])
-    assert penalise(logits, torch.tensor([0, 1]), 2.0, but={1}).tolist() == [2.0, 4.0]
+    assert penalize(logits, torch.tensor([0, 1]), 2.0, but={1}).tolist() == [2.0, 4.0]
 
 
 def test_each_row_of_a_batch_has_its_own_penalties() -> None:
     logits = torch.tensor([[4.0, 4.0], [4.0, 4.0]])
-    assert penalise(logits, torch.tensor([[0], [1]]), 2.0).tolist() == [[2.0, 4.0], [4.0, 2.0]]
+    assert penalize(logits, torch.tensor([[0], [1]]), 2.0).tolist() == [[2.0, 4.0], [4.0, 2.0]]
 
 
 def test_temperature_zero_takes_the_likeliest_and_needs_no_generator() -> None:
@@ -78,14 +78,14 @@ def test_temperature_zero_takes_the_likeliest_and_needs_no_generator() -> None:
 @pytest.mark.parametrize("temperature", [5e-324, 1e-20, 1e-3, 1.0, 1e3, 1e38, 1e308])
 def test_every_temperature_gives_a_distribution_that_keeps_bans(temperature: float) -> None:
     logits = torch.tensor([80.0, -torch.inf, 79.0])
-    probabilities = temper(logits, temperature).softmax(-1)
+    probabilities = apply_temperature(logits, temperature).softmax(-1)
     assert probabilities.sum() == pytest.approx(1.0)
     assert probabilities[1] == 0.0
     assert probabilities[0] >= probabilities[2]
 
 
 def test_temperature_divides_log_odds() -> None:
-    colder = temper(logits_of(0.6, 0.4), 0.5).softmax(-1)
+    colder = apply_temperature(logits_of(0.6, 0.4), 0.5).softmax(-1)
     assert colder.tolist() == pytest.approx([0.36 / 0.52, 0.16 / 0.52])
 
 
@@ -124,11 +124,11 @@ def test_cuts_after_top_k_mean_the_same_as_on_the_whole_vocabulary() -> None:
 
 
 def test_the_likeliest_are_told_with_their_natural_log_probabilities() -> None:
-    own, top = likeliest(logits_of(0.2, 0.5, 0.3) + 7.0, 0, 2)
+    own, top = top_logprobs(logits_of(0.2, 0.5, 0.3) + 7.0, 0, 2)
     assert own == pytest.approx(math.log(0.2))
     assert [token for token, _ in top] == [1, 2]
     assert [logprob for _, logprob in top] == pytest.approx([math.log(0.5), math.log(0.3)])
-    assert len(likeliest(torch.zeros(3), 0, 9)[1]) == 3
+    assert len(top_logprobs(torch.zeros(3), 0, 9)[1]) == 3
 
 
 def test_top_p_keeps_the_id_that_crosses_the_mass() -> None:
@@ -165,7 +165,7 @@ def test_filters_work_row_by_row_as_on_single_rows() -> None:
         lambda x: keep_top_k(x, 7)[0],
         lambda x: keep_top_p(x, 0.7),
         lambda x: keep_min_p(x, 0.2),
-        lambda x: temper(x, 0.8),
+        lambda x: apply_temperature(x, 0.8),
     )
     for change in filters:
         assert torch.equal(change(rows), torch.stack([change(row) for row in rows]))

@@ -7,13 +7,13 @@ from types import FrameType
 
 import pytest
 
+from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, Message, prompt, render
+from nielsgpt.data.primer.dialogues import SYSTEM_LINE
 from nielsgpt.errors import DataError, SettingsError
 from nielsgpt.inference.session import Session, system_prompt
 from nielsgpt.model.gpt import GPT
-from nielsgpt.primer.dialogues import SYSTEM_LINE
-from nielsgpt.settings import GenerationSettings
-from nielsgpt.tokenizers.units import ByteTokenizer
+from nielsgpt.tokenizers.byte import ByteTokenizer
 
 MakeModel = Callable[..., GPT]
 TraceFunction = Callable[[FrameType, str, object], object]

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from nielsgpt import phases, pipeline
+from nielsgpt.config.settings import PHASES, Settings
+from nielsgpt.inference.open_model import open_model
 from nielsgpt.inference.session import Session
-from nielsgpt.opening import open_model
-from nielsgpt.resume import Resume
-from nielsgpt.settings import PHASES, Settings
-from nielsgpt.workspace import Workspace
+from nielsgpt.pipeline import pipeline, train_phase
+from nielsgpt.system.workspace import Workspace
+from nielsgpt.training.resume_choice import Resume
+from tests.data.sources import hubdata
+from tests.data.sources.hubserver import Hub
 from tests.journeys.conftest import ENVIRONMENT
-from tests.sources import hubdata
-from tests.sources.hubserver import Hub
 
 
 @pytest.mark.parametrize("kind", ["char", "bpe"])
@@ -27,7 +27,7 @@ def test_a_model_is_trained_and_talks_with_its_tokenizer(
     work = Workspace(root, tiny(tokenizer=over))
     codec = pipeline.caches(work)
     for phase in PHASES:
-        phases.train(work, phase, Resume())
+        train_phase.train(work, phase, Resume())
     (work.tokenizer / "meta.json").unlink()  # the checkpoint alone is enough to talk
     opened = open_model(work)
     assert opened.tokenizer.fingerprint == codec.fingerprint

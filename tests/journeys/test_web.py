@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from nielsgpt.layers import merge
+from nielsgpt.config.load import merge
 from tests.conftest import TINY
+from tests.data.sources import hubdata
+from tests.data.sources.hubclient import ROOT
+from tests.data.sources.hubserver import Hub
 from tests.journeys.conftest import ENVIRONMENT, launch
-from tests.sources import hubdata
-from tests.sources.hubclient import ROOT
-from tests.sources.hubserver import Hub
 
 NAMES = ("wikitext", "fineweb_edu", "gutenberg", "tinystories", "dolly", "oasst1")
 DATA = {

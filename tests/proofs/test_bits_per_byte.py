@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from nielsgpt.cache.batches import IGNORED, Batch
+from nielsgpt.config.settings import ModelSettings
+from nielsgpt.data.cache.loader import IGNORED, Batch
 from nielsgpt.model.gpt import GPT
-from nielsgpt.settings import ModelSettings
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training.evaluate import evaluate
 from tests.tokenizers.conftest import SIZES, made

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from nielsgpt.config.settings import GenerationSettings, ModelSettings
 from nielsgpt.inference.generate import generate
 from nielsgpt.inference.kvcache import KVCache
 from nielsgpt.inference.sampling import choose, generator_for
 from nielsgpt.model.gpt import GPT
 from nielsgpt.model.variants import VARIANTS
-from nielsgpt.settings import GenerationSettings, ModelSettings
 from tests.lively import lively
 
 CONTEXT, VOCABULARY = 16, 97

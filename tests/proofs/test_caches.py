@@ -10,16 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from nielsgpt import caching, workers
-from nielsgpt.cache import blocks
-from nielsgpt.cache.parts import Part
-from nielsgpt.cache.shards import Split
-from nielsgpt.corpora import Source
+from nielsgpt.config.settings import Settings
+from nielsgpt.data.cache import blocks
+from nielsgpt.data.cache.distributed_build import BuildPart
+from nielsgpt.data.cache.shards import Split
+from nielsgpt.data.catalog import Source
 from nielsgpt.errors import DataError
-from nielsgpt.settings import Settings
+from nielsgpt.pipeline import build_caches
+from nielsgpt.system import worker_pool
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers.base import Tokenizer
-from nielsgpt.tokenizers.units import ByteTokenizer
-from nielsgpt.workspace import Workspace
+from nielsgpt.tokenizers.byte import ByteTokenizer
 from tests.journeys.conftest import ENVIRONMENT
 
 Tiny = Callable[..., Settings]
@@ -48,7 +49,7 @@ def small(tiny: Tiny) -> Callable[..., Settings]:
 
 
 def straight(folder: Path, settings: Settings, codec: Tokenizer = CODEC) -> dict[str, bytes]:
-    caching.build_all(Workspace(folder, settings), codec)
+    build_caches.build_all(Workspace(folder, settings), codec)
     return made(folder)
 
 
@@ -59,7 +60,7 @@ def test_two_processes_make_what_one_makes(
     tokenizer: Tokenizer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(workers, "ALONE_S", 0.0)
+    monkeypatch.setattr(worker_pool, "ALONE_S", 0.0)
     alone = straight(tmp_path / "1", small(), tokenizer)
     assert straight(tmp_path / "2", small(workers=2), tokenizer) == alone
     assert len(alone) > 12
@@ -71,20 +72,20 @@ def test_parts_put_together_make_what_one_machine_makes(
 ) -> None:
     work = Workspace(tmp_path / "joined", small())
     for number in range(count, 0, -1):
-        caching.build_all(work, CODEC, part=Part(number, count))
+        build_caches.build_all(work, CODEC, part=BuildPart(number, count))
     assert made(work.root) == {}
-    caching.build_all(work, CODEC, join=count)
+    build_caches.build_all(work, CODEC, join=count)
     assert made(work.root) == straight(tmp_path / "straight", small())
 
 
 def budgeted(monkeypatch: pytest.MonkeyPatch, train: int, val: int) -> None:
-    real = caching.sources
+    real = build_caches.sources
 
     def sources(*arguments: object) -> dict[str, Source]:
         found = real(*arguments)  # type: ignore[arg-type]
         return {n: Source(n, s.inputs, s.walk, train, val) for n, s in found.items()}
 
-    monkeypatch.setattr(caching, "sources", sources)
+    monkeypatch.setattr(build_caches, "sources", sources)
 
 
 @pytest.mark.parametrize("margin", [1.1, 0.3])
@@ -95,11 +96,11 @@ def test_parts_of_a_token_budget_are_enough_or_are_gone_on_from(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     budgeted(monkeypatch, 20_000, 2_000)
-    monkeypatch.setattr("nielsgpt.cache.parts.MARGIN", margin)
+    monkeypatch.setattr("nielsgpt.data.cache.distributed_build.MARGIN", margin)
     work = Workspace(tmp_path / "joined", small())
     for number in (1, 2, 3):
-        caching.build_all(work, CODEC, part=Part(number, 3))
-    caching.build_all(work, CODEC, join=3)
+        build_caches.build_all(work, CODEC, part=BuildPart(number, 3))
+    build_caches.build_all(work, CODEC, join=3)
     assert made(work.root) == straight(tmp_path / "straight", small())
     train = Split(work.splits("pretrain"), "primer_train", CODEC.fingerprint)
     assert 20_000 <= train.tokens < 22_000
@@ -111,17 +112,17 @@ def test_a_part_that_cannot_be_used_is_one_line(
 ) -> None:
     work = Workspace(tmp_path, small())
     for number in (1, 3):
-        caching.build_all(work, CODEC, part=Part(number, 3))
+        build_caches.build_all(work, CODEC, part=BuildPart(number, 3))
     other = small(val_fraction=0.2) if fault == "foreign" else small()
     if fault != "missing":
-        caching.build_all(Workspace(tmp_path, other), CODEC, part=Part(2, 3))
+        build_caches.build_all(Workspace(tmp_path, other), CODEC, part=BuildPart(2, 3))
     if fault == "damaged":
         path = work.cache / "parts" / "streams" / "primer" / "2-of-3" / "ids.bin"
         content = bytearray(path.read_bytes())
         content[9] ^= 1
         path.write_bytes(content)
     with pytest.raises(DataError) as caught:
-        caching.build_all(work, CODEC, join=3)
+        build_caches.build_all(work, CODEC, join=3)
     said = str(caught.value)
     assert "\n" not in said
     assert "'nielsgpt caches --part 2/3'" in said
@@ -135,14 +136,14 @@ def test_a_part_that_is_up_to_date_is_left_alone(
 ) -> None:
     caplog.set_level(logging.INFO, "nielsgpt")
     for _ in range(2):
-        caching.build_all(Workspace(tmp_path, small()), CODEC, part=Part(1, 2))
+        build_caches.build_all(Workspace(tmp_path, small()), CODEC, part=BuildPart(1, 2))
     assert caplog.text.count("part 1/2 up to date") == 2
 
 
-@pytest.mark.parametrize("part", [None, Part(2, 2)])
+@pytest.mark.parametrize("part", [None, BuildPart(2, 2)])
 @pytest.mark.parametrize("killed_at", [1, 4, 7])
 def test_a_killed_build_goes_on_without_encoding_again_what_it_had(
-    part: Part | None,
+    part: BuildPart | None,
     killed_at: int,
     tmp_path: Path,
     small: Callable[..., Settings],
@@ -150,7 +151,7 @@ def test_a_killed_build_goes_on_without_encoding_again_what_it_had(
 ) -> None:
     encoded: list[int] = []
     dies = [killed_at]
-    real = caching.encode
+    real = build_caches.encode
 
     def dying(source: str, phase: str, *rest: object) -> object:
         work = real(source, phase, *rest)  # type: ignore[arg-type]
@@ -165,18 +166,18 @@ def test_a_killed_build_goes_on_without_encoding_again_what_it_had(
 
     def whole(folder: str) -> int:
         encoded.clear()
-        caching.build_all(Workspace(tmp_path / folder, small()), CODEC, part=part)
+        build_caches.build_all(Workspace(tmp_path / folder, small()), CODEC, part=part)
         return sum(encoded)
 
-    monkeypatch.setattr(caching, "encode", dying)
+    monkeypatch.setattr(build_caches, "encode", dying)
     with pytest.raises(KeyboardInterrupt):
         whole("killed")
     dies.clear()
     assert whole("killed") <= whole("straight") - 20 * (killed_at - 1)
     for folder in ("killed", "straight") if part else ():
         work = Workspace(tmp_path / folder, small())
-        caching.build_all(work, CODEC, part=Part(1, 2))
-        caching.build_all(work, CODEC, join=2)
+        build_caches.build_all(work, CODEC, part=BuildPart(1, 2))
+        build_caches.build_all(work, CODEC, join=2)
     assert made(tmp_path / "killed") == made(tmp_path / "straight") != {}
 
 
@@ -184,34 +185,34 @@ def test_a_source_that_became_shorter_meanwhile_is_said(
     tmp_path: Path, small: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = Workspace(tmp_path, small())
-    real = caching._Stage._cut
+    real = build_caches._Stage._cut
     with (
         monkeypatch.context() as patched,
         pytest.raises(DataError, match=r"ends after \d+ documents, and 1,0"),
     ):
-        patched.setattr(caching._Stage, "_cut", lambda stage, skip: real(stage, 10**9))
-        caching.build_all(work, CODEC)
+        patched.setattr(build_caches._Stage, "_cut", lambda stage, skip: real(stage, 10**9))
+        build_caches.build_all(work, CODEC)
 
 
 CHILD = """
 import sys, time
 from pathlib import Path
-from nielsgpt import caching
-from nielsgpt.cache import blocks, pair
-from nielsgpt.settings import Settings
-from nielsgpt.tokenizers.units import ByteTokenizer
-from nielsgpt.workspace import Workspace
+from nielsgpt.pipeline.pipeline import build_caches
+from nielsgpt.data.cache import blocks, split_builder
+from nielsgpt.config.settings import Settings
+from nielsgpt.tokenizers.byte import ByteTokenizer
+from nielsgpt.system.workspace import Workspace
 blocks.DOCUMENTS = 20
-remember, saved = pair.Pair._remember, []
+remember, saved = split_builder.SplitBuilder._remember, []
 def told(self):
     if len(saved) == 3:  # with more written than remembered
         print("here", flush=True)
         time.sleep(60)
     remember(self)
     saved.append(1)
-pair.Pair._remember = told
+split_builder.SplitBuilder._remember = told
 settings = Settings.model_validate_json(sys.argv[2])
-caching.build_all(Workspace(Path(sys.argv[1]), settings), ByteTokenizer())
+build_caches.build_all(Workspace(Path(sys.argv[1]), settings), ByteTokenizer())
 """
 
 
@@ -239,19 +240,19 @@ def test_sigkill_loses_nothing_that_was_finished(
 LARGE = """
 import sys
 from pathlib import Path
-from nielsgpt import caching, layers
+from nielsgpt.pipeline.pipeline import build_caches; from nielsgpt.config import load
 from nielsgpt.conversation import Document
-from nielsgpt.corpora import Source
-from nielsgpt.tokenizers.units import ByteTokenizer
-from nielsgpt.workspace import Workspace
+from nielsgpt.data.catalog import Source
+from nielsgpt.tokenizers.byte import ByteTokenizer
+from nielsgpt.system.workspace import Workspace
 
 def walk():
     for number in range(int(sys.argv[2]) * 1000):
         yield Document(f"{number} " * 140)
 
-settings = layers.validate({"name": "large", "data": {"workers": 1}}, "test")
+settings = load.validate({"name": "large", "data": {"workers": 1}}, "test")
 work = Workspace(Path(sys.argv[1]), settings)
-caching.build_source(work, "pretrain", Source("s", [], walk), ByteTokenizer())
+build_caches.build_source(work, "pretrain", Source("s", [], walk), ByteTokenizer())
 print(next(l for l in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in l))
 """
 

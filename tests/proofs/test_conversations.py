@@ -15,7 +15,7 @@ from nielsgpt.conversation import (
     split,
 )
 from nielsgpt.errors import DataError
-from nielsgpt.tokenizers.units import ByteTokenizer
+from nielsgpt.tokenizers.byte import ByteTokenizer
 
 CODEC = ByteTokenizer()
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

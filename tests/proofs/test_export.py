@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 
+from nielsgpt.config.settings import GenerationSettings, ModelSettings
 from nielsgpt.conversation import prompt
-from nielsgpt.export import hf, llamacpp
-from nielsgpt.export.template import jinja
+from nielsgpt.export import gguf_file, hf_folder
+from nielsgpt.export.chat_template import jinja
 from nielsgpt.inference.generate import complete_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.model.variants import VARIANTS
-from nielsgpt.settings import GenerationSettings, ModelSettings
 from nielsgpt.tokenizers.base import Tokenizer
 from tests.export.made import conversations, strings, trained
 from tests.tokenizers.conftest import made
@@ -96,7 +96,7 @@ def test_transformers_computes_the_same_logits_and_greedy_text(
 
     codec = made("pieces bpe")
     model = lively(variant, codec, tied=tied)
-    hf.write(trained(model, codec), tmp_path / "out", "float32", force=False)
+    hf_folder.write(trained(model, codec), tmp_path / "out", "float32", force=False)
     theirs, told = AutoModelForCausalLM.from_pretrained(
         tmp_path / "out", dtype=torch.float32, output_loading_info=True
     )
@@ -120,7 +120,7 @@ def test_transformers_tokenizes_as_we_do(kind: str, tmp_path: Path) -> None:
 
     codec = made(kind)
     model = lively("gpt_qk", codec)
-    hf.write(trained(model, codec), tmp_path / "out", "float32", force=False)
+    hf_folder.write(trained(model, codec), tmp_path / "out", "float32", force=False)
     theirs = AutoTokenizer.from_pretrained(tmp_path / "out")
     texts = strings(1000)
     assert [theirs(text)["input_ids"] for text in texts] == codec.encode_batch(texts)
@@ -169,7 +169,7 @@ def test_llama_cpp_computes_the_same_and_goes_on_with_the_same_ids(
 ) -> None:
     codec = made("pieces bpe")
     model = lively(variant, codec, decided=True, tied=tied)
-    llamacpp.write(trained(model, codec), tmp_path / "m.gguf", "f32", force=False)
+    gguf_file.write(trained(model, codec), tmp_path / "m.gguf", "f32", force=False)
     prompts = [row[: CONTEXT - 64] for row in rows(codec.vocab_size)]
     answer = asked_of_llama(tmp_path / "m.gguf", model, codec, prompts)
     pairs = zip(answer["replies"], continued(model, prompts, 64), strict=True)
@@ -186,7 +186,7 @@ def test_llama_cpp_opens_fewer_bits_too(
 ) -> None:
     codec = made("pieces bpe")
     model = lively(variant, codec)
-    llamacpp.write(trained(model, codec), tmp_path / "m.gguf", dtype, force=False)
+    gguf_file.write(trained(model, codec), tmp_path / "m.gguf", dtype, force=False)
     prompts = [row[: CONTEXT - 64] for row in rows(codec.vocab_size, 20)]
     answer = asked_of_llama(tmp_path / "m.gguf", model, codec, prompts)
     with torch.inference_mode():
@@ -200,7 +200,7 @@ def test_llama_cpp_opens_fewer_bits_too(
 def test_llama_cpp_tokenizes_as_we_do(kind: str, tmp_path: Path) -> None:
     codec = made(kind)
     model = lively("gpt_qk", codec)
-    llamacpp.write(trained(model, codec), tmp_path / "m.gguf", "f32", force=False)
+    gguf_file.write(trained(model, codec), tmp_path / "m.gguf", "f32", force=False)
     answer = asked_of_llama(tmp_path / "m.gguf", model, codec, [[1]])
     pairs = zip(TEXTS, answer["ids"], strict=True)
     wrong = [text for text, ids in pairs if ids != codec.encode(text)]

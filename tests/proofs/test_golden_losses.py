@@ -15,7 +15,22 @@ import pytest
 from tests.journeys.conftest import launch
 
 GOLDEN = Path(__file__).with_name("golden_losses.json")
-WORDS = "lamp boat rope coin tide gull rock wind salt door stair night storm bread".split()
+WORDS = [
+    "lamp",
+    "boat",
+    "rope",
+    "coin",
+    "tide",
+    "gull",
+    "rock",
+    "wind",
+    "salt",
+    "door",
+    "stair",
+    "night",
+    "storm",
+    "bread",
+]
 STEPS = {
     "max_steps": 8,
     "batch_size": 8,

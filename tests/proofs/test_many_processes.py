@@ -12,19 +12,22 @@ import numpy as np
 import pytest
 import torch
 
-from nielsgpt import checkpoint, device, phases, pipeline, probing
-from nielsgpt.assembly import model_at_start
-from nielsgpt.assembly import trainer as assembled
-from nielsgpt.cache.batches import Batch
+from nielsgpt.checkpoint import checkpoint_file
+from nielsgpt.config.load import merge, validate
+from nielsgpt.config.settings import Settings
+from nielsgpt.data.cache.loader import Batch
+from nielsgpt.distributed.group import ProcessGroup
+from nielsgpt.distributed.init import join_process_group
 from nielsgpt.errors import SettingsError, Stopped
-from nielsgpt.layers import merge, validate
-from nielsgpt.parallel.processes import joined
-from nielsgpt.parallel.team import Team
-from nielsgpt.probing import Question
-from nielsgpt.settings import Settings
+from nielsgpt.pipeline import pipeline, train_phase
+from nielsgpt.system import device
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
+from nielsgpt.training import autotune
+from nielsgpt.training.autotune import TuningKey
+from nielsgpt.training.build import model_at_start
+from nielsgpt.training.build import trainer as assembled
 from nielsgpt.training.trainer import Trainer
-from nielsgpt.workspace import Workspace
 from tests.conftest import TINY
 
 Task = Callable[..., Any]
@@ -45,7 +48,7 @@ def member(
     torch.set_num_threads(1)
     made = settings(**over)
     try:
-        with joined(made.device) as team:
+        with join_process_group(made.device) as team:
             found = task(team, Workspace(folder, made))
     except Stopped as stop:
         found = stop.exit_code
@@ -86,7 +89,7 @@ def together(size: int, task: Task, folder: Path, **over: Any) -> list[Any]:
 @pytest.fixture(scope="module", autouse=True)
 def _server() -> Iterator[None]:
     """Forks of a process that has loaded torch already start at once."""
-    heavy = ("nielsgpt.parallel.sharded", "torch._dynamo", "torch._inductor.config")
+    heavy = ("nielsgpt.distributed.fsdp", "torch._dynamo", "torch._inductor.config")
     CONTEXT.set_forkserver_preload([__name__, *heavy])
     yield
     multiprocessing.forkserver._forkserver._stop()  # type: ignore[attr-defined]
@@ -107,18 +110,18 @@ def place(cached: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def built(team: Team, work: Workspace) -> Trainer:
+def built(team: ProcessGroup, work: Workspace) -> Trainer:
     codec = registry.load(work.tokenizer)
     numbers = work.settings.training.pretrain
-    asked = Question(
+    asked = TuningKey(
         team.wanted(work.settings.device), work.settings.model, codec.vocab_size, numbers
     )
-    engine = team.engine(lambda: probing.engine(asked), numbers)
+    engine = team.engine(lambda: autotune.choose_execution(asked), numbers)
     model = model_at_start(work, "pretrain", codec, {}, team.leads)
     return assembled(work, "pretrain", codec, model, engine, team)
 
 
-def steps(team: Team, work: Workspace) -> dict[str, Any]:
+def steps(team: ProcessGroup, work: Workspace) -> dict[str, Any]:
     """Losses, an evaluation and the weights after the phase's steps."""
     made = built(team, work)
     losses = [made.train_step()["train_loss"] for _ in range(made.phase.max_steps)]
@@ -128,7 +131,7 @@ def steps(team: Team, work: Workspace) -> dict[str, Any]:
 
 def alone(folder: Path, **over: Any) -> dict[str, Any]:
     made = settings(**over)
-    return steps(Team(made.device.parallel), Workspace(folder, made))
+    return steps(ProcessGroup(made.device.parallel), Workspace(folder, made))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +156,7 @@ def test_exact_weights_do_not_depend_on_the_number_of_processes(
 
 
 def test_every_micro_batch_drops_other_places(place: Path) -> None:
-    made = built(Team("exact"), Workspace(place, settings(model={"dropout": 0.5})))
+    made = built(ProcessGroup("exact"), Workspace(place, settings(model={"dropout": 0.5})))
     batch = made.batches.batch(0)
     same = Batch(*(np.repeat(part[:1], 8, axis=0) for part in (batch.inputs, batch.targets)))
     made.batches.batch = lambda step: same  # type: ignore[method-assign]
@@ -184,13 +187,13 @@ def test_the_fast_ways_are_equal_to_rounding(parallel: str, size: int, place: Pa
             torch.testing.assert_close(found["weights"][name], tensor, atol=1e-4, rtol=0)
 
 
-def phase(team: Team, work: Workspace) -> None:
-    phases.train(work, "pretrain", team=team)
+def phase(team: ProcessGroup, work: Workspace) -> None:
+    train_phase.train(work, "pretrain", team=team)
 
 
 def hashed(folder: Path) -> str:
-    state = checkpoint.load(folder / "checkpoints/tiny/pretrain/latest.pt")
-    return checkpoint.weights_sha256(state["weights"])
+    state = checkpoint_file.load(folder / "checkpoints/tiny/pretrain/latest.pt")
+    return checkpoint_file.weights_sha256(state["weights"])
 
 
 def first_steps(count: int) -> dict[str, Any]:
@@ -203,9 +206,9 @@ def test_saved_by_two_resumed_by_one_and_by_two_again_an_exact_run_is_the_run_of
 ) -> None:
     straight = tmp_path_factory.mktemp("straight")
     (straight / "data").symlink_to(place / "data")
-    phases.train(Workspace(straight, settings(**first_steps(5))), "pretrain")
+    train_phase.train(Workspace(straight, settings(**first_steps(5))), "pretrain")
     together(2, phase, place, **first_steps(2))
-    phases.train(Workspace(place, settings(**first_steps(3))), "pretrain")
+    train_phase.train(Workspace(place, settings(**first_steps(3))), "pretrain")
     together(2, phase, place, **first_steps(5))
     assert hashed(place) == hashed(straight)
     assert len(list((place / "runs").iterdir())) == 1, "one run, and one that notes it"
@@ -217,18 +220,18 @@ def test_a_run_in_parts_is_saved_whole_and_goes_on_in_another_number(
 ) -> None:
     straight = tmp_path_factory.mktemp("straight")
     (straight / "data").symlink_to(place / "data")
-    phases.train(Workspace(straight, settings(**first_steps(6))), "pretrain")
+    train_phase.train(Workspace(straight, settings(**first_steps(6))), "pretrain")
     together(2, phase, place, **merge(first_steps(2), {"device": {"parallel": "fsdp"}}))
     together(3, phase, place, **merge(first_steps(4), {"device": {"parallel": "ddp"}}))
     together(2, phase, place, **merge(first_steps(6), {"device": {"parallel": "fsdp"}}))
     folder = "checkpoints/tiny/pretrain/latest.pt"
-    found, expected = (checkpoint.load(root / folder) for root in (place, straight))
+    found, expected = (checkpoint_file.load(root / folder) for root in (place, straight))
     assert set(found["optimizer"][0]["state"]) == set(expected["optimizer"][0]["state"])
     for name, tensor in expected["weights"].items():
         torch.testing.assert_close(found["weights"][name], tensor, atol=1e-4, rtol=0)
 
 
-def asked_in_the_third_step(team: Team, work: Workspace) -> None:
+def asked_in_the_third_step(team: ProcessGroup, work: Workspace) -> None:
     plain = Trainer.train_step
 
     def step(self: Trainer) -> dict[str, Any]:
@@ -238,16 +241,16 @@ def asked_in_the_third_step(team: Team, work: Workspace) -> None:
         return row
 
     Trainer.train_step = step  # type: ignore[method-assign]
-    phases.train(work, "pretrain", team=team)
+    train_phase.train(work, "pretrain", team=team)
 
 
 def test_one_that_is_asked_to_stop_stops_all_at_the_same_saved_step(place: Path) -> None:
     assert together(2, asked_in_the_third_step, place) == [143, 143]
-    state = checkpoint.load(place / "checkpoints/tiny/pretrain/latest.pt")
+    state = checkpoint_file.load(place / "checkpoints/tiny/pretrain/latest.pt")
     assert state["step"] == 3
 
 
-def memory_runs_out(team: Team, work: Workspace) -> tuple[int, list[float]]:
+def memory_runs_out(team: ProcessGroup, work: Workspace) -> tuple[int, list[float]]:
     made = built(team, work)
     trunk, failures = made.trunk, iter([team.rank == 1])
 
@@ -270,7 +273,7 @@ def test_where_memory_runs_out_for_one_all_go_on_with_less(place: Path) -> None:
         assert losses == pytest.approx(expected["losses"], abs=1e-6)
 
 
-def disagreeing(team: Team, work: Workspace) -> None:
+def disagreeing(team: ProcessGroup, work: Workspace) -> None:
     team.agree({"the tokenizer": f"number {team.rank}", "the data": "same"})
 
 
@@ -281,7 +284,7 @@ def test_other_data_on_one_machine_is_named_on_all_before_anything_starts(place:
         assert said.endswith("; give every machine the same settings, data and version")
 
 
-def nested(team: Team, work: Workspace) -> Any:
+def nested(team: ProcessGroup, work: Workspace) -> Any:
     return team.shared(lambda: {"a": [torch.arange(3), 1.5, None], "b": ("x", True)})
 
 
@@ -314,5 +317,5 @@ def test_a_process_has_its_share_of_the_cores(place: Path) -> None:
     assert found == [max(1, device.machine.core_count() // 2)] * 2
 
 
-def threads(team: Team, work: Workspace) -> int:
+def threads(team: ProcessGroup, work: Workspace) -> int:
     return team.wanted(work.settings.device).threads

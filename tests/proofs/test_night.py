@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from nielsgpt import checkpoint, machine, phases, pipeline
-from nielsgpt.device import Engine
+from nielsgpt.checkpoint import checkpoint_file
 from nielsgpt.errors import RunError
 from nielsgpt.model.gpt import GPT
+from nielsgpt.pipeline import pipeline, train_phase
+from nielsgpt.system import machine
+from nielsgpt.system.device import ExecutionConfig
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.training.trainer import Trainer
-from nielsgpt.workspace import Workspace
 from tests.proofs.test_training import Tiny, one_conversation, trainer, weights
 
 Row = dict[str, Any]
@@ -47,7 +49,7 @@ def events(work: Workspace) -> list[dict[str, Any]]:
 
 
 def newest(work: Workspace) -> dict[str, Any]:
-    return checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")
+    return checkpoint_file.load(work.checkpoints / "pretrain" / "latest.pt")
 
 
 def is_finite(state: dict[str, Any]) -> bool:
@@ -61,7 +63,7 @@ def test_nan_in_one_gradient_costs_one_step(
     step = random.Random(seed).randrange(12)
     struck = poisoned(monkeypatch, {step}, once=True)
     work = night(root, tiny, max_steps=12)
-    phases.train(work, "pretrain")
+    train_phase.train(work, "pretrain")
     assert struck == [step]
     assert [(e["kind"], e["step"]) for e in events(work) if e["kind"] == "skip"] == [
         ("skip", step + 1)
@@ -76,7 +78,7 @@ def test_nan_three_times_in_a_row_leads_back_and_the_run_ends_finite(
 ) -> None:
     poisoned(monkeypatch, {5, 6, 7}, once)
     work = night(root, tiny, max_steps=12)
-    phases.train(work, "pretrain")
+    train_phase.train(work, "pretrain")
     assert [e["step"] for e in events(work) if e["kind"] == "rollback"] == [8]
     state = newest(work)
     assert (state["step"], state["guard"]["rate_scale"]) == (12, 0.5)
@@ -102,16 +104,16 @@ def test_a_run_short_of_memory_equals_one_with_small_micro_batches_and_stays_sma
     tiny: Tiny, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = night(root / "small", tiny, batch_size=8, micro_batch_size=2)
-    phases.train(small, "pretrain")
+    train_phase.train(small, "pretrain")
     short_of_memory(monkeypatch, 2)
     work = night(root / "short", tiny, batch_size=8, micro_batch_size=8)
-    phases.train(work, "pretrain")
+    train_phase.train(work, "pretrain")
     texts = [e["text"] for e in events(work) if e["kind"] == "out of memory"]
     assert texts == ["micro-batches of 2 instead of 8"]
     for name, tensor in newest(small)["weights"].items():
         torch.testing.assert_close(newest(work)["weights"][name], tensor, atol=1e-6, rtol=0)
     longer = night(root / "short", tiny, batch_size=8, micro_batch_size=8, max_steps=8)
-    phases.train(longer, "pretrain")
+    train_phase.train(longer, "pretrain")
     assert newest(longer)["micro_batch_size"] == 2
     assert len([e for e in events(work) if e["kind"] == "out of memory"]) == 1
 
@@ -120,10 +122,10 @@ def test_an_evaluation_short_of_memory_goes_on_in_smaller_parts_and_measures_the
     tiny: Tiny, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = night(root / "plain", tiny, batch_size=8, micro_batch_size=8)
-    phases.train(plain, "pretrain")
+    train_phase.train(plain, "pretrain")
     short_of_memory(monkeypatch, 2, in_training=False)
     short = night(root / "short", tiny, batch_size=8, micro_batch_size=8)
-    phases.train(short, "pretrain")
+    train_phase.train(short, "pretrain")
     assert newest(short)["micro_batch_size"] == 2
     assert newest(short)["best"] == pytest.approx(newest(plain)["best"], abs=1e-5)
 
@@ -139,7 +141,7 @@ def test_resuming_at_each_of_fifty_steps_equals_the_straight_run(
     settings = tiny(model={"dropout": 0.1})
     straight, states = trainer(settings, rows, **over), []
     for _ in range(50):
-        states.append(checkpoint.snapshot(straight.state()))
+        states.append(checkpoint_file.snapshot(straight.state()))
         straight.train_step()
     broken = trainer(settings, rows, **over)
     for state in states:
@@ -171,10 +173,10 @@ def test_a_full_disk_ends_the_run_in_one_line_and_the_same_command_goes_on(
     with pytest.raises(
         RunError, match=r"no space left to write .*; what was saved before is intact"
     ):
-        phases.train(work, "pretrain")
+        train_phase.train(work, "pretrain")
     assert newest(work)["step"] in (4, 6)
     monkeypatch.setattr(machine, "free_disk_bytes", plain)
-    phases.train(work, "pretrain")
+    train_phase.train(work, "pretrain")
     assert newest(work)["step"] == 8
 
 
@@ -184,10 +186,10 @@ def test_a_run_that_ended_early_is_up_to_date(
     caplog.set_level("INFO")
     over = {"early_stopping_patience": 1, "early_stopping_min_delta": 100.0, "max_steps": 30}
     work = night(root, tiny, eval_every=2, **over)
-    phases.train(work, "pretrain")
+    train_phase.train(work, "pretrain")
     ended = newest(work)["step"]
     assert ended < 30
-    phases.train(work, "pretrain")
+    train_phase.train(work, "pretrain")
     assert f"pretrain: up to date at step {ended}" in caplog.text
 
 
@@ -196,7 +198,7 @@ def test_float16_on_a_cpu_goes_on_after_overflows_and_learns(tiny: Tiny, tmp_pat
         tiny(), one_conversation(tmp_path), max_steps=60, learning_rate=0.01, warmup_steps=2,
         batch_size=4, micro_batch_size=4, outlier_sigmas=0.0,
     )  # fmt: skip
-    half = Engine("cpu", "fp16", "plain", False, 1)
+    half = ExecutionConfig("cpu", "fp16", "plain", False, 1)
     made = Trainer(
         like.model, like.phase, half, like.batches, like.validation, like.shares,
         like.byte_lengths, like.seed,

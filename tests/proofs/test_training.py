@@ -9,26 +9,27 @@ import numpy as np
 import pytest
 import torch
 
-from nielsgpt import checkpoint, phases, pipeline
-from nielsgpt.cache.batches import Batch, Mixture, Packed
-from nielsgpt.cache.shards import Split
-from nielsgpt.cache.writer import SplitWriter
+from nielsgpt.checkpoint import checkpoint_file
+from nielsgpt.config.settings import GenerationSettings, PhaseSettings, Settings
 from nielsgpt.conversation import Conversation, Message, prompt, render
-from nielsgpt.device import Engine
+from nielsgpt.data.cache.loader import Batch, Mixture, PackedRows
+from nielsgpt.data.cache.shards import Split
+from nielsgpt.data.cache.split_writer import SplitWriter
 from nielsgpt.errors import CheckpointError, Stopped
 from nielsgpt.inference.generate import complete_all
 from nielsgpt.model.gpt import GPT
-from nielsgpt.resume import Resume
-from nielsgpt.settings import GenerationSettings, PhaseSettings, Settings
-from nielsgpt.tokenizers.units import ByteTokenizer
+from nielsgpt.pipeline import pipeline, train_phase
+from nielsgpt.system.device import ExecutionConfig
+from nielsgpt.system.workspace import Workspace
+from nielsgpt.tokenizers.byte import ByteTokenizer
+from nielsgpt.training.resume_choice import Resume
 from nielsgpt.training.trainer import Trainer
-from nielsgpt.workspace import Workspace
 
 Tiny = Callable[..., Settings]
 CODEC = ByteTokenizer()
 
 
-def one_conversation(folder: Path) -> Packed:
+def one_conversation(folder: Path) -> PackedRows:
     talk = Conversation(
         (Message("user", "Who are you?"), Message("assistant", "Niels. I keep it."))
     )
@@ -37,13 +38,13 @@ def one_conversation(folder: Path) -> Packed:
     for _ in range(8):
         writer.add(ids, [len(ids)], len(ids), mask)
     writer.finish({"tokenizer": CODEC.fingerprint})
-    return Packed(Split(folder, "c", CODEC.fingerprint), 48, 0, CODEC.specials.end)
+    return PackedRows(Split(folder, "c", CODEC.fingerprint), 48, 0, CODEC.specials.end)
 
 
-def trainer(settings: Settings, rows: Packed, **over: Any) -> Trainer:
+def trainer(settings: Settings, rows: PackedRows, **over: Any) -> Trainer:
     numbers = settings.training.sft.model_dump() | over
     phase = PhaseSettings.model_validate(numbers)
-    engine = Engine("cpu", "fp32", "plain", False, 1)
+    engine = ExecutionConfig("cpu", "fp32", "plain", False, 1)
     torch.manual_seed(settings.seed)
     model = GPT(settings.model, CODEC.vocab_size)
     return Trainer(
@@ -143,7 +144,7 @@ def test_a_step_that_is_not_finite_is_skipped_and_touches_nothing(
 def after_pretraining(root: Path, settings: Settings) -> Workspace:
     work = Workspace(root, settings)
     pipeline.caches(work)
-    phases.train(work, "pretrain")
+    train_phase.train(work, "pretrain")
     return work
 
 
@@ -151,8 +152,8 @@ def hashes(work: Workspace) -> dict[str, str]:
     found = {}
     for phase in ("pretrain", "sft"):
         for name in ("latest", "best"):
-            state = checkpoint.load(work.checkpoints / phase / f"{name}.pt")
-            found[f"{phase}/{name}"] = checkpoint.weights_sha256(state["weights"])
+            state = checkpoint_file.load(work.checkpoints / phase / f"{name}.pt")
+            found[f"{phase}/{name}"] = checkpoint_file.weights_sha256(state["weights"])
     return found
 
 
@@ -165,7 +166,7 @@ def test_a_stopped_run_equals_one_never_stopped(
     for work in (straight, broken):
         pipeline.caches(work)
     for phase in ("pretrain", "sft"):
-        phases.train(straight, phase)
+        train_phase.train(straight, phase)
     plain_step = Trainer.train_step
 
     def interrupted(self: Trainer) -> dict[str, Any]:
@@ -178,7 +179,7 @@ def test_a_stopped_run_equals_one_never_stopped(
     for phase in ("pretrain", "sft"):
         while True:
             try:
-                phases.train(broken, phase)
+                train_phase.train(broken, phase)
                 break
             except Stopped as stop:
                 assert stop.exit_code == 143
@@ -191,16 +192,16 @@ def test_resume_takes_the_newest_state_that_verifies_and_says_so(
     tiny: Tiny, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     work = after_pretraining(root, tiny())
-    expected = checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")
-    newest = checkpoint.newest_first(work.checkpoints / "pretrain")[0]
+    expected = checkpoint_file.load(work.checkpoints / "pretrain" / "latest.pt")
+    newest = checkpoint_file.newest_first(work.checkpoints / "pretrain")[0]
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.unlink()
     newest.write_bytes(content)
-    phases.train(work, "pretrain")
+    train_phase.train(work, "pretrain")
     assert "is damaged" in caplog.text
-    again = checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")
-    assert checkpoint.weights_sha256(again["weights"]) == checkpoint.weights_sha256(
+    again = checkpoint_file.load(work.checkpoints / "pretrain" / "latest.pt")
+    assert checkpoint_file.weights_sha256(again["weights"]) == checkpoint_file.weights_sha256(
         expected["weights"]
     )
 
@@ -209,16 +210,18 @@ def test_another_shape_is_refused_field_by_field_and_nothing_is_lost(
     tiny: Tiny, root: Path
 ) -> None:
     work = after_pretraining(root, tiny())
-    before = checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")
+    before = checkpoint_file.load(work.checkpoints / "pretrain" / "latest.pt")
     other = Workspace(root, tiny(model={"n_layer": 3, "rope_theta": 500.0}))
     message = "n_layer: checkpoint 2, settings 3; rope_theta: checkpoint 10000.0, settings 500.0"
     with pytest.raises(CheckpointError, match=message):
-        phases.train(other, "pretrain")
-    phases.train(other, "pretrain", Resume(fresh=True))
+        train_phase.train(other, "pretrain")
+    train_phase.train(other, "pretrain", Resume(fresh=True))
     kept = [p for p in work.checkpoints.iterdir() if p.is_dir() and p.name.startswith("pretrain-")]
     assert len(kept) == 1
-    old = checkpoint.load(kept[0] / "latest.pt")
-    assert checkpoint.weights_sha256(old["weights"]) == checkpoint.weights_sha256(before["weights"])
+    old = checkpoint_file.load(kept[0] / "latest.pt")
+    assert checkpoint_file.weights_sha256(old["weights"]) == checkpoint_file.weights_sha256(
+        before["weights"]
+    )
 
 
 def test_a_trained_phase_is_up_to_date_and_more_steps_go_on(
@@ -227,12 +230,12 @@ def test_a_trained_phase_is_up_to_date_and_more_steps_go_on(
     caplog.set_level("INFO")
     work = after_pretraining(root, tiny())
     stamp = (work.checkpoints / "pretrain" / "latest.pt").stat().st_mtime_ns
-    phases.train(work, "pretrain")
+    train_phase.train(work, "pretrain")
     assert "pretrain: up to date at step 6" in caplog.text
     assert (work.checkpoints / "pretrain" / "latest.pt").stat().st_mtime_ns == stamp
     longer = Workspace(root, tiny(training={"pretrain": {"max_steps": 8}}))
-    phases.train(longer, "pretrain")
-    assert checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")["step"] == 8
+    train_phase.train(longer, "pretrain")
+    assert checkpoint_file.load(work.checkpoints / "pretrain" / "latest.pt")["step"] == 8
 
 
 def test_new_pretrained_weights_make_sft_start_anew(
@@ -240,9 +243,9 @@ def test_new_pretrained_weights_make_sft_start_anew(
 ) -> None:
     caplog.set_level("INFO")
     work = after_pretraining(root, tiny())
-    phases.train(work, "sft")
-    phases.train(Workspace(root, tiny(training={"pretrain": {"max_steps": 9}})), "pretrain")
-    phases.train(work, "sft")
+    train_phase.train(work, "sft")
+    train_phase.train(Workspace(root, tiny(training={"pretrain": {"max_steps": 9}})), "pretrain")
+    train_phase.train(work, "sft")
     assert "sft: starting anew" in caplog.text
 
 
@@ -253,8 +256,8 @@ class Killed(BaseException):
 def names(folder: Path) -> dict[str, str]:
     found = {}
     for path in (*folder.glob("*/latest.pt"), *folder.glob("*/best.pt"), *folder.glob("*.pt")):
-        state = checkpoint.load(path)
-        found[str(path.relative_to(folder))] = checkpoint.weights_sha256(state["weights"])
+        state = checkpoint_file.load(path)
+        found[str(path.relative_to(folder))] = checkpoint_file.weights_sha256(state["weights"])
     return found
 
 
@@ -265,17 +268,17 @@ def test_killed_before_any_rename_of_the_last_save_the_rerun_mends_every_name(
     straight = Workspace(root / "straight", tiny())
     pipeline.caches(straight)
     for part in ("pretrain", "sft")[: 1 + (phase == "sft")]:
-        phases.train(straight, part)  # type: ignore[arg-type]
+        train_phase.train(straight, part)  # type: ignore[arg-type]
     expected = names(straight.checkpoints)
     plain, killed = Path.replace, 0
     for moment in range(20):
         work = Workspace(root / f"killed{moment}", tiny())
         pipeline.caches(work)
         if phase == "sft":
-            phases.train(work, "pretrain")
+            train_phase.train(work, "pretrain")
         renames = 0
 
-        last = work.checkpoints / phase / checkpoint.step_name(6)
+        last = work.checkpoints / phase / checkpoint_file.step_name(6)
 
         def dying(self: Path, target: Path, last: Path = last) -> Path:
             nonlocal renames
@@ -287,11 +290,11 @@ def test_killed_before_any_rename_of_the_last_save_the_rerun_mends_every_name(
 
         monkeypatch.setattr(Path, "replace", dying)
         try:
-            phases.train(work, phase)  # type: ignore[arg-type]
+            train_phase.train(work, phase)  # type: ignore[arg-type]
         except Killed:
             killed += 1
         monkeypatch.setattr(Path, "replace", plain)
-        phases.train(work, phase)  # type: ignore[arg-type]
+        train_phase.train(work, phase)  # type: ignore[arg-type]
         assert names(work.checkpoints) == expected, f"killed before rename {moment + 1}"
         if renames <= moment:
             break
@@ -303,11 +306,11 @@ def test_sft_refuses_pretrained_weights_of_another_shape_or_tokenizer(
 ) -> None:
     after_pretraining(root, tiny())
     with pytest.raises(CheckpointError, match=r"pretrain/best.pt does not fit .* rope_theta"):
-        phases.train(Workspace(root, tiny(model={"rope_theta": 500.0})), "sft")
+        train_phase.train(Workspace(root, tiny(model={"rope_theta": 500.0})), "sft")
     other = Workspace(root, tiny(tokenizer={"kind": "sentencepiece", "vocab_size": 400}))
     pipeline.caches(other)
     with pytest.raises(CheckpointError, match=r"pretrain/best.pt does not fit .* tokenizer"):
-        phases.train(other, "sft")
+        train_phase.train(other, "sft")
 
 
 def test_new_text_trains_anew_and_sets_the_old_model_aside(
@@ -319,7 +322,7 @@ def test_new_text_trains_anew_and_sets_the_old_model_aside(
         primer = {"characters": amount, "dialogues": 300}
         work = Workspace(root, tiny(tokenizer=kind, data={"primer": primer}))
         pipeline.caches(work)
-        phases.train(work, "pretrain")
+        train_phase.train(work, "pretrain")
     assert "starting anew, for its data" in caplog.text
     assert len(list(work.checkpoints.glob("pretrain-*/latest.pt"))) == 1
 
@@ -329,9 +332,9 @@ def test_going_on_from_a_chosen_file_sets_later_states_aside_and_keeps_their_not
 ) -> None:
     work = after_pretraining(root, tiny())
     notes = {run: (run / "metrics.csv").read_text() for run in work.runs.iterdir()}
-    chosen = work.checkpoints / "pretrain" / checkpoint.step_name(4)
-    phases.train(work, "pretrain", Resume(path=chosen))
-    assert checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")["step"] == 6
+    chosen = work.checkpoints / "pretrain" / checkpoint_file.step_name(4)
+    train_phase.train(work, "pretrain", Resume(path=chosen))
+    assert checkpoint_file.load(work.checkpoints / "pretrain" / "latest.pt")["step"] == 6
     assert len(list(work.checkpoints.glob("pretrain-*/step_0000006.pt"))) == 1
     assert all((run / "metrics.csv").read_text() == text for run, text in notes.items())
     assert len(list(work.runs.iterdir())) == 2
@@ -343,14 +346,14 @@ def test_a_resumed_run_obeys_the_settings_and_refuses_another_optimizer(
     caplog.set_level("INFO")
     work = after_pretraining(root, tiny())
     other = {"pretrain": {"max_steps": 7, "weight_decay": 0.0, "beta2": 0.5}}
-    phases.train(Workspace(root, tiny(training=other)), "pretrain")
+    train_phase.train(Workspace(root, tiny(training=other)), "pretrain")
     assert "with other numbers (beta2: checkpoint 0.95, settings 0.5; weight_decay" in caplog.text
-    muon, adamw = checkpoint.load(work.checkpoints / "pretrain" / "latest.pt")["optimizer"]
+    muon, adamw = checkpoint_file.load(work.checkpoints / "pretrain" / "latest.pt")["optimizer"]
     assert {group["betas"][1] for group in adamw["param_groups"]} == {0.5}
     assert {group["weight_decay"] for group in muon["param_groups"]} == {0.0}
     refused = tiny(training={"pretrain": {"max_steps": 9, "optimizer": "adamw"}})
     with pytest.raises(CheckpointError, match="optimizer muon, and the settings ask for adamw"):
-        phases.train(Workspace(root, refused), "pretrain")
+        train_phase.train(Workspace(root, refused), "pretrain")
 
 
 def test_the_micro_batch_size_does_not_change_an_evaluation(tiny: Tiny, tmp_path: Path) -> None:
@@ -365,17 +368,17 @@ def test_the_micro_batch_size_does_not_change_an_evaluation(tiny: Tiny, tmp_path
 
 def test_a_finished_pretraining_leaves_the_chat_models_names_alone(tiny: Tiny, root: Path) -> None:
     work = after_pretraining(root, tiny())
-    phases.train(work, "sft")
+    train_phase.train(work, "sft")
     before = names(work.checkpoints)
-    phases.train(work, "pretrain")
+    train_phase.train(work, "pretrain")
     assert names(work.checkpoints) == before
-    assert checkpoint.read_facts(work.checkpoints / "best.pt")["phase"] == "sft"
+    assert checkpoint_file.read_facts(work.checkpoints / "best.pt")["phase"] == "sft"
 
 
 def test_a_state_of_an_earlier_version_is_refused_in_words(tiny: Tiny, root: Path) -> None:
     work = after_pretraining(root, tiny())
-    path = checkpoint.newest_first(work.checkpoints / "pretrain")[0]
-    state = checkpoint.load(path)
-    checkpoint.save(path, {k: v for k, v in state.items() if k != "due"}, state["facts"])
+    path = checkpoint_file.newest_first(work.checkpoints / "pretrain")[0]
+    state = checkpoint_file.load(path)
+    checkpoint_file.save(path, {k: v for k, v in state.items() if k != "due"}, state["facts"])
     with pytest.raises(CheckpointError, match=r"earlier nielsgpt, .* --no-resume"):
-        phases.train(work, "pretrain")
+        train_phase.train(work, "pretrain")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from nielsgpt.system.workspace import write_json
 from nielsgpt.training.evaluate import Evaluation
-from nielsgpt.training.journal import Journal, write_meta
-from nielsgpt.workspace import write_json
+from nielsgpt.training.run_log import RunLog, write_meta
 
 META = {
     "name": "tiny",
@@ -37,7 +37,7 @@ def make_run(
     """The folder of a run: loss 4 / step, an evaluation of 60 / step nats every `eval_every`."""
     folder = runs / run_id
     write_meta(folder, {**META, "run_id": run_id, **meta}, {**SETTINGS, **(settings or {})})
-    diary = Journal(folder, "sft", list(sources), 0, steps, 1)
+    diary = RunLog(folder, "sft", list(sources), 0, steps, 1)
     for step in range(1, steps + 1):
         row = {"iter": step, "train_loss": 4 / step, "lr": 0.001 * step, "grad_norm": 1.0 + step}
         row |= {"tokens": 1000, "tokens_seen": 1000 * step}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from nielsgpt.report import comparison, records
+from nielsgpt.report import comparison, run_reader
 from tests.report.conftest import FIRST, SECOND
 
 
@@ -19,6 +19,6 @@ def test_only_the_settings_that_differ_are_named_and_missing_ones_are_dashes(
 ) -> None:
     first = make(FIRST, settings={"model": {"n_layer": 2, "tied": True}})
     second = make(SECOND, settings={"model": {"n_layer": 3}})
-    both = [records.read(first), records.read(second)]
+    both = [run_reader.read(first), run_reader.read(second)]
     assert comparison.differing(both) == [["model.n_layer", "2", "3"], ["model.tied", "true", "-"]]
     assert comparison.differing(both[:1] * 2) == []

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nielsgpt.report import page, plots, records
-from nielsgpt.training.journal import Journal
+from nielsgpt.report import page, plots, run_reader
+from nielsgpt.training.run_log import RunLog
 from tests.report.conftest import EXAM, FIRST, SECOND
 
 Make = Callable[..., Path]
@@ -98,7 +98,7 @@ def test_what_the_model_and_the_files_say_is_text_and_nothing_else(make: Make) -
         command=["nielsgpt", HOSTILE],
         settings={HOSTILE: HOSTILE},
     )
-    diary = Journal(folder, "sft", ["primer", "text"], 6, 6, 1)
+    diary = RunLog(folder, "sft", ["primer", "text"], 6, 6, 1)
     diary.samples(6, [(HOSTILE, HOSTILE)])
     diary.event(6, HOSTILE, HOSTILE)
     wrong = {"section": HOSTILE, "question": HOSTILE, "reply": HOSTILE}
@@ -110,7 +110,7 @@ def test_what_the_model_and_the_files_say_is_text_and_nothing_else(make: Make) -
 
 def test_the_last_three_evaluations_stand_side_by_side_and_all_are_kept(make: Make) -> None:
     folder = make()
-    diary = Journal(folder, "sft", ["primer", "text"], 6, 6, 1)
+    diary = RunLog(folder, "sft", ["primer", "text"], 6, 6, 1)
     for step in (1000, 2000, 3000, 4000):
         diary.samples(step, [("Who are you?", f"I am {step}."), ("Where?", "Here.")])
     texts = shown(folder).texts
@@ -171,7 +171,7 @@ def test_every_colour_has_a_light_and_a_dark_value(make: Make) -> None:
 def test_runs_are_compared_on_a_closed_page_named_after_them(make: Make, runs: Path) -> None:
     first = make(FIRST, name=HOSTILE, settings={"seed": 1})
     second = make(SECOND, settings={"seed": 2, "other": HOSTILE})
-    path = page.compare(runs, [records.read(first), records.read(second)])
+    path = page.compare(runs, [run_reader.read(first), run_reader.read(second)])
     assert path == runs / "compare-aaaa1111-bbbb2222.html"
     made = Balance(path.read_text(encoding="utf-8"))
     assert is_closed(made)

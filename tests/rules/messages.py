@@ -38,8 +38,8 @@ def _name(node: ast.expr) -> str:
 
 def hub_faults() -> tuple[list[str], list[str]]:
     """What can go wrong with a dataset and with a model of the Hub, with the same gaps."""
-    from nielsgpt.hub import faults as of_models
-    from nielsgpt.sources import faults as of_data
+    from nielsgpt.data.sources import hub_errors as of_data
+    from nielsgpt.export import hub_repository_errors as of_models
 
     rows = [[row[2] for row in table] for table in (of_data.FAULTS, of_models.FAULTS)]
     datasets, models = ([re.sub(r"\{\w+\}", GAP, text) for text in texts] for texts in rows)

@@ -10,8 +10,8 @@ import click
 import pytest
 
 from cli.main import COMMANDS, nielsgpt
-from nielsgpt.layers import leaves, reference
-from nielsgpt.legacy import ELSEWHERE
+from nielsgpt.config.legacy_names import ELSEWHERE
+from nielsgpt.config.load import leaves, reference
 from tests.rules.messages import hub_faults, messages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -164,7 +164,7 @@ def test_every_shipped_config_settles() -> None:
 
 
 def test_the_shipped_system_prompt_is_the_one_the_model_learns() -> None:
-    from nielsgpt.primer.dialogues import SYSTEM_LINE
+    from nielsgpt.data.primer.dialogues import SYSTEM_LINE
 
     shipped = (ROOT / "configs" / "system_surly.txt").read_text("utf-8")
     assert shipped.strip() == SYSTEM_LINE

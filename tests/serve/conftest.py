@@ -13,13 +13,13 @@ import httpx
 import pytest
 import torch
 
+from nielsgpt.config.settings import GenerationSettings, ModelSettings, ServeSettings
 from nielsgpt.model.gpt import GPT
 from nielsgpt.serve import server
-from nielsgpt.serve.asking import Served
-from nielsgpt.serve.engine import Engine
+from nielsgpt.serve.engine import InferenceEngine
+from nielsgpt.serve.prepare import ServedModel
 from nielsgpt.serve.server import Server
-from nielsgpt.settings import GenerationSettings, ModelSettings, ServeSettings
-from nielsgpt.tokenizers.units import ByteTokenizer
+from nielsgpt.tokenizers.byte import ByteTokenizer
 from tests.lively import lively
 
 CONTEXT = 256
@@ -41,8 +41,8 @@ class Running:
     """A server that runs, and how to reach it."""
 
     model: GPT
-    served: Served
-    engine: Engine
+    served: ServedModel
+    engine: InferenceEngine
     url: str
     port: int
     server: Server
@@ -96,7 +96,7 @@ def serving(
     """A server on any free port."""
     settings = ServeSettings(port=0, **over)
     model = lively_model(context_length, endless)
-    served = Served.now("tiny", "fp_tiny", context_length, ByteTokenizer(), GENERATION)
+    served = ServedModel.now("tiny", "fp_tiny", context_length, ByteTokenizer(), GENERATION)
     engine = server.engine_for(model, served, settings)
     running = server.Server(engine, served, settings, key)
     with server.bind(settings, key, False) as listener:

@@ -7,10 +7,10 @@ import openai
 import pytest
 import torch
 
+from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, Message, prompt
 from nielsgpt.inference.generate import generate
 from nielsgpt.inference.sampling import generator_for
-from nielsgpt.settings import GenerationSettings
 from tests.serve.conftest import Running, events
 
 
@@ -185,7 +185,7 @@ def test_a_streams_log_probabilities_are_those_of_the_whole_reply(tiny_server: R
 
 
 def test_texts_are_continued_as_sample_does(tiny_server: Running) -> None:
-    from nielsgpt.inference.reply import continued
+    from nielsgpt.inference.reply import continue_text
 
     sampling = tiny_server.served.generation.model_copy(update={"seed": 9})
     texts = ["The keeper", "A boat"]
@@ -193,7 +193,7 @@ def test_texts_are_continued_as_sample_does(tiny_server: Running) -> None:
     said = [choice["text"] for choice in reply["choices"]]
     tokenizer = tiny_server.served.tokenizer
     own = [
-        "".join(continued(tiny_server.model, tokenizer, text, sampling, index))
+        "".join(continue_text(tiny_server.model, tokenizer, text, sampling, index))
         for index, text in enumerate(texts)
     ]
     assert said == own

@@ -70,4 +70,4 @@ def test_the_description_names_requests_events_and_errors(tiny_server: Running) 
     assert set(chat["responses"]["200"]["content"]) == {"application/json", "text/event-stream"}
     for name in ("4XX", "5XX"):
         schema = chat["responses"][name]["content"]["application/json"]["schema"]
-        assert schema["$ref"].endswith("/ErrorReply")
+        assert schema["$ref"].endswith("/ErrorResponse")

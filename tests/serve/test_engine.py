@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
-from nielsgpt.inference.batcher import Batcher, Drawn, Request
+from nielsgpt.config.settings import GenerationSettings
+from nielsgpt.inference.batcher import Batcher, GenerationRequest, SampledToken
 from nielsgpt.inference.sampling import generator_for
-from nielsgpt.serve.engine import Ask, Engine, Ticket
-from nielsgpt.serve.refusal import Refusal
-from nielsgpt.serve.turns import Turns
-from nielsgpt.settings import GenerationSettings
-from nielsgpt.tokenizers.units import ByteTokenizer
+from nielsgpt.serve.api_errors import ApiError
+from nielsgpt.serve.engine import InferenceEngine, RequestHandle, RowRequest
+from nielsgpt.serve.fair_queue import FairQueue
+from nielsgpt.tokenizers.byte import ByteTokenizer
 from tests.serve.conftest import lively_model
 
 
@@ -23,10 +23,10 @@ class Counted(Batcher):
     def __init__(self, rows: int) -> None:
         super().__init__(lively_model(), rows)
         self.permits = threading.Semaphore(0)
-        self.drawn: list[Drawn] = []
+        self.drawn: list[SampledToken] = []
         self.done = threading.Semaphore(0)
 
-    def step(self) -> list[Drawn]:
+    def step(self) -> list[SampledToken]:
         self.permits.acquire()
         drawn = super().step()
         self.drawn += drawn
@@ -46,19 +46,19 @@ class Broken(Batcher):
     def __init__(self) -> None:
         super().__init__(lively_model(), 4)
 
-    def step(self) -> list[Drawn]:
+    def step(self) -> list[SampledToken]:
         raise RuntimeError("the device is gone")
 
 
-def ask(index: int = 0, tokens: int = 100, prompt: str = "The keeper") -> Ask:
+def ask(index: int = 0, tokens: int = 100, prompt: str = "The keeper") -> RowRequest:
     sampling = GenerationSettings(max_new_tokens=tokens, temperature=1.0)
     ids = tuple(ByteTokenizer().encode(prompt))
-    return Ask(Request(ids, sampling, generator_for(1, index)))
+    return RowRequest(GenerationRequest(ids, sampling, generator_for(1, index)))
 
 
 @contextmanager
-def running(batcher: Batcher, streams: int, waiting: int = 8) -> Iterator[Engine]:
-    engine = Engine(batcher, lambda ids, count: [], ByteTokenizer(), streams, waiting)
+def running(batcher: Batcher, streams: int, waiting: int = 8) -> Iterator[InferenceEngine]:
+    engine = InferenceEngine(batcher, lambda ids, count: [], ByteTokenizer(), streams, waiting)
     engine.start()
     try:
         yield engine
@@ -70,7 +70,9 @@ def running(batcher: Batcher, streams: int, waiting: int = 8) -> Iterator[Engine
 
 
 @asynccontextmanager
-async def opened(engine: Engine, rows: int, client: str = "a") -> AsyncIterator[Ticket]:
+async def opened(
+    engine: InferenceEngine, rows: int, client: str = "a"
+) -> AsyncIterator[RequestHandle]:
     ticket = engine.open(client, [ask(index) for index in range(rows)])
     try:
         yield ticket
@@ -79,7 +81,7 @@ async def opened(engine: Engine, rows: int, client: str = "a") -> AsyncIterator[
 
 
 def test_clients_take_turns_and_each_keeps_its_order() -> None:
-    turns: Turns[str] = Turns()
+    turns: FairQueue[str] = FairQueue()
     for item in ("a1", "a2", "a3", "b1", "c1", "b2"):
         turns.add(item[0], item)
     assert len(turns) == 6
@@ -88,7 +90,7 @@ def test_clients_take_turns_and_each_keeps_its_order() -> None:
 
 
 def test_what_is_dropped_leaves_the_others_in_their_order() -> None:
-    turns: Turns[str] = Turns()
+    turns: FairQueue[str] = FairQueue()
     for item in ("a1", "a2", "b1", "a3"):
         turns.add(item[0], item)
     turns.drop("a", lambda item: item == "a1")
@@ -160,13 +162,13 @@ def test_the_129th_request_is_told_to_come_back() -> None:
     async def scenario() -> None:
         with running(Counted(64), 64, 64) as engine:
             tickets = [engine.open("a", [ask(n)]) for n in range(128)]
-            with pytest.raises(Refusal) as refused:
+            with pytest.raises(ApiError) as refused:
                 engine.open("b", [ask()])
             assert refused.value.status_code == 429
             assert refused.value.headers == {"Retry-After": "1"}
             tickets[100].close()
             engine.open("b", [ask()]).close()
-            with pytest.raises(Refusal):
+            with pytest.raises(ApiError):
                 engine.open("b", [ask(), ask(1)])
 
     asyncio.run(scenario())
@@ -212,10 +214,10 @@ def test_stopping_tells_every_open_request() -> None:
             batcher.permits.release()
             await stopping
             for ticket in tickets:
-                with pytest.raises(Refusal, match="stopping"):
+                with pytest.raises(ApiError, match="stopping"):
                     async for _ in ticket:
                         pass
-            with pytest.raises(Refusal, match="stopping"):
+            with pytest.raises(ApiError, match="stopping"):
                 engine.open("a", [ask()])
 
     asyncio.run(scenario())
@@ -225,12 +227,12 @@ def test_a_broken_model_is_told_to_those_who_wait_and_to_all_who_come() -> None:
     async def scenario() -> None:
         with running(Broken(), 4) as engine:
             async with opened(engine, 1) as ticket:
-                with pytest.raises(Refusal, match="the model failed") as refused:
+                with pytest.raises(ApiError, match="the model failed") as refused:
                     async for _ in ticket:
                         pass
             assert refused.value.status_code == 503
             assert str(engine.failure) == "the device is gone"
-            with pytest.raises(Refusal, match="the model failed"):
+            with pytest.raises(ApiError, match="the model failed"):
                 engine.open("a", [ask()])
 
     asyncio.run(scenario())

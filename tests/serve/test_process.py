@@ -19,12 +19,12 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import nielsgpt
-from nielsgpt import checkpoint, restoring
+from nielsgpt.checkpoint import checkpoint_file, load_model
+from nielsgpt.config.settings import ServeSettings, Settings
 from nielsgpt.errors import CheckpointError, RunError, SettingsError
-from nielsgpt.serve.engine import Engine
+from nielsgpt.serve.engine import InferenceEngine
 from nielsgpt.serve.server import Server, bind, key_from, url_of
-from nielsgpt.settings import ServeSettings, Settings
-from nielsgpt.tokenizers.units import ByteTokenizer
+from nielsgpt.tokenizers.byte import ByteTokenizer
 from tests.serve.conftest import GENERATION, Running, events, lively_model
 from tests.serve.test_engine import Broken
 
@@ -99,7 +99,7 @@ def test_no_option_takes_the_key_itself() -> None:
 
 def test_a_model_that_breaks_ends_the_server_with_an_error(tiny_server: Running) -> None:
     settings = ServeSettings(port=0)
-    engine = Engine(Broken(), lambda ids, count: [], ByteTokenizer(), 4, 4)
+    engine = InferenceEngine(Broken(), lambda ids, count: [], ByteTokenizer(), 4, 4)
     running = Server(engine, tiny_server.served, settings)
     statuses: list[int] = []
 
@@ -132,12 +132,12 @@ def start(root: Path, tiny: Callable[..., Settings]) -> Iterator[Start]:
     (root / "tiny.json").write_text(json.dumps(settings.model_dump(mode="json")), encoding="utf-8")
     state = {
         "weights": lively_model(4096, endless=True).state_dict(),
-        "tokenizer": restoring.pack_tokenizer(ByteTokenizer()),
+        "tokenizer": load_model.pack_tokenizer(ByteTokenizer()),
         "settings": settings.model_dump(mode="json"),
         "facts": {"name": "tiny", "phase": "sft"},
         "step": 6,
     }
-    checkpoint.save(root / "checkpoints" / "tiny" / "best.pt", state, state["facts"])
+    checkpoint_file.save(root / "checkpoints" / "tiny" / "best.pt", state, state["facts"])
     started = []
 
     def launch(*words: str, **environment: str) -> tuple["subprocess.Popen[str]", str]:

@@ -3,7 +3,7 @@
 import functools
 from typing import Any
 
-from nielsgpt.settings import TokenizerSettings
+from nielsgpt.config.settings import TokenizerSettings
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
 

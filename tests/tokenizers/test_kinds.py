@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 import tokenizers as library
 
+from nielsgpt.config.settings import TokenizerSettings
 from nielsgpt.errors import DataError, TokenizerError
-from nielsgpt.settings import TokenizerSettings
-from nielsgpt.tokenizers import bytepairs, characters, registry, words
+from nielsgpt.tokenizers import bpe, char, registry, word
 from nielsgpt.tokenizers.base import Tokenizer
 from tests.tokenizers.conftest import CORPUS, SIZES, TRAINED, asked, made
 
@@ -36,9 +36,9 @@ def test_training_twice_gives_the_same_files_and_fingerprint(name: str) -> None:
 def test_bpe_is_the_same_with_one_thread_and_with_several() -> None:
     code = (
         "import random; r = random.Random(5)\n"
-        "from nielsgpt.tokenizers import bytepairs\n"
+        "from nielsgpt.tokenizers import bpe\n"
         "texts = [' '.join(r.choices('abcdefgh', k=5)) + str(n) for n in range(3000)]\n"
-        "print(bytepairs.train(texts, 380).fingerprint)"
+        "print(bpe.train(texts, 380).fingerprint)"
     )
     told = [
         subprocess.run(
@@ -58,7 +58,7 @@ def test_fingerprints_of_kinds_differ() -> None:
 
 
 def test_characters_are_sorted_and_others_are_spelled_in_bytes() -> None:
-    tokenizer = characters.train(["banana", "cab"], 1000)
+    tokenizer = char.train(["banana", "cab"], 1000)
     assert tokenizer.known == ["a", "b", "c", "n"]
     assert tokenizer.vocab_size == 4 + 256 + 4
     assert tokenizer.encode("nab") == [3, 0, 1]
@@ -70,13 +70,13 @@ def test_characters_are_sorted_and_others_are_spelled_in_bytes() -> None:
 
 
 def test_where_not_all_characters_fit_the_most_frequent_stay() -> None:
-    tokenizer = characters.train(["zzzz", "yyy", "aa", "bb", "c"], 260 + 3)
+    tokenizer = char.train(["zzzz", "yyy", "aa", "bb", "c"], 260 + 3)
     assert tokenizer.known == ["a", "y", "z"]  # a before b, which is as frequent
     assert tokenizer.vocab_size == 263
 
 
 def test_the_file_of_characters_has_both_directions_in_plain_text() -> None:
-    content = characters.train(["ab\u00e9"], 300).files()["vocab.json"]
+    content = char.train(["ab\u00e9"], 300).files()["vocab.json"]
     assert "\u00e9" in content.decode()
     assert json.loads(content) == {
         "stoi": {"a": 0, "b": 1, "\u00e9": 2},
@@ -86,14 +86,14 @@ def test_the_file_of_characters_has_both_directions_in_plain_text() -> None:
 
 def test_words_take_the_space_before_them_keep_their_case_and_leave_nothing_out() -> None:
     text = "The lamp,  the\n\n lamp!\t x_1 na\u00efve\u2014 \u4e2d\u6587 "
-    found = words.WORDS.findall(text)
+    found = word.WORDS.findall(text)
     assert "".join(found) == text
     assert found[:8] == ["The", " lamp", ",", " ", " the", "\n\n", " lamp", "!"]
     assert found[-1] == " "
 
 
 def test_the_most_frequent_words_have_ids_and_others_are_spelled_in_bytes() -> None:
-    tokenizer = words.train(["a a a b b c"], 260 + 2)
+    tokenizer = word.train(["a a a b b c"], 260 + 2)
     assert pieces_of(tokenizer, "a a b zz") == [b"a", b" a", b" b", b" ", b"z", b"z"]
     assert tokenizer.known == [" a", " b"]
 
@@ -108,7 +108,7 @@ def test_bpe_opens_in_its_own_library_and_gives_the_same_ids() -> None:
 
 
 def test_bpe_holds_every_byte_and_merges_what_is_frequent() -> None:
-    tokenizer = bytepairs.train(["lamp lamp lamp lamp"] * 3, 263)
+    tokenizer = bpe.train(["lamp lamp lamp lamp"] * 3, 263)
     singles = {tokenizer.token_bytes(token) for token in range(256)}
     assert singles == {bytes([byte]) for byte in range(256)}
     merged = [tokenizer.token_bytes(token) for token in range(256, 259)]
@@ -116,7 +116,7 @@ def test_bpe_holds_every_byte_and_merges_what_is_frequent() -> None:
 
 
 def test_bpe_puts_no_space_before_a_text() -> None:
-    tokenizer = bytepairs.train([" lamp lamp lamp lamp"] * 3, 264)
+    tokenizer = bpe.train([" lamp lamp lamp lamp"] * 3, 264)
     assert pieces_of(tokenizer, "lamp lamp")[-1] == b" lamp"
     assert pieces_of(tokenizer, "lamp")[0] != b" lamp"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import sentencepiece
 
+from nielsgpt.config.settings import TokenizerSettings
 from nielsgpt.errors import NielsError, TokenizerError
-from nielsgpt.settings import TokenizerSettings
-from nielsgpt.tokenizers import pieces, registry
+from nielsgpt.tokenizers import registry, sentence_piece
 from tests.tokenizers.conftest import CORPUS, SIZES, TRAINED, made
 
 
@@ -111,7 +111,7 @@ def test_a_sentencepiece_model_that_cannot_be_read_is_a_line() -> None:
 
 
 def test_what_the_library_says_of_a_size_that_it_cannot_train_is_passed_on() -> None:
-    line = str(pieces._misfit(300, " Internal: it is tired "))
+    line = str(sentence_piece._misfit(300, " Internal: it is tired "))
     assert line == (
         "tokenizer.vocab_size 300 cannot be trained on this corpus: Internal: it is tired; "
         "set another size or use more text"

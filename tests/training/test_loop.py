@@ -10,10 +10,10 @@ import torch
 
 from nielsgpt.errors import RunError, Stopped
 from nielsgpt.model.gpt import GPT
-from nielsgpt.training import journal as journals
-from nielsgpt.training.guard import MOST_ROLLBACKS
-from nielsgpt.training.journal import Journal
-from nielsgpt.training.loop import Loop
+from nielsgpt.training import run_log as run_logs
+from nielsgpt.training.loop import TrainingLoop
+from nielsgpt.training.run_log import RunLog
+from nielsgpt.training.spike_guard import MOST_ROLLBACKS
 from nielsgpt.training.trainer import Trainer
 from tests.proofs.test_training import Tiny, one_conversation, trainer
 
@@ -25,7 +25,7 @@ class Memory:
         self.kept: list[dict[str, Any]] = []
 
     def save(self, trainer: Trainer, improved: bool) -> None:
-        from nielsgpt.checkpoint import snapshot
+        from nielsgpt.checkpoint.checkpoint_file import snapshot
 
         self.kept.append(snapshot(trainer.state()))
 
@@ -36,15 +36,15 @@ class Memory:
         pass
 
 
-def loop(made: Trainer, folder: Path, store: Memory) -> Loop:
+def loop(made: Trainer, folder: Path, store: Memory) -> TrainingLoop:
     folder.mkdir(exist_ok=True)
-    notes = Journal(folder, "sft", ["c"], made.step, made.horizon.end, 1)
-    return Loop(made, notes, store)
+    notes = RunLog(folder, "sft", ["c"], made.step, made.horizon.end, 1)
+    return TrainingLoop(made, notes, store)
 
 
 def kinds(folder: Path) -> list[str]:
-    path = folder / journals.EVENTS
-    return [line["kind"] for line in journals.lines(path)] if path.exists() else []
+    path = folder / run_logs.EVENTS
+    return [line["kind"] for line in run_logs.lines(path)] if path.exists() else []
 
 
 def made(tiny: Tiny, folder: Path, **over: Any) -> Trainer:
@@ -94,7 +94,7 @@ def test_weights_that_are_not_finite_are_never_saved_and_the_run_goes_back(
     assert "rollback" in kinds(tmp_path / "run")
     assert all(p.isfinite().all() for state in store.kept for p in state["weights"].values())
     assert run.sound()
-    rows = [int(row["iter"]) for row in journals.rows(tmp_path / "run" / journals.METRICS)]
+    rows = [int(row["iter"]) for row in run_logs.rows(tmp_path / "run" / run_logs.METRICS)]
     assert rows == list(range(1, 9))
 
 
@@ -162,7 +162,7 @@ def test_a_signal_leaves_an_evaluation_which_the_next_session_makes_up_for(
     assert (again.best, again.waited) == (straight.best, straight.waited)
     columns = ("iter", "train_loss", "val_loss", "best_val_loss")
     noted = [
-        [[row[c] for c in columns] for row in journals.rows(tmp_path / name / journals.METRICS)]
+        [[row[c] for c in columns] for row in run_logs.rows(tmp_path / name / run_logs.METRICS)]
         for name in ("run", "straight")
     ]
     assert noted[0] == noted[1]
@@ -183,7 +183,7 @@ def test_a_second_signal_ends_at_once(tiny: Tiny, tmp_path: Path) -> None:
 
 
 def test_a_batch_without_a_supervised_token_is_skipped_in_words(tiny: Tiny, tmp_path: Path) -> None:
-    from nielsgpt.cache.batches import IGNORED, Batch
+    from nielsgpt.data.cache.loader import IGNORED, Batch
 
     run = made(tiny, tmp_path)
     batch = run.batches.batch(0)

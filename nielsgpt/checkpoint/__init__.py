@@ -1,0 +1,1 @@
+"""Checkpoints: written, read, chosen, and turned into a model again."""

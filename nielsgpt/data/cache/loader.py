@@ -1,0 +1,185 @@
+"""Batches as pure functions of (seed, step), so that resuming needs one integer.
+
+Every source has rows of T + 1 ids: windows of a stream, or whole examples packed into rows. Draw
+number j of a source reads row shuffled(j mod rows) of epoch j // rows, so that each epoch uses
+every row once; a step's draws follow from the shares alone.
+"""
+
+from abc import ABC, abstractmethod
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nielsgpt.data.cache.shards import Split
+from nielsgpt.data.cache.shuffle import mix_seed, shuffle_index
+from nielsgpt.errors import DataError
+
+IGNORED = -100
+Matrix = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`inputs` and `targets`, both (B, T); a target of -100 does not count."""
+
+    inputs: Matrix
+    targets: Matrix
+
+
+class Rows(ABC):
+    """The rows of one split."""
+
+    def __init__(self, split: Split, context_length: int, seed: int) -> None:
+        self.split, self.T, self.seed = split, context_length, seed
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """Rows in an epoch."""
+
+    @abstractmethod
+    def row(self, number: int, phase: int) -> tuple[Matrix, Matrix]:
+        """Inputs and targets, (T,) each, of one row; `phase` is 0 where order is kept."""
+
+    def draw(self, number: int) -> tuple[Matrix, Matrix]:
+        """Inputs and targets of the source's draw `number`, counted from the start of training."""
+        epoch, index = divmod(number, self.count)
+        key = mix_seed(self.seed, epoch)
+        return self.row(shuffle_index(index, self.count, key), key)
+
+    def in_order(self, rows: int, at_once: int) -> Iterator[Batch]:
+        """At most `rows` rows, evenly spread over the split, always the same: for evaluation."""
+        chosen = np.linspace(0, self.count - 1, min(rows, self.count)).round().astype(np.int64)
+        for start in range(0, len(chosen), at_once):
+            yield stack([self.row(int(i), 0) for i in chosen[start : start + at_once]])
+
+
+class WindowRows(Rows):
+    """Windows of a stream, side by side; each epoch cuts from another starting point."""
+
+    def __init__(self, split: Split, context_length: int, seed: int) -> None:
+        super().__init__(split, context_length, seed)
+        if split.tokens < context_length + 1:
+            raise DataError(
+                f"source {split.name} holds {split.tokens} tokens, fewer than one window of "
+                f"{context_length + 1}; add text, raise data.val_fraction if it is the validation "
+                "split, or lower model.context_length"
+            )
+
+    @property
+    def count(self) -> int:
+        """Windows that fit wherever the cutting starts."""
+        return window_count(self.split.tokens, self.T)
+
+    def row(self, number: int, phase: int) -> tuple[Matrix, Matrix]:
+        """Ids `number` T + phase and the T that follow."""
+        slack = self.split.tokens - 1 - self.count * self.T
+        ids = self.split.read(number * self.T + phase % (slack + 1), self.T + 1)
+        return ids[:-1], ids[1:]
+
+
+class PackedRows(Rows):
+    """Whole examples, best fit into rows; padding only at a row's end."""
+
+    def __init__(self, split: Split, context_length: int, seed: int, end: int) -> None:
+        super().__init__(split, context_length, seed)
+        assert split.starts is not None and split.mask is not None
+        self.end = end
+        lengths = np.diff(np.append(split.starts, split.tokens))
+        if lengths.max(initial=0) > context_length + 1:
+            raise DataError(
+                f"source {split.name} holds an example of {lengths.max()} tokens and the context "
+                f"has {context_length}; run 'nielsgpt caches' for this context"
+            )
+        self.rows = pack(lengths, context_length + 1)
+        self.lengths, self.starts, self.mask = lengths, split.starts, np.asarray(split.mask)
+        assert self.mask.any(), "every cached example holds a reply"
+
+    @property
+    def count(self) -> int:
+        """Packed rows."""
+        return len(self.rows)
+
+    @property
+    def fill(self) -> float:
+        """The share of all places that hold an id of an example."""
+        return fill(self.split.tokens, self.count, self.T)
+
+    def row(self, number: int, phase: int) -> tuple[Matrix, Matrix]:
+        """The examples of one row, end to end, then padding."""
+        spans = [(int(self.starts[e]), int(self.lengths[e])) for e in self.rows[number]]
+        ids = np.full(self.T + 1, self.end, dtype=np.int64)
+        counts = np.zeros(self.T + 1, dtype=bool)
+        used = sum(length for _, length in spans)
+        ids[:used] = np.concatenate([self.split.read(*span) for span in spans])
+        counts[:used] = np.concatenate([self.mask[start : start + n] for start, n in spans])
+        return ids[:-1], np.where(counts[1:], ids[1:], IGNORED)
+
+
+def window_count(tokens: int, context_length: int) -> int:
+    """Windows of an epoch, wherever the cutting of the stream starts."""
+    return max(1, (tokens - context_length) // context_length)
+
+
+def fill(tokens: int, rows: int, context_length: int) -> float:
+    """The share of the rows' places that hold an id of an example."""
+    return tokens / (rows * (context_length + 1))
+
+
+def pack(lengths: NDArray[np.int64], capacity: int) -> list[list[int]]:
+    """Rows of example numbers, each row's lengths at most `capacity`: best fit, longest first."""
+    rows: list[list[int]] = []
+    space: list[tuple[int, int]] = []  # (free places, row), sorted
+    for example in np.argsort(-lengths, kind="stable"):
+        length = int(lengths[example])
+        at = bisect_left(space, (length, -1))
+        free, row = space.pop(at) if at < len(space) else (capacity, len(rows))
+        if row == len(rows):
+            rows.append([])
+        rows[row].append(int(example))
+        insort(space, (free - length, row))
+    return rows
+
+
+class Mixture:
+    """Rows of several sources in fixed shares: batch `step` is a pure function of (seed, step)."""
+
+    def __init__(
+        self, sources: Mapping[str, Rows], shares: Mapping[str, float], batch_size: int, seed: int
+    ) -> None:
+        self.names = sorted(sources)
+        self.sources = [(shares[name], sources[name]) for name in self.names]
+        self.batch_size, self.seed = batch_size, seed
+
+    def batch(self, step: int) -> Batch:
+        """The (B, T) batch of a step, counted from 0."""
+        before, after = (self._drawn(step * self.batch_size + n) for n in (0, self.batch_size))
+        rows = [
+            source.draw(number)
+            for (_, source), start, end in zip(self.sources, before, after, strict=True)
+            for number in range(start, end)
+        ]
+        key = mix_seed(self.seed, step, 1)
+        return stack([rows[shuffle_index(place, len(rows), key)] for place in range(len(rows))])
+
+    def readings(self, steps: int) -> dict[str, float]:
+        """How often the rows of each source have been read after so many steps."""
+        drawn = self._drawn(steps * self.batch_size)
+        counts = [rows.count for _, rows in self.sources]
+        return {name: n / all_ for name, n, all_ in zip(self.names, drawn, counts, strict=True)}
+
+    def _drawn(self, total: int) -> list[int]:
+        """How many of the first `total` rows came from each source: shares in whole rows."""
+        counts, left, mass = [], total, sum(share for share, _ in self.sources)
+        for share, _ in self.sources[:-1]:
+            counts.append(int(left * (share / mass)))
+            left, mass = left - counts[-1], mass - share
+        return [*counts, left]
+
+
+def stack(rows: list[tuple[Matrix, Matrix]]) -> Batch:
+    """Rows of (T,) to a batch of (B, T)."""
+    return Batch(np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows]))

@@ -1,0 +1,78 @@
+"""What is done to the text of every pretraining source, where data.cleaning asks for it."""
+
+import logging
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from nielsgpt.config.data_settings import CleaningSettings
+from nielsgpt.conversation import Document
+from nielsgpt.errors import DataError
+
+log = logging.getLogger("nielsgpt")
+UNCOMMON = re.compile(r"""[^A-Za-z0-9 \t\n.,;:!?"'()\-\[\]]""")
+
+
+def clean(text: str, settings: CleaningSettings) -> str:
+    """The text as the settings want it; untouched where nothing is on.
+
+    sanitize=ascii takes compatible characters apart (NFKD) and drops what is not ASCII; basic then
+    puts a space for all but letters, digits, space, tab, newline and . , ; : ! ? " ' ( ) - [ ].
+    collapse_whitespace leaves one space of several, none around a line, at most one blank line.
+    Line ends become \\n, and lower case comes last.
+
+    >>> clean("Café *\\r\\nOlé", CleaningSettings(sanitize="basic", lowercase=True))
+    'cafe  \\nole'
+    """
+    if not is_on(settings):
+        return text
+    text = SANITIZE[settings.sanitize](text.replace("\r\n", "\n").replace("\r", "\n"))
+    if settings.collapse_whitespace:
+        text = _collapsed(text)
+    return text.lower() if settings.lowercase else text
+
+
+def is_on(settings: CleaningSettings) -> bool:
+    """Whether any text could change."""
+    return settings != CleaningSettings()
+
+
+def clean_documents(
+    documents: Iterable[Document], settings: CleaningSettings, source: str
+) -> Iterator[Document]:
+    """The documents with clean text; one that has none left is left out, and counted in a line.
+
+    Raises DataError when that befalls all of them.
+    """
+    kept = blank = 0
+    for document in documents:
+        text = clean(document.text, settings)
+        if text.strip():
+            kept += 1
+            yield replace(document, text=text)
+        else:
+            blank += 1
+    if blank and not kept:
+        raise DataError(
+            f"data.cleaning leaves nothing of the {blank:,} documents of source {source}; "
+            f"sanitize={settings.sanitize} is not for their script: set data.cleaning.sanitize=none"
+        )
+    if blank:
+        log.info("source %s: %d documents left out, for cleaning emptied them", source, blank)
+
+
+def _ascii(text: str) -> str:
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")
+
+
+def _basic(text: str) -> str:
+    return UNCOMMON.sub(" ", _ascii(text))
+
+
+def _collapsed(text: str) -> str:
+    lines = [line.strip() for line in re.sub(r"[ \t]+", " ", text).split("\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+SANITIZE: dict[str, Callable[[str], str]] = {"none": str, "ascii": _ascii, "basic": _basic}

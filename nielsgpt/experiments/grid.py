@@ -1,0 +1,133 @@
+"""What a sweep measures: configurations, as shipped or from a person's JSON file."""
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from nielsgpt.config import legacy_names
+from nielsgpt.config.load import once
+from nielsgpt.config.section import Count, Section
+from nielsgpt.config.settings import ModelSettings
+from nielsgpt.errors import SettingsError
+
+Variant = Literal["gpt", "gpt_fast", "gpt_rope", "gpt_plus", "gpt_qk"]
+# (n_embd, n_layer, n_head) and contexts: for a GPU or a Mac, and for a few cores.
+SHAPES, CONTEXTS = ((384, 8, 6), (512, 8, 8), (512, 12, 8)), (512, 1024)
+SMALL_SHAPES, SMALL_CONTEXTS = ((128, 4, 2), (256, 6, 4), (384, 6, 6)), (128, 256)
+# The founding documents' names that the settings never had; the others are in legacy.NAMES.
+AMP, AMP_DTYPE = "amp", "amp_dtype"
+
+
+class Configuration(Section):
+    """A shape and a way to compute it; named as in the settings."""
+
+    variant: Variant = Field("gpt_qk", description="model.variant")
+    context_length: Count = Field(description="model.context_length")
+    n_layer: Count = Field(description="model.n_layer")
+    n_head: Count = Field(description="model.n_head")
+    n_embd: Count = Field(description="model.n_embd")
+    d_ff: Count | None = Field(None, description="model.d_ff")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="as device's")
+    activation_checkpointing: bool = Field(False, description="as the phase's")
+    compile: Literal["auto", "on", "off"] = Field("auto", description="as device's")
+
+    @property
+    def shape(self) -> ModelSettings:
+        """The same as the model's settings. Raises ValidationError where it is no model."""
+        names = ("variant", "context_length", "n_layer", "n_head", "n_embd", "d_ff")
+        return ModelSettings(**{name: getattr(self, name) for name in names})
+
+    def __str__(self) -> str:
+        deep = f"{self.n_layer} x {self.n_embd}, {self.n_head} heads, T {self.context_length}"
+        checkpointed = ", recomputed" if self.activation_checkpointing else ""
+        return f"{self.variant} {deep}, {self.precision}{checkpointed}"
+
+
+def preset(small: bool) -> list[Configuration]:
+    """Two contexts of three shapes, with and without activation checkpointing."""
+    shapes = SMALL_SHAPES if small else SHAPES
+    contexts = SMALL_CONTEXTS if small else CONTEXTS
+    return [
+        Configuration(
+            context_length=context,
+            n_embd=width,
+            n_layer=layers,
+            n_head=heads,
+            activation_checkpointing=recomputed,
+        )
+        for context, (width, layers, heads), recomputed in itertools.product(
+            contexts, shapes, (False, True)
+        )
+    ]
+
+
+def read(path: Path) -> tuple[list[Configuration], list[str]]:
+    """The configurations of a JSON list, and a warning for each of the old names in it.
+
+    Raises SettingsError naming the file, the item (counted from 1), the key and the value.
+    """
+    try:
+        items = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
+    except OSError as error:
+        raise SettingsError(
+            f"grid {path} cannot be read ({error.strerror}); name a file, or leave out --grid"
+        ) from None
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise SettingsError(f"grid {path} is not JSON: {error}") from None
+    if not isinstance(items, list) or not items:
+        what = "an empty list" if items == [] else f"a {type(items).__name__}"
+        raise SettingsError(f"grid {path} holds {what}, not a list of configurations")
+    notes: dict[str, None] = {}
+    found = [_item(item, f"grid {path}: item {n}", notes) for n, item in enumerate(items, 1)]
+    return list(dict.fromkeys(found)), [f"grid {path}: {note}" for note in notes]
+
+
+def _item(item: Any, where: str, notes: dict[str, None]) -> Configuration:
+    if not isinstance(item, dict):
+        raise SettingsError(f"{where} is {json.dumps(item)}, not an object of names and values")
+    try:
+        translated = dict(_translated(item, where, notes))
+        found = Configuration.model_validate(translated)
+        _ = found.shape  # the shape must be a model too
+    except ValidationError as error:
+        raise SettingsError(f"{where}: {_first(error, item)}") from None
+    return found
+
+
+def _translated(
+    item: Mapping[str, Any], where: str, notes: dict[str, None]
+) -> Iterator[tuple[str, Any]]:
+    """The item under today's names; `amp` and `amp_dtype` together are the precision."""
+    for key, value in item.items():
+        name = legacy_names.NAMES.get(key, key)
+        if name != key:
+            notes[f"{key} is called {name} now"] = None
+        if key not in (AMP, AMP_DTYPE):
+            yield name, value
+    if AMP in item or AMP_DTYPE in item:
+        notes[f"{AMP} and {AMP_DTYPE} are precision now"] = None
+        for key, kind in ((AMP, bool), (AMP_DTYPE, str)):
+            if key in item and not isinstance(item[key], kind):
+                raise SettingsError(f"{where}: {key} is {json.dumps(item[key])}, not {_KINDS[key]}")
+        yield "precision", item.get(AMP_DTYPE, "fp16") if item.get(AMP, True) else "fp32"
+
+
+_KINDS = {AMP: "true or false", AMP_DTYPE: "fp16 or bf16"}
+
+
+def _first(error: ValidationError, item: Mapping[str, Any]) -> str:
+    """The first thing that is wrong: its key, its value, and why."""
+    fault = error.errors()[0]
+    if fault["type"] == "value_error":
+        return str(fault["ctx"]["error"])
+    key = str(fault["loc"][0])
+    if fault["type"] == "extra_forbidden":
+        known = ", ".join(Configuration.model_fields)
+        return f"unknown key {key} ({json.dumps(item.get(key))}); known are {known}"
+    if fault["type"] == "missing":
+        return f"{key} is missing"
+    return f"{key} is {json.dumps(fault['input'])}: {fault['msg'][0].lower()}{fault['msg'][1:]}"

@@ -1,0 +1,161 @@
+"""One table a family: what each of our tensors is called there, and how its numbers lie.
+
+A row is a module: its `weight` and, where the family has one, its `bias`. `{}` is the block.
+Several names share our fused matrix in equal parts of its rows. GGUF's names are llama.cpp's.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Layout = Literal["ours", "turned", "by head", "interleaved"]
+
+
+@dataclass(frozen=True)
+class TensorRow:
+    """Our module, its names in Transformers and in GGUF, and the layout of its numbers there.
+
+    turned: the matrix transposed, as GPT-2's Conv1D keeps it. by head: the rows of each head's
+    query, key and value together. interleaved: the rows of a head's two halves in turn, for a
+    rotation of neighbours in place of our halves. `biased`: has a bias where the family has.
+    """
+
+    ours: str
+    hf: tuple[str, ...]
+    gguf: tuple[str, ...]
+    hf_layout: Layout = "ours"
+    gguf_layouts: tuple[Layout, ...] = ("ours",)
+    biased: bool = True
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family's class, its names in Transformers and GGUF, and its table.
+
+    `gguf_head`: llama.cpp wants the head even where it is the embedding.
+    """
+
+    architecture: str
+    model_type: str
+    gguf: str
+    bias: bool
+    rows: tuple[TensorRow, ...]
+    gguf_head: bool = False
+
+
+def _qkv(before: str, after: str) -> tuple[str, ...]:
+    return tuple(f"{before}{part}{after}" for part in "qkv")
+
+
+GPT2 = Family(
+    "GPT2LMHeadModel",
+    "gpt2",
+    "gpt2",
+    True,
+    (
+        TensorRow("embedding", ("transformer.wte",), ("token_embd",), biased=False),
+        TensorRow("positions", ("transformer.wpe",), ("position_embd",), biased=False),
+        TensorRow("blocks.{}.attention_norm", ("transformer.h.{}.ln_1",), ("blk.{}.attn_norm",)),
+        TensorRow(
+            "blocks.{}.attention.qkv",
+            ("transformer.h.{}.attn.c_attn",),
+            ("blk.{}.attn_qkv",),
+            "turned",
+        ),
+        TensorRow(
+            "blocks.{}.attention.out",
+            ("transformer.h.{}.attn.c_proj",),
+            ("blk.{}.attn_output",),
+            "turned",
+        ),
+        TensorRow("blocks.{}.mlp_norm", ("transformer.h.{}.ln_2",), ("blk.{}.ffn_norm",)),
+        TensorRow("blocks.{}.mlp.up", ("transformer.h.{}.mlp.c_fc",), ("blk.{}.ffn_up",), "turned"),
+        TensorRow(
+            "blocks.{}.mlp.down", ("transformer.h.{}.mlp.c_proj",), ("blk.{}.ffn_down",), "turned"
+        ),
+        TensorRow("norm", ("transformer.ln_f",), ("output_norm",)),
+        TensorRow("unembedding", ("lm_head",), ("output",), biased=False),
+    ),
+)
+_NEOX = "gpt_neox.layers.{}."
+GPT_NEOX = Family(
+    "GPTNeoXForCausalLM",
+    "gpt_neox",
+    "gptneox",
+    True,
+    (
+        TensorRow("embedding", ("gpt_neox.embed_in",), ("token_embd",), biased=False),
+        TensorRow("blocks.{}.attention_norm", (_NEOX + "input_layernorm",), ("blk.{}.attn_norm",)),
+        TensorRow(
+            "blocks.{}.attention.qkv",
+            (_NEOX + "attention.query_key_value",),
+            ("blk.{}.attn_qkv",),
+            "by head",
+        ),
+        TensorRow("blocks.{}.attention.out", (_NEOX + "attention.dense",), ("blk.{}.attn_output",)),
+        TensorRow(
+            "blocks.{}.mlp_norm", (_NEOX + "post_attention_layernorm",), ("blk.{}.ffn_norm",)
+        ),
+        TensorRow("blocks.{}.mlp.up", (_NEOX + "mlp.dense_h_to_4h",), ("blk.{}.ffn_up",)),
+        TensorRow("blocks.{}.mlp.down", (_NEOX + "mlp.dense_4h_to_h",), ("blk.{}.ffn_down",)),
+        TensorRow("norm", ("gpt_neox.final_layer_norm",), ("output_norm",)),
+        TensorRow("unembedding", ("embed_out",), ("output",), biased=False),
+    ),
+    gguf_head=True,
+)
+_LLAMA = "model.layers.{}."
+_LLAMA_REST = (
+    TensorRow("embedding", ("model.embed_tokens",), ("token_embd",)),
+    TensorRow("blocks.{}.attention_norm", (_LLAMA + "input_layernorm",), ("blk.{}.attn_norm",)),
+    TensorRow("blocks.{}.attention.out", (_LLAMA + "self_attn.o_proj",), ("blk.{}.attn_output",)),
+    TensorRow("blocks.{}.mlp_norm", (_LLAMA + "post_attention_layernorm",), ("blk.{}.ffn_norm",)),
+    TensorRow(
+        "blocks.{}.mlp.gate_up",
+        (_LLAMA + "mlp.gate_proj", _LLAMA + "mlp.up_proj"),
+        ("blk.{}.ffn_gate", "blk.{}.ffn_up"),
+    ),
+    TensorRow("blocks.{}.mlp.down", (_LLAMA + "mlp.down_proj",), ("blk.{}.ffn_down",)),
+    TensorRow("norm", ("model.norm",), ("output_norm",)),
+    TensorRow("unembedding", ("lm_head",), ("output",)),
+)
+LLAMA = Family(
+    "LlamaForCausalLM",
+    "llama",
+    "llama",
+    False,
+    (
+        TensorRow(
+            "blocks.{}.attention.qkv",
+            _qkv(_LLAMA + "self_attn.", "_proj"),
+            _qkv("blk.{}.attn_", ""),
+            gguf_layouts=("interleaved", "interleaved", "ours"),
+        ),
+        *_LLAMA_REST,
+    ),
+)
+QWEN3 = Family(
+    "Qwen3ForCausalLM",
+    "qwen3",
+    "qwen3",
+    False,
+    (
+        TensorRow(
+            "blocks.{}.attention.qkv",
+            _qkv(_LLAMA + "self_attn.", "_proj"),
+            _qkv("blk.{}.attn_", ""),
+        ),
+        TensorRow(
+            "blocks.{}.attention.q_norm", (_LLAMA + "self_attn.q_norm",), ("blk.{}.attn_q_norm",)
+        ),
+        TensorRow(
+            "blocks.{}.attention.k_norm", (_LLAMA + "self_attn.k_norm",), ("blk.{}.attn_k_norm",)
+        ),
+        *_LLAMA_REST,
+    ),
+)
+FAMILIES = {
+    "gpt": GPT2,
+    "gpt_fast": GPT2,
+    "gpt_rope": GPT_NEOX,
+    "gpt_plus": LLAMA,
+    "gpt_qk": QWEN3,
+}

@@ -1,1 +1,0 @@
-"""Models of the Hugging Face Hub: sent there, and fetched from there."""

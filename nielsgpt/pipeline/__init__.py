@@ -1,0 +1,1 @@
+"""The stages from text to an examined chat model, and the order in which they run."""

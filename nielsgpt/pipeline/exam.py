@@ -1,0 +1,124 @@
+"""The exam as a stage: ask the model what the project knows the answers to, and keep the marks."""
+
+import logging
+from typing import Any
+
+from nielsgpt.checkpoint import checkpoint_file, load_model
+from nielsgpt.config.settings import GenerationSettings
+from nielsgpt.conversation import Conversation, prompt
+from nielsgpt.data.catalog import primer_inputs
+from nielsgpt.data.primer import exam_items, facts
+from nielsgpt.inference.generate import Completion, complete_all
+from nielsgpt.model.gpt import GPT
+from nielsgpt.report import page
+from nielsgpt.system.workspace import Workspace, fingerprint, read_json, write_sealed
+from nielsgpt.tokenizers.base import Tokenizer
+
+log = logging.getLogger("nielsgpt")
+LONGEST_REPLY = 128
+EXAM_FILE = "exam.json"
+Report = dict[str, Any]
+
+
+def run_exam(work: Workspace) -> Report:
+    """The marks of the model's best weights, from checkpoints/<name>/exam.json when they are fresh.
+
+    A reply has ended when the model itself closed it within 128 tokens.
+    """
+    path = work.checkpoints / "best.pt"
+    settings = work.settings
+    weights = checkpoint_file.read_facts(path).get("weights_sha256")
+    drawn = settings.exam.model_dump(), settings.generation.model_dump(), settings.seed
+    inputs = fingerprint(weights, primer_inputs(), *drawn)
+    before: Report | None = read_json(work.checkpoints / EXAM_FILE)
+    if before is not None and before.get("inputs") == inputs:
+        log.info("exam: up to date")
+        return before
+    state, model, codec = load_model.load_model(path)
+    report = {
+        "inputs": inputs,
+        "weights_sha256": weights,
+        "checkpoint": str(path),
+        "step": state["step"],
+        **_marks(model, codec, work),
+    }
+    write_sealed(work.checkpoints / EXAM_FILE, report)
+    folder = work.runs / state["facts"]["run_id"]
+    if settings.training.report and folder.exists():
+        log.info("exam: in the report %s", page.write(folder, report))
+    return report
+
+
+def _marks(model: GPT, codec: Tokenizer, work: Workspace) -> Report:
+    settings = work.settings
+    known = facts.load_facts(facts.FACTS_PATH)
+    items = exam_items.items(known, settings.seed, settings.exam.items_per_section)
+    log.info("exam: %d questions", len(items))
+    greedy = settings.generation.model_copy(
+        update={"temperature": 0.0, "max_new_tokens": LONGEST_REPLY}
+    )
+    conversations = [item.conversation for item in items]
+    replies = [codec.decode(c.ids) for c in ask(model, codec, conversations, greedy)]
+    wrong = [
+        {
+            "section": item.section,
+            "question": item.conversation.messages[-1].content,
+            "reply": reply,
+        }
+        for item, reply in zip(items, replies, strict=True)
+        if not exam_items.correct(item, reply)
+    ]
+    sections = [
+        {
+            "section": score.section,
+            "right": score.right,
+            "total": score.total,
+            "interval": [score.low, score.high],
+            "chance": score.chance,
+        }
+        for score in exam_items.grade(items, replies)
+    ]
+    spread = conversations[:: max(1, 2 * len(conversations) // settings.exam.replies)]
+    half = spread[: settings.exam.replies // 2]
+    sampled = settings.generation.model_copy(update={"max_new_tokens": LONGEST_REPLY})
+    ended = [
+        completion.finish_reason == "stop"
+        for how in (greedy, sampled)
+        for completion in ask(model, codec, half, how)
+    ]
+    return {"sections": sections, "ended": sum(ended), "replies": len(ended), "wrong": wrong}
+
+
+def ask(
+    model: GPT, codec: Tokenizer, asked: list[Conversation], generation: GenerationSettings
+) -> list[Completion]:
+    """The model's reply to each conversation, as a chat would give it."""
+    specials = codec.specials
+    return complete_all(
+        model,
+        [prompt(conversation, codec) for conversation in asked],
+        generation,
+        stop_ids=[specials.end],
+        banned_ids=specials.roles,
+    )
+
+
+def table(report: Report) -> str:
+    """The marks as lines of text."""
+    lines = [f"{'':18}  {'right':>9}  {'score':>6}  {'95 % interval':>15}  {'chance':>6}"]
+    for row in report["sections"]:
+        low, high = row["interval"]
+        count = f"{row['right']}/{row['total']}"
+        score = row["right"] / row["total"]
+        interval = f"{low:.1%} - {high:.1%}"
+        lines.append(
+            f"{row['section']:18}  {count:>9}  {score:>6.1%}  {interval:>15}  {row['chance']:>6.1%}"
+        )
+    lines.append(f"replies that the model ended itself: {report['ended']} of {report['replies']}")
+    return "\n".join(lines)
+
+
+def wrong_answers(report: Report, most: int) -> str:
+    """The first wrong answers, to look at."""
+    rows = report["wrong"][:most]
+    return "\n".join(f"{r['section']}: {r['question']} -> {r['reply']}" for r in rows)

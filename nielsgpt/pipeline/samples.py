@@ -1,0 +1,47 @@
+"""What the model says while it is trained: the same prompts at every evaluation."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import torch
+
+from nielsgpt.config.settings import GenerationSettings, PhaseSettings
+from nielsgpt.conversation import Conversation, Message, prompt
+from nielsgpt.inference.generate import complete_all
+from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.training.loop import Sampler
+from nielsgpt.training.trainer import Trainer
+
+
+def make_sampler(codec: Tokenizer, numbers: PhaseSettings, chats: bool) -> Sampler | None:
+    """Asks a trainer's model the phase's prompts, greedily; None where there are none.
+
+    Draws no random number and leaves the model's mode and precision as they were.
+    """
+    texts, specials = numbers.sample_prompts, codec.specials
+    if not texts:
+        return None
+    asked = [_ids(text, codec, chats) for text in texts]
+    greedy = GenerationSettings(temperature=0.0, max_new_tokens=numbers.sample_tokens)
+
+    def ask(trainer: Trainer) -> Sequence[tuple[str, str]]:
+        model, average = trainer.model, trainer.average
+        before, training = model.compute_dtype, model.training
+        model.compute_dtype = torch.float32
+        try:
+            with average.applied() if average else nullcontext():
+                replies = complete_all(
+                    model.eval(), asked, greedy, stop_ids=[specials.end], banned_ids=specials.roles
+                )
+        finally:
+            model.compute_dtype = before
+            model.train(training)
+        return [(text, codec.decode(r.ids)) for text, r in zip(texts, replies, strict=True)]
+
+    return ask
+
+
+def _ids(text: str, codec: Tokenizer, chats: bool) -> list[int]:
+    if chats:
+        return prompt(Conversation((Message("user", text),)), codec)
+    return [codec.specials.end, *codec.encode(text)]

@@ -1,0 +1,277 @@
+"""One phase of training, from files to files: which rows, which starting weights, which state.
+
+Pretraining starts from seeded weights, SFT from pretraining's best. A phase goes on from its newest
+sound checkpoint; one that was trained on other data, or from other weights, is set aside first.
+"""
+
+import logging
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from nielsgpt.checkpoint import checkpoint_file, load_model
+from nielsgpt.config.settings import Phase, PhaseSettings
+from nielsgpt.data import availability
+from nielsgpt.distributed.group import ProcessGroup
+from nielsgpt.doctor.trust import require_trusted
+from nielsgpt.errors import CheckpointError, SettingsError, Stopped
+from nielsgpt.pipeline.samples import make_sampler
+from nielsgpt.progress import clock
+from nielsgpt.report import page
+from nielsgpt.system import machine
+from nielsgpt.system.device import choose_device
+from nielsgpt.system.workspace import Workspace, lock
+from nielsgpt.tokenizers import registry
+from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.training import autotune, build, memory_estimate, run_metadata
+from nielsgpt.training import run_log as run_logs
+from nielsgpt.training.autotune import TuningKey
+from nielsgpt.training.build import identity, starting_weights
+from nielsgpt.training.checkpoint_manager import CheckpointManager, set_aside
+from nielsgpt.training.following import Follower, Silence
+from nielsgpt.training.loop import TrainingLoop
+from nielsgpt.training.resume import state_to_resume
+from nielsgpt.training.resume_choice import AUTOMATIC, Resume
+from nielsgpt.training.run_log import RunLog
+from nielsgpt.training.time_budget import TimeBudget
+from nielsgpt.training.trackers import open_trackers
+from nielsgpt.training.trainer import Trainer
+
+log = logging.getLogger("nielsgpt")
+# What may change without the mathematics of a step changing.
+HARDWARE = {
+    *("micro_batch_size", "activation_checkpointing", "log_every", "keep_checkpoints"),
+    *("trackers", "sample_prompts", "sample_tokens", "minutes"),
+}
+ENOUGH = 0.9  # of a time budget that a run has planned and made its last step in
+Facts = dict[str, Any]
+
+
+def train(
+    work: Workspace, phase: Phase, resume: Resume = AUTOMATIC, team: ProcessGroup | None = None
+) -> None:
+    """Bring one phase to its last step, or say that it is there already.
+
+    Raises CheckpointError when the checkpoint's shape or tokenizer is not the settings'.
+    """
+    began = time.monotonic()
+    work = availability.trainable(work, phase)
+    codec = registry.load(work.tokenizer)
+    team = team or ProcessGroup(work.settings.device.parallel)
+    if not team.alone:
+        team.agree(build.premises(work, phase, codec))
+    numbers = work.settings.phase(phase)
+    if numbers.micro_batch_size:
+        team.check(numbers.batch_size, numbers.micro_batch_size)  # before anything is set aside
+    facts = team.shared(lambda: _facts(work, phase, codec))
+    with lock(work.checkpoints) if team.leads else nullcontext():
+        state = team.shared(lambda: _state(work.checkpoints / phase, phase, facts, resume))
+        if state is not None:
+            run_metadata.log_changed_settings(phase, state, facts)
+        if state is not None and resume.path is None and _over(state, numbers):
+            log.info("%s: up to date at step %d", phase, state["step"])
+            return
+        _train(work, phase, codec, facts, state, resume, began, team)
+
+
+def check(work: Workspace, phase: Phase, resume: Resume) -> None:
+    """Raise what training would refuse after hours of building caches: a device, a metric or a
+    checkpoint that is not there."""
+    check_settings(work, phase)
+    if resume.path is not None:
+        checkpoint_file.load(resume.path)
+    _started_from(work, phase)
+
+
+def check_settings(work: Workspace, phase: Phase) -> None:
+    """Raise SettingsError where the device, or the phase's best_metric, is not there."""
+    choose_device(work.settings.device.device)
+    numbers, mix = work.settings.phase(phase), work.settings.mix(phase)
+    if phase == "pretrain" and numbers.max_steps == 0 and numbers.minutes is None:
+        raise SettingsError("training.pretrain.max_steps is 0, and nothing learns; set 1 or more")
+    if numbers.best_metric not in ("mix", *mix):
+        raise SettingsError(
+            f"training.{phase}.best_metric is {numbers.best_metric!r}; it is mix or one of "
+            f"{', '.join(mix)}"
+        )
+
+
+def _started_from(work: Workspace, phase: Phase) -> Path | None:
+    """The file of the starting weights. Raises CheckpointError where it is not there."""
+    path = starting_weights(work, phase)
+    if path is not None and not path.is_file():
+        raise CheckpointError(f"no starting weights {path}; name a .pt with --init-from")
+    return path
+
+
+def _state(
+    folder: Path, phase: Phase, facts: Facts, resume: Resume
+) -> checkpoint_file.State | None:
+    """The state to go on from; what is not gone on from is set aside."""
+    if resume.fresh and folder.exists():
+        log.info("%s: starting anew; what was trained before is in %s", phase, set_aside(folder))
+    return state_to_resume(folder, phase, facts, resume)
+
+
+def _over(state: checkpoint_file.State, numbers: PhaseSettings) -> bool:
+    """Whether a state is the last one that these numbers ask for."""
+    if state["due"] is not None:
+        return False
+    if 0 < numbers.early_stopping_patience <= state["waited"]:
+        return True
+    if numbers.minutes is not None:
+        ended = state["step"] >= state["horizon"]["end"]
+        return bool(ended and state["seconds"] >= ENOUGH * 60 * numbers.minutes)
+    return bool(state["step"] >= numbers.max_steps)
+
+
+def _train(
+    work: Workspace,
+    phase: Phase,
+    codec: Tokenizer,
+    facts: Facts,
+    state: checkpoint_file.State | None,
+    resume: Resume,
+    began: float,
+    team: ProcessGroup,
+) -> None:
+    settings, numbers = work.settings, work.settings.phase(phase)
+    trainer = _trainer(work, phase, codec, facts, state, team)
+    budget = None if numbers.minutes is None else _clock(numbers.minutes, trainer, began)
+    if not team.leads:
+        TrainingLoop(
+            trainer, Silence(trainer.horizon.known_end), Follower(), budget, began=began
+        ).run()
+        return
+    # A run that goes on from a chosen file is another run; its notes leave the first one's alone.
+    goes_on = state is not None and resume.path is None
+    run_id = state["facts"]["run_id"] if state and goes_on else run_logs.new_run_id()
+    folder = work.runs / run_id
+    full = {**facts, "run_id": run_id, "engine": trainer.engine.facts()}
+    meta = run_metadata.run_meta(trainer, full)
+    if settings.training.report:
+        meta["peak_flops"] = run_metadata.peak_flops(trainer.engine)
+    run_logs.write_meta(folder, meta, settings.model_dump(mode="json"))
+    if team.alone and trainer.engine.device == "cpu":
+        memory_estimate.make_fit(trainer, machine.available_bytes())
+    run_metadata.log_start(trainer, phase, folder)
+    loop = TrainingLoop(
+        trainer,
+        _journal(work, trainer, phase, folder),
+        _store(work, phase, codec, full),
+        budget,
+        make_sampler(codec, numbers, chats=phase == "sft") if team.independent else None,
+        began,
+    )
+    _run(loop, folder, phase, settings.training.report)
+
+
+def _trainer(
+    work: Workspace,
+    phase: Phase,
+    codec: Tokenizer,
+    facts: Facts,
+    state: checkpoint_file.State | None,
+    team: ProcessGroup,
+) -> Trainer:
+    """The phase's trainer at the state, on the engine of this machine."""
+    settings, numbers = work.settings, work.settings.phase(phase)
+    wanted = team.wanted(settings.device)
+    asked = TuningKey(wanted, settings.model, codec.vocab_size, numbers)
+    before = state["facts"]["engine"] if state else None
+    engine = team.engine(lambda: autotune.choose_execution(asked, before), numbers)
+    if team.leads:
+        require_trusted(engine)
+    model = build.model_at_start(work, phase, codec, facts["shape"], team.leads)
+    trainer = build.trainer(work, phase, codec, model, engine, team)
+    if state is not None:
+        trainer.load(state)
+        run_metadata.log_changed_execution(state["facts"]["engine"], trainer.engine)
+        for heavy in ("weights", "optimizer", "average"):
+            state.pop(heavy)  # else it lies in memory as long as the run takes
+    return trainer
+
+
+def _run(loop: TrainingLoop, folder: Path, phase: Phase, reports: bool) -> None:
+    """Train, and note how it ended, whatever way it ended."""
+    began, outcome = time.monotonic(), "failed"
+    try:
+        outcome = loop.run()
+    except Stopped:
+        outcome = "stopped"
+        raise
+    finally:
+        run_metadata.close_run(folder, loop.trainer, outcome)
+        loop.journal.close()
+    taken = clock(time.monotonic() - began)
+    read = loop.trainer.batches.readings(loop.trainer.step)
+    told = ", ".join(f"{name} {times:.2f}" for name, times in read.items())
+    log.info("%s: %d steps in %s; times read: %s", phase, loop.trainer.step, taken, told)
+    if reports:
+        log.info("%s: report in %s", phase, page.write(folder, None))
+
+
+def _journal(work: Workspace, trainer: Trainer, phase: Phase, folder: Path) -> RunLog:
+    numbers = trainer.phase
+    return RunLog(
+        folder,
+        phase,
+        sorted(trainer.validation),
+        trainer.step,
+        trainer.horizon.known_end,
+        numbers.log_every,
+        open_trackers(numbers.trackers, folder, folder.name, work.settings.model_dump(mode="json")),
+    )
+
+
+def _store(work: Workspace, phase: Phase, codec: Tokenizer, facts: Facts) -> CheckpointManager:
+    belongings = {
+        "tokenizer": load_model.pack_tokenizer(codec),
+        "settings": work.settings.model_dump(mode="json"),
+    }
+    keep = work.settings.phase(phase).keep_checkpoints
+    return CheckpointManager(work.checkpoints / phase, facts, belongings, keep)
+
+
+def _clock(minutes: float, trainer: Trainer, began: float) -> TimeBudget:
+    """The budget's clock, which has run since the command began and in earlier sessions."""
+    return TimeBudget(60 * minutes, trainer.seconds + time.monotonic() - began)
+
+
+def _start(path: Path) -> str | None:
+    """The sha256 of the weights in a file; None where what is beside it knows another file."""
+    if path.with_suffix(".json").exists():
+        return checkpoint_file.read_facts(path).get("weights_sha256")
+    return checkpoint_file.weights_sha256(
+        checkpoint_file.kept_weights(checkpoint_file.load(path, "weights"))
+    )
+
+
+def _facts(work: Workspace, phase: Phase, codec: Tokenizer) -> Facts:
+    """What a checkpoint of this phase must agree with, before anything heavy is opened."""
+    settings, numbers = work.settings, work.settings.phase(phase)
+    mix = settings.mix(phase)
+    check_settings(work, phase)
+    folder = work.splits(phase)
+    origin: Facts = {name: identity(folder, f"{name}_train") for name in sorted(mix)}
+    path = _started_from(work, phase)
+    if path is not None:
+        origin["start"] = _start(path)
+        if origin["start"] is None:
+            raise CheckpointError(
+                f"{path} is damaged: its sha256 is not the one in its .json; delete it to start "
+                "from latest.pt, or train anew with 'nielsgpt pretrain --no-resume'"
+            )
+    return {
+        "phase": phase,
+        "name": settings.name,
+        "shape": {
+            **settings.model.model_dump(exclude={"attention"}),
+            "tokenizer": codec.fingerprint,
+        },
+        "origin": origin,
+        "numbers": {**numbers.model_dump(exclude=HARDWARE | {"max_steps"}), "mix": mix},
+        "seed": settings.seed,
+        "max_steps": numbers.max_steps,
+    }

@@ -1,0 +1,172 @@
+"""The tokenizer as a stage: what text it is trained on, and what its report is drawn from.
+
+It sees the training side of each source alone, by the same rule as the caches: a document that is
+held out from the model is held out from its tokenizer.
+"""
+
+import glob
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nielsgpt.config.settings import PHASES, Settings
+from nielsgpt.conversation import Conversation, Document
+from nielsgpt.data.cache import build
+from nielsgpt.data.catalog import Source, find_source, sources
+from nielsgpt.data.sources import files
+from nielsgpt.data.tokenize import locate
+from nielsgpt.errors import DataError
+from nielsgpt.report import tokenizer_plot, tokenizer_report
+from nielsgpt.report.tokenizer_report import Report
+from nielsgpt.system.workspace import Workspace, fingerprint, lock, write_json
+from nielsgpt.tokenizers import registry
+from nielsgpt.tokenizers.base import Tokenizer
+
+log = logging.getLogger("nielsgpt")
+Side = Literal["train", "val"]
+UNTRAINED = ("byte",)
+REPORTED = 2_000_000  # bytes or characters of a source in a report
+
+
+@dataclass(frozen=True)
+class Share:
+    """A source and how much of its text is taken: characters, or UTF-8 bytes."""
+
+    name: str
+    source: Source
+    most: float
+    in_bytes: bool = False
+
+
+def train(work: Workspace) -> Tokenizer:
+    """Train the tokenizer on the mixes, unless the one on disk was made from just these."""
+    asked = work.settings.tokenizer
+    shares = [] if asked.kind in UNTRAINED else training_shares(work)
+    made_from = _made_from(work.settings, shares)
+    meta = registry.read_meta(work.tokenizer)
+    if meta is not None and meta.get("made_from") == made_from:
+        log.info("tokenizer: up to date (%s ids in %s)", meta["vocab_size"], work.tokenizer)
+        return registry.load(work.tokenizer)
+    why = "its settings or its text changed" if meta else "none yet"
+    log.info("tokenizer: training (%s)", why)
+    counts: dict[str, dict[str, int]] = {}
+    with lock(work.tokenizer):
+        made = registry.make(asked, _counted(shares, work.settings, counts))
+        known = {"made_from": made_from, "trained_on": counts}
+        registry.save(made, work.tokenizer, known)
+    log.info("tokenizer: %s ids in %s", made.vocab_size, work.tokenizer)
+    return made
+
+
+def report(work: Workspace, paths: list[Path], hub: dict[str, int]) -> tuple[Report, Path]:
+    """Measure the tokenizer and write report.json and report.png beside it; with the folder.
+
+    On these files and so many bytes of the validation side of these sources of the Hub; where none
+    is named, on the validation side of the mixes.
+    """
+    codec, settings = registry.load(work.tokenizer), work.settings
+    found = {str(path): texts(from_files([path], settings), settings) for path in paths}
+    chosen = [from_hub(work, name, most, in_bytes=True) for name, most in hub.items()]
+    if not paths and not hub:
+        chosen = mix_texts(work, REPORTED)
+    found |= {share.name: texts(share, settings, "val") for share in chosen}
+    measured = tokenizer_report.measure(codec, found, settings.model)
+    write_json(work.tokenizer / "report.json", measured)
+    tokenizer_plot.write(measured, work.tokenizer / "report.png")
+    return measured, work.tokenizer
+
+
+def training_shares(work: Workspace) -> list[Share]:
+    """What the tokenizer is trained on: the mixes, and what its settings add to them."""
+    asked = work.settings.tokenizer
+    found = mix_texts(work, asked.training_characters)
+    if asked.input_globs:
+        found.append(_globbed(work))
+    if asked.include_wikitext:
+        found.append(from_hub(work, "wikitext", asked.training_characters))
+    if asked.fineweb_bytes:
+        found.append(from_hub(work, "fineweb_edu", asked.fineweb_bytes, in_bytes=True))
+    return found
+
+
+def mix_texts(work: Workspace, total: int) -> list[Share]:
+    """Each source of both mixes by its share of so many characters, half of them of each mix."""
+    return [
+        Share(f"{phase}/{name}", source, total * work.settings.mix(phase)[name] / len(PHASES))
+        for phase in PHASES
+        for name, source in sources(work.settings, phase, work.root).items()
+    ]
+
+
+def from_hub(work: Workspace, name: str, most: float, in_bytes: bool = False) -> Share:
+    """So much of a source of pretraining, whether or not the mix has it."""
+    return Share(name, find_source(work.settings, "pretrain", name, work.root), most, in_bytes)
+
+
+def from_files(paths: list[Path], settings: Settings) -> Share:
+    """The whole text of these files. Raises DataError naming one that is not there."""
+    kinds = files.TEXT_SUFFIXES
+    found = [file for path in paths for file in files.find(path, kinds, "--text-file")]
+    walk = Source("files", files.stamps(found), lambda: files.documents(found, settings.data.text))
+    return Share("input_globs", walk, math.inf)
+
+
+def texts(share: Share, settings: Settings, side: Side | None = None) -> Iterator[str]:
+    """The share's text, of one side alone where it is named."""
+    left = share.most
+    for item in share.source.walk():
+        if side is not None and _is_held_out(item, share.source, settings) != (side == "val"):
+            continue
+        text = item.text
+        yield text
+        left -= len(text.encode()) if share.in_bytes else len(text)
+        if left <= 0:
+            return
+
+
+def _is_held_out(item: Document | Conversation, source: Source, settings: Settings) -> bool:
+    """Whether the caches put it on the validation side."""
+    data, key = settings.data, item.text
+    if isinstance(item, Document) and data.on_special_literal == "escape":
+        key = build.guard(key, item.name, "escape") or ""
+    share = build.held_out_share(data.val_fraction, source.train_tokens, source.val_tokens)
+    return locate(item, key, settings.seed) <= share
+
+
+def _counted(
+    shares: list[Share], settings: Settings, counts: dict[str, dict[str, int]]
+) -> Iterator[str]:
+    """The training text of all shares; `counts` says afterwards how much there was of each."""
+    for share in shares:
+        count = counts[share.name] = {"documents": 0, "characters": 0}
+        for text in texts(share, settings, "train"):
+            count["documents"] += 1
+            count["characters"] += len(text)
+            yield text
+
+
+def _globbed(work: Workspace) -> Share:
+    """The files of all patterns, each once. Raises DataError naming a pattern without a file."""
+    found: set[Path] = set()
+    for pattern in work.settings.tokenizer.input_globs:
+        matched = glob.glob(pattern, root_dir=work.root, recursive=True)
+        paths = {work.root / name for name in matched if (work.root / name).is_file()}
+        if not paths:
+            raise DataError(
+                f"tokenizer.input_globs {pattern!r} matches no file in {work.root.resolve()}; "
+                "mend the pattern, or leave it out"
+            )
+        found |= paths
+    return from_files(sorted(found), work.settings)
+
+
+def _made_from(settings: Settings, shares: list[Share]) -> str:
+    if not shares:
+        return fingerprint(settings.tokenizer.kind)
+    data = settings.data
+    held_out = settings.seed, data.val_fraction, data.on_special_literal
+    inputs = [[s.name, str(s.most), s.in_bytes, s.source.inputs] for s in shares]
+    return fingerprint(settings.tokenizer.model_dump(), held_out, inputs)

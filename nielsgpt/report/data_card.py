@@ -1,0 +1,90 @@
+"""The data card: what a model's caches are made from, and what only their owner can say."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nielsgpt.data.cache.inventory import Holding
+from nielsgpt.report.comparison import flat
+from nielsgpt.report.run_figures import size
+from nielsgpt.tables import markdown
+
+INVENTED = "invented by nielsgpt from its own facts; MIT, as nielsgpt"
+UNSAID = "the owner's to say"
+OPEN = (
+    (
+        "What is in it",
+        "languages, kinds of text, who wrote it and when; what was left out on purpose",
+    ),
+    (
+        "Whose it is",
+        "the licence of each source, and what it asks for: naming it, sharing alike, no trade",
+    ),
+    (
+        "Who may be in it",
+        "people's names, letters, health; whether they were asked. A model can repeat any line",
+    ),
+    ("What it is not for", "what a model of it will not know, or will get wrong"),
+)
+
+
+def text(
+    name: str,
+    holdings: Sequence[Holding],
+    shares: Mapping[tuple[str, str], float],
+    origins: Mapping[str, str],
+    settings: Mapping[str, Any],
+) -> str:
+    """Markdown. `shares` by phase and source, `origins` by source, `settings`: those that
+    decide the caches and are no defaults, as plain values."""
+    parts = [
+        f"# The data of {name}",
+        "What stands in tables was counted when the caches were built; the rest is for the owner "
+        "to write before anyone else is given the data, or a model of it.",
+        markdown(
+            ("phase", "source", "share", "split", "documents", "tokens", "text", "revision"),
+            [_row(holding, shares) for holding in holdings],
+        ),
+        "## Where it comes from\n\n" + _sources(holdings, origins),
+        "## How it was cut\n\n" + _cut(holdings),
+        *(f"## {heading}\n\n_{UNSAID}: {ask}._" for heading, ask in OPEN),
+        "## The same again\n\n" + markdown(("setting", "value"), _settings(settings)),
+        "`nielsgpt caches` with these settings, and defaults else, makes the same bytes; "
+        "`nielsgpt caches verify` reads every checksum.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(holding: Holding, shares: Mapping[tuple[str, str], float]) -> list[str]:
+    meta, source = holding.meta, str(holding.meta["source"])
+    return [
+        holding.phase,
+        source,
+        f"{shares.get((holding.phase, source), 0.0):.0%}",
+        holding.side,
+        f"{meta['documents']:,}",
+        f"{meta['tokens']:,}",
+        size(meta["text_bytes"]),
+        str(meta.get("revision", "")),
+    ]
+
+
+def _sources(holdings: Sequence[Holding], origins: Mapping[str, str]) -> str:
+    names = dict.fromkeys(str(holding.meta["source"]) for holding in holdings)
+    rows = [
+        [source, origins.get(source, ""), INVENTED if source == "primer" else f"_{UNSAID}_"]
+        for source in names
+    ]
+    return markdown(("source", "from", "licence"), rows)
+
+
+def _settings(settings: Mapping[str, Any]) -> list[list[str]]:
+    return [[f"`{name}`", f"`{value}`"] for name, value in flat(settings)]
+
+
+def _cut(holdings: Sequence[Holding]) -> str:
+    rules = dict.fromkeys(
+        f"- {h.meta['source']}, {h.phase}: to validation where {h.meta['split_rule']}; "
+        f"seed {h.meta['seed']}, tokenizer `{h.meta['tokenizer']}`, made from `{h.meta['inputs']}`"
+        for h in holdings
+    )
+    return "\n".join(rules)

@@ -1,0 +1,142 @@
+"""What a tokenizer makes of text: tokens per byte, by script too, its pieces, and its price."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from nielsgpt.config.settings import ModelSettings
+from nielsgpt.conversation import SPECIAL_TEXTS
+from nielsgpt.report.unicode_scripts import SCRIPTS, of_bytes
+from nielsgpt.tokenizers.base import Tokenizer
+
+AT_ONCE = 256
+SHOWN = 20
+Report = dict[str, Any]
+
+
+class Tally:
+    """Counts over texts of one source."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.characters = self.bytes = 0
+        self.ids = np.zeros(tokenizer.vocab_size, np.int64)  # how often each comes
+        self.script_tokens = np.zeros(len(SCRIPTS) + 1, np.int64)
+        self.script_bytes = np.zeros(len(SCRIPTS) + 1, np.int64)
+
+    def add(self, texts: Sequence[str]) -> None:
+        """Count these texts too."""
+        ids, _ = self._tokenizer.encode_arrays(texts)
+        whole = "".join(texts)
+        scripts = of_bytes(whole)
+        self.characters += len(whole)
+        self.bytes += len(scripts)
+        self.ids += np.bincount(ids, minlength=len(self.ids))
+        lengths = self._tokenizer.byte_lengths[ids]
+        begins = (np.cumsum(lengths) - lengths)[lengths > 0]
+        self.script_tokens += np.bincount(scripts[begins], minlength=len(SCRIPTS) + 1)
+        self.script_bytes += np.bincount(scripts, minlength=len(SCRIPTS) + 1)
+
+    def merge(self, other: "Tally") -> None:
+        """Add another tally's counts to these."""
+        self.characters += other.characters
+        self.bytes += other.bytes
+        for name in ("ids", "script_tokens", "script_bytes"):
+            getattr(self, name).__iadd__(getattr(other, name))
+
+    def figures(self) -> dict[str, float]:
+        """Totals and rates; `fallback_rate` is the share of ids that spell a lone byte."""
+        tokens, spelled = int(self.ids.sum()), int(self.ids[[*self._tokenizer.byte_ids]].sum())
+        return {
+            "tokens": tokens,
+            "characters": self.characters,
+            "bytes": self.bytes,
+            "tokens_per_byte": tokens / max(1, self.bytes),
+            "tokens_per_character": tokens / max(1, self.characters),
+            "fallback_rate": spelled / max(1, tokens),
+        }
+
+    def by_script(self) -> dict[str, float]:
+        """Tokens per byte of each script that the texts hold; a token goes with its first byte."""
+        rows = zip(SCRIPTS, self.script_tokens.tolist(), self.script_bytes.tolist(), strict=False)
+        return {name: tokens / size for name, tokens, size in rows if size}
+
+
+def measure(
+    tokenizer: Tokenizer, sources: Mapping[str, Iterable[str]], shape: ModelSettings
+) -> Report:
+    """The report on texts by source; `shape` is the model that is to use the tokenizer."""
+    combined, rows = Tally(tokenizer), {}
+    for name, texts in sources.items():
+        tally, left = Tally(tokenizer), iter(texts)
+        while group := list(islice(left, AT_ONCE)):
+            tally.add(group)
+        rows[name] = tally.figures()
+        combined.merge(tally)
+    ids = zip(SPECIAL_TEXTS, asdict(tokenizer.specials).values(), strict=True)
+    top = np.argsort(-combined.ids, kind="stable")[:SHOWN].tolist()
+    return {
+        "kind": tokenizer.kind,
+        "vocab_size": tokenizer.vocab_size,
+        "fingerprint": tokenizer.fingerprint,
+        "combined": combined.figures(),
+        "sources": rows,
+        "scripts_of_text": combined.by_script(),
+        "scripts_of_samples": _samples(tokenizer),
+        "specials": {text: int(combined.ids[token]) for text, token in ids},
+        "top": [[t, int(combined.ids[t]), shown(tokenizer, t)] for t in top if combined.ids[t]],
+        "head": _head(shape, tokenizer.vocab_size),
+    }
+
+
+def shown(tokenizer: Tokenizer, token: int) -> str:
+    """An id's piece, to read: quoted, bytes that are no character escaped; a special's name."""
+    for text, special in zip(SPECIAL_TEXTS, asdict(tokenizer.specials).values(), strict=True):
+        if token == special:
+            return text
+    spelled = tokenizer.decode_bytes([token])
+    try:
+        return repr(spelled.decode("utf-8"))
+    except UnicodeDecodeError:
+        return repr(spelled)[1:]
+
+
+def lines(report: Report) -> Iterator[str]:
+    """The report as a person reads it."""
+    yield f"{report['kind']}, {report['vocab_size']:,} ids, {report['fingerprint']}"
+    for name, row in {"combined": report["combined"], **report["sources"]}.items():
+        yield (
+            f"[{name}] tokens={row['tokens']:,} characters={row['characters']:,} "
+            f"bytes={row['bytes']:,} tokens/byte={row['tokens_per_byte']:.4f} "
+            f"tokens/character={row['tokens_per_character']:.4f} "
+            f"fallback={row['fallback_rate']:.4%}"
+        )
+    yield f"{'tokens per byte':12}  {'sample':>8}  {'text':>8}"
+    for name, rate in report["scripts_of_samples"].items():
+        found = report["scripts_of_text"].get(name)
+        yield f"{name:15}  {rate:>8.4f}  {'-' if found is None else f'{found:.4f}':>8}"
+    yield "special tokens: " + "  ".join(f"{t} {n}" for t, n in report["specials"].items())
+    yield f"{'id':>8}  {'count':>10}  piece"
+    for token, count, piece in report["top"]:
+        yield f"{token:>8}  {count:>10,}  {piece}"
+    head = report["head"]
+    yield (
+        f"head: {head['parameters']:.1%} of the model's {head['of_parameters']:,} parameters, "
+        f"{head['flops']:.1%} of a step's operations"
+    )
+
+
+def _samples(tokenizer: Tokenizer) -> dict[str, float]:
+    return {
+        name: len(tokenizer.encode(script.sample)) / len(script.sample.encode())
+        for name, script in SCRIPTS.items()
+    }
+
+
+def _head(shape: ModelSettings, vocab_size: int) -> dict[str, float]:
+    from nielsgpt.model.flops import head_shares  # loads torch
+
+    return head_shares(shape, vocab_size)

@@ -1,0 +1,134 @@
+"""A phase's trainer, put together from files: its rows, its starting weights, its engine."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import nielsgpt
+from nielsgpt.checkpoint import checkpoint_file
+from nielsgpt.checkpoint.select import pretrained_weights
+from nielsgpt.config.settings import Phase
+from nielsgpt.data.cache import shards
+from nielsgpt.data.cache.loader import Mixture, PackedRows, Rows, WindowRows
+from nielsgpt.data.cache.shards import Split
+from nielsgpt.distributed.group import SINGLE_PROCESS, ProcessGroup
+from nielsgpt.model.gpt import GPT
+from nielsgpt.system.device import ExecutionConfig
+from nielsgpt.system.workspace import Workspace, fingerprint
+from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.training.resume import check_fits
+from nielsgpt.training.trainer import Trainer
+
+log = logging.getLogger("nielsgpt")
+Facts = dict[str, Any]
+
+
+def model_at_start(
+    work: Workspace, phase: Phase, codec: Tokenizer, shape: Facts, leads: bool = True
+) -> GPT:
+    """The phase's model at step 0: seeded weights, a file's, or for SFT pretraining's best.
+
+    Of a team only the leader reads a file; the others are given its weights. Raises
+    CheckpointError where weights of another shape are asked for and must fit.
+    """
+    torch.manual_seed(work.settings.seed)
+    model = GPT(work.settings.model, codec.vocab_size)
+    path = starting_weights(work, phase)
+    if path is None or not leads:
+        return model
+    start = checkpoint_file.load(path, "weights", "facts")
+    if work.settings.phase(phase).init_strict:
+        check_fits(path, start["facts"]["shape"], shape)
+        model.load_state_dict(checkpoint_file.kept_weights(start))
+    else:
+        same = start["facts"]["shape"]["tokenizer"] == shape["tokenizer"]
+        _take_what_fits(model, checkpoint_file.kept_weights(start), path, same)
+    return model
+
+
+def starting_weights(work: Workspace, phase: Phase) -> Path | None:
+    """The file of the phase's starting weights; None where it starts from seeded ones."""
+    chosen = work.settings.phase(phase).init_from
+    if chosen is not None:
+        return work.root / chosen
+    return pretrained_weights(work) if phase == "sft" else None
+
+
+def _take_what_fits(
+    model: GPT, weights: Mapping[str, torch.Tensor], path: Path, same_ids: bool
+) -> None:
+    """Load the tensors of the model's names and shapes; a line says what did not fit.
+
+    Rows of another tokenizer's ids mean other text, so they never fit.
+    """
+    own = model.state_dict()
+    by_id = () if same_ids else ("embedding.weight", "unembedding.weight")
+    fitting = {
+        name: tensor
+        for name, tensor in weights.items()
+        if name in own and own[name].shape == tensor.shape and name not in by_id
+    }
+    model.load_state_dict(fitting, strict=False)
+    left = sorted(set(own) ^ set(fitting) | set(weights) - set(fitting))
+    shown = ", ".join(left[:6]) + (f" and {len(left) - 6} more" if len(left) > 6 else "")
+    log.info("%d of %d tensors from %s; not: %s", len(fitting), len(own), path, shown or "none")
+
+
+def trainer(
+    work: Workspace,
+    phase: Phase,
+    codec: Tokenizer,
+    model: GPT,
+    engine: ExecutionConfig,
+    team: ProcessGroup = SINGLE_PROCESS,
+) -> Trainer:
+    """The phase at step 0 on this engine."""
+    settings, numbers = work.settings, work.settings.phase(phase)
+    train_rows, val_rows = (_rows(work, phase, codec, split) for split in shards.SPLITS)
+    return Trainer(
+        model,
+        numbers,
+        engine,
+        Mixture(train_rows, settings.mix(phase), numbers.batch_size, settings.seed),
+        val_rows,
+        settings.mix(phase),
+        torch.from_numpy(codec.byte_lengths),
+        settings.seed,
+        team,
+    )
+
+
+def premises(work: Workspace, phase: Phase, codec: Tokenizer) -> dict[str, str]:
+    """What every process of a team must start from, by name."""
+    folder, settings = work.splits(phase), work.settings
+    splits = [f"{name}_{split}" for name in sorted(settings.mix(phase)) for split in shards.SPLITS]
+    return {
+        "the version of nielsgpt": nielsgpt.__version__,
+        "the version of torch": str(torch.__version__),
+        "the fingerprint of the settings": fingerprint(settings.model_dump(exclude={"device"})),
+        "device.parallel": settings.device.parallel,
+        "the tokenizer": codec.fingerprint,
+        **{f"the content of {name}": identity(folder, name) for name in splits},
+    }
+
+
+def identity(folder: Path, name: str) -> str:
+    """The name of a cached split's content."""
+    meta = shards.read_meta(folder, name)
+    return shards.identity(meta) if meta is not None else "not built"
+
+
+def _rows(work: Workspace, phase: Phase, codec: Tokenizer, split: str) -> dict[str, Rows]:
+    folder, settings = work.splits(phase), work.settings
+    rows: dict[str, Rows] = {}
+    for name in settings.mix(phase):
+        opened = Split(folder, f"{name}_{split}", codec.fingerprint)
+        length = settings.model.context_length
+        if opened.mask is None:
+            rows[name] = WindowRows(opened, length, settings.seed)
+        else:
+            rows[name] = PackedRows(opened, length, settings.seed, codec.specials.end)
+    return rows

@@ -1,0 +1,112 @@
+"""A phase's folder of checkpoints: steps, latest and best, and the same two names one level up."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nielsgpt.checkpoint import checkpoint_file
+from nielsgpt.errors import RunError
+from nielsgpt.system import machine
+from nielsgpt.training.trainer import Trainer
+
+RESERVE = 1.2  # times a state's bytes: what must be free before it is written
+
+
+class CheckpointManager:
+    """Saves a trainer's states with what belongs to them, while the training goes on.
+
+    `facts` go into the small .json beside each file, `belongings` into the file itself. One state
+    is written at a time, by one thread, from a copy; what goes wrong there is raised by the next
+    call of any of these methods.
+    """
+
+    def __init__(
+        self, folder: Path, facts: Mapping[str, Any], belongings: Mapping[str, Any], keep: int
+    ) -> None:
+        self.folder, self.facts, self.belongings, self.keep = folder, facts, belongings, keep
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._writing: Future[None] | None = None
+
+    def save(self, trainer: Trainer, improved: bool) -> None:
+        """Write the step's state once; latest, and best if it improved, name the same file.
+
+        Raises RunError where the disk is too full for it, and leaves what is there as it is.
+        """
+        self.finish()
+        state = checkpoint_file.snapshot(trainer.state())
+        path = self.folder / checkpoint_file.step_name(trainer.step)
+        self._make_room(
+            path, int(RESERVE * checkpoint_file.tensor_bytes({**state, **self.belongings}))
+        )
+        figures = {
+            name: {"loss": e.loss, "bits_per_byte": e.bits_per_byte}
+            for name, e in trainer.evaluations.items()
+        }
+        facts = {
+            **self.facts,
+            "step": trainer.step,
+            "best": trainer.best,
+            "improved": improved,
+            "evaluations": figures,
+        }
+        self._writing = self._thread.submit(self._write, path, state, facts)
+
+    def newest(self) -> checkpoint_file.State | None:
+        """The newest state that verifies."""
+        self.finish()
+        found = checkpoint_file.load_newest(self.folder)
+        return found[0] if found else None
+
+    def finish(self) -> None:
+        """Wait until everything is written; raises what went wrong."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _write(self, path: Path, state: checkpoint_file.State, facts: dict[str, Any]) -> None:
+        facts["weights_sha256"] = checkpoint_file.weights_sha256(
+            checkpoint_file.kept_weights(state)
+        )
+        entry = checkpoint_file.save(path, {**state, **self.belongings, "facts": facts}, facts)
+        link_state(path, entry, (self.folder, self.folder.parent))
+        checkpoint_file.prune(self.folder, self.keep, path)
+
+    def _make_room(self, path: Path, needed: int) -> None:
+        """Leave only the newest state, and best, where the disk is nearly full."""
+        if machine.free_disk_bytes(self.folder) >= needed:
+            return
+        before = next((p for p in checkpoint_file.newest_first(self.folder) if p != path), None)
+        if before is not None and checkpoint_file.read_facts(before):
+            checkpoint_file.prune(self.folder, 1, before)
+        free = machine.free_disk_bytes(self.folder)
+        if free < needed:
+            raise RunError(
+                f"no space left to write {path}: {needed / 2**20:,.0f} MiB are needed and "
+                f"{free / 2**20:,.0f} MiB are free; what was saved before is intact: free some "
+                "space and run the same command again"
+            )
+
+
+def link_state(path: Path, entry: Mapping[str, Any], places: Iterable[Path]) -> None:
+    """Let latest, and best if it improved, name this state in the folders, where they do not yet.
+
+    Also mends the names that a process killed in the middle of this left behind.
+    """
+    places = tuple(places)
+    for name in ("latest.pt", *(["best.pt"] if entry["improved"] else [])):
+        for place in places:
+            known = checkpoint_file.facts_to_replace(place / name)
+            if known.get("sha256") != entry["sha256"]:
+                checkpoint_file.share(path, place / name, dict(entry))
+
+
+def set_aside(folder: Path) -> Path:
+    """Move a phase's folder out of the way; nothing that was trained is ever deleted."""
+    target = folder.with_name(f"{folder.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    number = 1
+    while target.exists():
+        number += 1
+        target = folder.with_name(f"{folder.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{number}")
+    return folder.rename(target)

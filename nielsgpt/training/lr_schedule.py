@@ -1,0 +1,113 @@
+"""How far a phase is, from 0 to 1, and the learning rate there.
+
+The rate rises in a line to its peak, the warm-up, and falls as progress goes from 0 to 1. A phase
+with a time budget moves its end as it learns how fast it is; both lines then bend at the last step
+that was made, so the rate never jumps and the last step is at progress 1 all the same.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from nielsgpt.config.settings import PhaseSettings
+
+FAR = 10**9  # steps: the end of a phase whose pace is not known yet
+
+COOLED = 0.05  # of the peak: where a run that has only so much time must end
+
+
+@dataclass(frozen=True)
+class LRSchedule:
+    """The rate's share of its peak is `risen` at step `rising` and 1 from step `warmup` on.
+
+    Progress is `progress` at step `start` and 1 at step `end` - 1, the last one.
+    """
+
+    warmup: int
+    start: int
+    progress: float
+    end: int
+    rising: int = 0
+    risen: float = 0.0
+
+    @classmethod
+    def whole(cls, phase: PhaseSettings) -> Self:
+        """The horizon of a phase that has not begun."""
+        end = phase.max_steps if phase.minutes is None else FAR
+        return cls(phase.warmup_steps, phase.warmup_steps, 0.0, end)
+
+    @property
+    def known_end(self) -> int:
+        """The number of steps in all; 0 while the pace is not known yet."""
+        return 0 if self.end == FAR else self.end
+
+    def rise(self, step: int) -> float:
+        """The share of its peak that the warm-up lets the rate have at a step, counted from 0."""
+        way = self.warmup - self.rising
+        if step >= self.warmup or way <= 0:
+            return 1.0
+        return self.risen + (1 - self.risen) * max(0, step - self.rising) / way
+
+    def at(self, step: int) -> float:
+        """The progress at a step, counted from 0."""
+        way = max(1, self.end - 1 - self.start)
+        return min(1.0, self.progress + (1 - self.progress) * max(0, step - self.start) / way)
+
+    def moved(self, step: int, end: int) -> "LRSchedule":
+        """The horizon with another end, unchanged before `step`, which is the next to be made.
+
+        What is left of the warm-up takes at most a tenth of what is left of the steps.
+        """
+        last = max(0, step - 1)
+        warmup = min(self.warmup, last + (end - last) // 10)
+        if last >= self.warmup:
+            return LRSchedule(self.warmup, last, self.at(last), end, self.rising, self.risen)
+        if warmup == last:  # too few steps are left to rise and to fall
+            return LRSchedule(last, last, 1.0, end)
+        return LRSchedule(warmup, warmup, 0.0, end, last, self.rise(last))
+
+    def reopened(self, step: int, share: float) -> "LRSchedule":
+        """The horizon where it still has steps; else one that goes on with a larger time budget,
+        of which `share` is spent."""
+        if step < self.end:
+            return self
+        return LRSchedule(min(self.warmup, step), step, min(1.0, share), FAR)
+
+    def state(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def load(cls, state: Mapping[str, Any]) -> Self:
+        """What `state()` was made from."""
+        return cls(**state)
+
+
+def lr_at(step: int, phase: PhaseSettings, horizon: LRSchedule | None = None) -> float:
+    """The learning rate of optimizer step `step`, counted from 0: 0 at 0, the peak at the end of
+    the warm-up, the minimum at the last step, and with a time budget a twentieth of the peak at
+    most."""
+    horizon = horizon or LRSchedule.whole(phase)
+    peak, floor = phase.learning_rate, phase.min_learning_rate
+    if phase.minutes is not None:
+        floor = min(floor, COOLED * peak)
+    if step < horizon.warmup:
+        return peak * horizon.rise(step)
+    return peak + (floor - peak) * DECAYS[phase.schedule](horizon.at(step), phase)
+
+
+def _cosine(progress: float, phase: PhaseSettings) -> float:
+    return (1 - math.cos(math.pi * progress)) / 2
+
+
+def _trapezoid(progress: float, phase: PhaseSettings) -> float:
+    start = 1 - phase.cooldown_fraction
+    return max(0.0, progress - start) / phase.cooldown_fraction if progress > start else 0.0
+
+
+def _constant(progress: float, phase: PhaseSettings) -> float:
+    return 0.0
+
+
+DECAYS = {"warmup_cosine": _cosine, "trapezoid": _trapezoid, "constant": _constant}

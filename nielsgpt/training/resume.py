@@ -1,0 +1,100 @@
+"""Where a phase goes on from: its newest sound state, a file that was named, or nowhere.
+
+What was trained on other data, or from other weights, is set aside and never deleted.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from nielsgpt.checkpoint import checkpoint_file
+from nielsgpt.config.settings import Phase
+from nielsgpt.errors import CheckpointError
+from nielsgpt.training.checkpoint_manager import link_state, set_aside
+from nielsgpt.training.resume_choice import Resume
+
+log = logging.getLogger("nielsgpt")
+Facts = dict[str, Any]
+
+
+def state_to_resume(
+    folder: Path, phase: Phase, facts: Facts, resume: Resume
+) -> checkpoint_file.State | None:
+    """The state to go on from; None where the phase starts at step 0.
+
+    Raises CheckpointError when its shape, tokenizer or optimizer is not the settings'.
+    """
+    if resume.path is not None:
+        return _chosen_state(folder, phase, facts, resume.path)
+    newest = checkpoint_file.load_newest(folder)
+    if newest is None:
+        return None
+    state, path = newest
+    _check_whole(path, state)
+    before = state["facts"]
+    moved = list(checkpoint_file.differences(before["origin"], facts["origin"]))
+    if moved:
+        # New text makes a new tokenizer too; another shape is still the user's to decide.
+        before = {**before, "shape": {**before["shape"], "tokenizer": facts["shape"]["tokenizer"]}}
+    check_fits(path, before["shape"], facts["shape"])
+    if moved:
+        log.info(
+            "%s: starting anew, for its data or starting weights changed; what was trained before "
+            "is in %s",
+            phase,
+            set_aside(folder),
+        )
+        return None
+    _same_optimizer(path, before, facts)
+    # One level up, the names belong to the newest phase.
+    above = checkpoint_file.facts_to_replace(folder.parent / "latest.pt")
+    later = above.get("phase") == "sft" != phase
+    link_state(
+        path, checkpoint_file.read_facts(path), [folder, *([] if later else [folder.parent])]
+    )
+    return state
+
+
+def _chosen_state(folder: Path, phase: Phase, facts: Facts, path: Path) -> checkpoint_file.State:
+    """The state of a file that was named; what the folder holds beyond it is set aside."""
+    state = checkpoint_file.load(path, "weights", "facts")
+    _check_whole(path, state)
+    if state["facts"]["phase"] != phase:
+        raise CheckpointError(
+            f"{path} is of phase {state['facts']['phase']}; 'nielsgpt {state['facts']['phase']} "
+            f"--resume {path}' goes on with it"
+        )
+    check_fits(path, state["facts"]["shape"], facts["shape"])
+    _same_optimizer(path, state["facts"], facts)
+    steps = checkpoint_file.newest_first(folder)
+    if steps and steps[0].resolve() != path.resolve():
+        log.info("%s: going on from %s; later states are in %s", phase, path, set_aside(folder))
+    return state
+
+
+def _check_whole(path: Path, state: checkpoint_file.State) -> None:
+    """Raise CheckpointError where an earlier version wrote less than a resumed run needs."""
+    if not {"guard", "horizon", "due", "lowered"} <= set(state):
+        raise CheckpointError(
+            f"{path} was written by an earlier nielsgpt, which kept less than going on needs; "
+            "--no-resume trains anew and sets it aside"
+        )
+
+
+def check_fits(path: Path, before: Facts, now: Facts) -> None:
+    """Raise CheckpointError field by field where a checkpoint's shape is not the settings'."""
+    diff = "; ".join(checkpoint_file.differences(before, now))
+    if diff:
+        raise CheckpointError(
+            f"{path} does not fit these settings: {diff}; keep its settings, choose another name "
+            "with --set name=NAME, or start anew with --no-resume"
+        )
+
+
+def _same_optimizer(path: Path, before: Facts, now: Facts) -> None:
+    old, new = before["numbers"]["optimizer"], now["numbers"]["optimizer"]
+    if old != new:
+        raise CheckpointError(
+            f"{path} holds the state of optimizer {old}, and the settings ask for {new}; keep "
+            f"{old}, or start anew with --no-resume"
+        )

@@ -1,0 +1,185 @@
+"""What a run writes down as it goes: runs/<run_id>/ with its metrics, events, samples and facts.
+
+metrics.csv    iter,train_loss,val_loss,...,lr,time_sec,tokens_seen,...,grad_norm,phase,...
+events.jsonl   {"time": "2026-11-21T10:00:00+00:00", "phase": "sft", "step": 7, "kind": "skip", ...}
+samples.jsonl  {"phase": "sft", "step": 200, "prompt": "Who are you?", "reply": "Niels."}
+"""
+
+import csv
+import io
+import json
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nielsgpt.progress import Progress
+from nielsgpt.system.workspace import unwritable, write_json, write_sealed, write_text
+from nielsgpt.training.trackers import Tracker, scalars
+
+if TYPE_CHECKING:
+    from nielsgpt.training.evaluate import Evaluation  # loads torch, which a reader has no need of
+
+METRICS, EVENTS, SAMPLES = "metrics.csv", "events.jsonl", "samples.jsonl"
+META, SETTINGS = "run_meta.json", "resolved_settings.json"
+DOCUMENTED = (
+    *("iter", "train_loss", "val_loss", "val_loss_raw", "val_loss_ema", "best_val_loss"),
+    *("best_val_loss_raw", "best_val_loss_ema", "lr", "time_sec", "tokens_seen"),
+    *("throughput_tps", "grad_norm"),
+)
+OPTIONAL = ("micro_batch_size", "supervised_tokens", "rate_scale")
+
+
+def new_run_id() -> str:
+    """UTC time and eight random hex digits: sorts by age, never collides."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+
+
+class RunLog:
+    """Rows of metrics.csv, the events, the samples and the progress line of one phase.
+
+    A resumed run goes on in the same folder; what belongs to steps that it will repeat is removed.
+    Every row's numbers go to the trackers too. Raises RunError where the disk is full.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        phase: str,
+        sources: list[str],
+        start: int,
+        total: int,
+        log_every: int,
+        trackers: Sequence[Tracker] = (),
+    ) -> None:
+        self.folder, self.path, self.phase = folder, folder / METRICS, phase
+        self.log_every, self.trackers = log_every, trackers
+        own = [f"{name}_{figure}" for name in sources for figure in ("loss", "bits_per_byte")]
+        self.columns = [*DOCUMENTED, "phase", "val_bits_per_byte", *own, *OPTIONAL]
+        self.progress = Progress(phase, total, start)
+        self._last: dict[str, Any] = {}
+        self._elapsed = self._keep(start, EVENTS, SAMPLES)
+        self._began = self._mark = time.monotonic()
+        self._tokens = 0
+
+    def record(self, row: Mapping[str, Any], evaluations: Mapping[str, "Evaluation"]) -> None:
+        """Note one step; a row is written every `log_every` steps and at each evaluation."""
+        self._tokens += row["tokens"]
+        if evaluations or row["iter"] % self.log_every == 0 or row["iter"] == self.progress.total:
+            self._last = self._full(row, evaluations)
+            self._append(METRICS, self._csv([self._last]))
+            for tracker in self.trackers:
+                tracker.log(row["iter"], scalars(self._last))
+        text = f"loss {row['train_loss']:.3f}"
+        if self._last:
+            text += f"  {self._last['throughput_tps']:,.0f} tok/s"
+        self.progress.show(row["iter"], text)
+
+    def event(self, step: int, kind: str, text: str) -> None:
+        """Note what happened at a step, in words.
+
+        Kinds are skip, rollback, out of memory, horizon, early stop, stopped.
+        """
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        line = {"time": now, "phase": self.phase, "step": step, "kind": kind, "text": text}
+        self._append(EVENTS, _jsonl([line]))
+
+    def samples(self, step: int, pairs: Sequence[tuple[str, str]]) -> None:
+        """Note what the model answers at a step, as (prompt, reply)."""
+        noted = [
+            {"phase": self.phase, "step": step, "prompt": prompt, "reply": reply}
+            for prompt, reply in pairs
+        ]
+        self._append(SAMPLES, _jsonl(noted))
+
+    def rewind(self, step: int) -> None:
+        """Take back the rows and samples after a step that the run went back to; events stay."""
+        self._keep(step, SAMPLES)
+
+    def close(self) -> None:
+        """End the trackers, which send or write what they still hold."""
+        for tracker in self.trackers:
+            tracker.close()
+
+    def _keep(self, step: int, *names: str) -> float:
+        """Rewrite metrics.csv and these files up to a step; the seconds of the last row kept."""
+        kept = [row for row in rows(self.path) if int(row["iter"]) <= step]
+        heading = dict(zip(self.columns, self.columns, strict=True))
+        write_text(self.path, self._csv([heading, *kept]))
+        for path in (self.folder / name for name in names):
+            if path.exists():
+                write_text(path, _jsonl(line for line in lines(path) if line["step"] <= step))
+        return float(kept[-1]["time_sec"]) if kept else 0.0
+
+    def _full(
+        self, row: Mapping[str, Any], evaluations: Mapping[str, "Evaluation"]
+    ) -> dict[str, Any]:
+        """The row with each source's figures, the time, and the pace since the last one."""
+        now = time.monotonic()
+        pace = self._tokens / max(now - self._mark, 1e-9)
+        self._mark, self._tokens = now, 0
+        figures = {
+            f"{name}_{figure}": getattr(evaluation, figure)
+            for name, evaluation in evaluations.items()
+            for figure in ("loss", "bits_per_byte")
+        }
+        clock = {
+            "throughput_tps": round(pace, 1),
+            "time_sec": round(self._elapsed + now - self._began, 3),
+        }
+        return {**row, **figures, **clock, "phase": self.phase}
+
+    def _append(self, name: str, text: str) -> None:
+        """Written at once, not fsynced: after a power loss the checkpoint rules, not the notes."""
+        path = self.folder / name
+        try:
+            with path.open("a", encoding="utf-8", newline="") as file:
+                file.write(text)
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+    def _csv(self, rows: Iterable[Mapping[str, Any]]) -> str:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, extrasaction="ignore", lineterminator="\n")
+        writer.writerows(rows)
+        return text.getvalue()
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """The whole rows of a metrics.csv, as text by column; a torn one is left out."""
+    found = csv.DictReader(_whole_lines(path))
+    whole = [row for row in found if None not in row and None not in row.values()]
+    return [row for row in whole if row.get("iter", "").isdecimal()]
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of an events.jsonl or samples.jsonl that name their step."""
+    found = []
+    for line in _whole_lines(path):
+        with suppress(ValueError):
+            value = json.loads(line)
+            if isinstance(value, dict) and isinstance(value.get("step"), int):
+                found.append(value)
+    return found
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """The lines that were written to their end; none where there is no file."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return [line for line in file if line.endswith("\n")]
+    except FileNotFoundError:
+        return []
+
+
+def _jsonl(values: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+
+
+def write_meta(folder: Path, meta: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """run_meta.json and resolved_settings.json of a run."""
+    write_sealed(folder / META, dict(meta))
+    write_json(folder / SETTINGS, dict(settings))

@@ -1,0 +1,117 @@
+"""What a run says of itself: to the terminal, and in its run_meta.json."""
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import nielsgpt
+from nielsgpt.checkpoint import checkpoint_file
+from nielsgpt.config.settings import Phase
+from nielsgpt.model.gpt import flops_per_token, parameter_count
+from nielsgpt.system import launcher, machine
+from nielsgpt.system.device import ExecutionConfig
+from nielsgpt.system.matrix_peak import matrix_peak
+from nielsgpt.system.workspace import fingerprint, read_json, write_sealed
+from nielsgpt.training import memory_estimate, run_log
+from nielsgpt.training.trainer import Trainer
+
+log = logging.getLogger("nielsgpt")
+Facts = dict[str, Any]
+
+
+def run_meta(trainer: Trainer, facts: Facts) -> Facts:
+    """The facts of a run that begins or goes on."""
+    numbers, shape = trainer.phase, trainer.model.shape
+    return {
+        **facts,
+        "arch": shape.variant,
+        "device": trainer.engine.device,
+        "train_config": numbers.model_dump(),
+        "model_config": shape.model_dump(),
+        "params": parameter_count(trainer.model),
+        "flops_per_token": flops_per_token(trainer.model),
+        "tokens_per_step": numbers.batch_size * shape.context_length,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "hardware": {**machine.facts(), "torch": str(torch.__version__), "gpu": gpu(trainer)},
+        "command": launcher.typed_command(),
+        "version": nielsgpt.__version__,
+        "outcome": "running",
+    }
+
+
+def gpu(trainer: Trainer) -> str | None:
+    """The name of the GPU that computes, if one does."""
+    if not trainer.engine.device.startswith("cuda"):
+        return None
+    return str(torch.cuda.get_device_name(trainer.engine.device))
+
+
+def peak_flops(engine: ExecutionConfig) -> float:
+    """FLOP/s of a large matrix product in the run's precision, measured once a machine."""
+    known = machine.facts(), str(torch.__version__), engine.device, engine.precision
+    key = fingerprint(known, engine.threads)
+    found = machine.recall("peaks", key)
+    if found is None:
+        found = matrix_peak(engine.device, engine.dtype)
+        machine.remember("peaks", key, found)
+    return float(found)
+
+
+def close_run(folder: Path, trainer: Trainer, outcome: str) -> None:
+    """Note in run_meta.json how the run ended and how long it took."""
+    path = folder / run_log.META
+    before = read_json(path) or {}
+    ended = datetime.now(UTC).isoformat(timespec="seconds")
+    how = {"outcome": outcome, "ended_at": ended, "seconds": round(trainer.seconds, 1)}
+    peak = memory_estimate.peak_bytes(trainer.engine.device)
+    figures = {"forecast_bytes": memory_estimate.of_trainer(trainer).bytes, "peak_bytes": peak}
+    write_sealed(path, {**before, **how, "steps": trainer.step, "memory": figures})
+
+
+def log_start(trainer: Trainer, phase: Phase, folder: Path) -> None:
+    """One line: the model, the engine, the steps and where the notes lie."""
+    numbers = trainer.phase
+    steps = f"{numbers.max_steps} steps"
+    if numbers.minutes is not None:
+        steps = f"the steps of {numbers.minutes:g} minutes"
+    log.info(
+        "%s: %.1fM parameters on %s; %s %s of %d x %d tokens; notes in %s",
+        phase,
+        parameter_count(trainer.model) / 1e6,
+        trainer.engine,
+        f"from step {trainer.step} of" if trainer.step else "all",
+        steps,
+        numbers.batch_size,
+        trainer.model.context_length,
+        folder,
+    )
+    if trainer.engine.device == "cpu":
+        needed, there = memory_estimate.of_trainer(trainer).bytes, machine.memory_bytes()
+        log.info("%s: needs about %.1f GB of %.1f GB", phase, needed / 2**30, there / 2**30)
+    if trainer.engine.compiled:
+        log.info("%s: compiling the model first, up to a minute", phase)
+
+
+def log_changed_settings(phase: Phase, state: checkpoint_file.State, facts: Facts) -> None:
+    """A line where the phase was trained with other numbers so far."""
+    changed = list(checkpoint_file.differences(state["facts"]["numbers"], facts["numbers"]))
+    if changed:
+        log.info(
+            "%s: so far trained with other numbers (%s); --no-resume trains anew",
+            phase,
+            "; ".join(changed),
+        )
+
+
+def log_changed_execution(before: Facts, engine: ExecutionConfig) -> None:
+    """A warning where this machine computes in another way than the run did so far."""
+    changed = list(checkpoint_file.differences(before, engine.facts()))
+    if changed:
+        log.warning(
+            "the bits will differ from an undisturbed run, for this machine computes in another "
+            "way: %s",
+            "; ".join(changed),
+        )

@@ -1,0 +1,107 @@
+"""The exported tokenizer gives our ids, and the chat template renders our prompts."""
+
+import json
+from typing import Any
+
+import jinja2
+import pytest
+import tokenizers
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from nielsgpt.config.settings import GenerationSettings
+from nielsgpt.conversation import SPECIAL_TEXTS, Conversation, prompt
+from nielsgpt.errors import TokenizerError
+from nielsgpt.export.chat_template import jinja, modelfile
+from nielsgpt.export.hf_tokenizer import tokenizer_config, tokenizer_json
+from nielsgpt.export.token_table import vocabulary
+from tests.export.made import conversations, strings
+from tests.tokenizers.conftest import made
+
+KINDS = ["byte", "char", "bpe", "pieces bpe", "pieces unigram"]
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def opened(kind: str) -> tokenizers.Tokenizer:
+    return tokenizers.Tokenizer.from_str(tokenizer_json(vocabulary(made(kind))))
+
+
+def rendered(messages: list[dict[str, str]], parts: bool = True) -> str:
+    """The template in an environment such as Transformers'."""
+
+    def raise_exception(message: str) -> None:
+        raise jinja2.TemplateError(message)
+
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment.globals["raise_exception"] = raise_exception
+    template = environment.from_string(jinja(parts))
+    return template.render(messages=messages, add_generation_prompt=True)
+
+
+def as_json(conversation: Conversation) -> list[dict[str, str]]:
+    return [{"role": m.role, "content": m.content} for m in conversation.messages]
+
+
+@every_kind
+def test_text_has_the_same_ids_and_comes_back(kind: str) -> None:
+    codec, theirs = made(kind), opened(kind)
+    texts = strings(300)
+    assert [theirs.encode(text).ids for text in texts] == codec.encode_batch(texts)
+    assert [theirs.decode(codec.encode(text)) for text in texts] == texts
+
+
+@every_kind
+def test_every_id_is_there_and_the_special_tokens_are_ours(kind: str) -> None:
+    codec, theirs = made(kind), opened(kind)
+    special = codec.specials
+    ids = [special.system, special.user, special.assistant, special.end]
+    assert theirs.get_vocab_size() == codec.vocab_size
+    assert [theirs.token_to_id(text) for text in SPECIAL_TEXTS] == ids
+    assert theirs.encode("".join(SPECIAL_TEXTS)).ids == ids
+
+
+@every_kind
+def test_the_chat_template_renders_the_prompt_and_no_text_becomes_a_special_token(
+    kind: str,
+) -> None:
+    codec, theirs = made(kind), opened(kind)
+    for conversation in conversations(60):
+        ids = theirs.encode(rendered(as_json(conversation)), add_special_tokens=False).ids
+        assert ids == prompt(conversation, codec)
+
+
+def test_the_template_for_llama_cpp_is_the_same_but_for_text_that_spells_a_special_token() -> None:
+    said = [{"role": "user", "content": " a\n\n"}, {"role": "assistant", "content": "b "}]
+    expected = "<|usr|> a\n\n<|eot|><|asst|>b <|eot|><|asst|>"
+    assert rendered(said, parts=False) == rendered(said, parts=True) == expected
+
+
+@pytest.mark.parametrize(
+    "roles", [["assistant"], ["user", "user"], ["user", "system"], ["system", "system"], ["tool"]]
+)
+def test_an_order_that_we_refuse_is_refused(roles: list[str]) -> None:
+    with pytest.raises(jinja2.TemplateError, match="user and assistant in turn"):
+        rendered([{"role": role, "content": "x"} for role in roles])
+
+
+def test_kind_word_is_refused() -> None:
+    with pytest.raises(TokenizerError, match="kind word has no form outside of nielsgpt"):
+        vocabulary(made("word"))
+
+
+def test_a_text_without_the_template_that_holds_the_parting_mark_loses_it() -> None:
+    assert opened("byte").encode("<\ufdd0|").ids == made("byte").encode("<|")
+    assert opened("byte").encode("\ufdd0").ids == made("byte").encode("\ufdd0")
+
+
+def test_the_end_token_ends_and_pads() -> None:
+    config: dict[str, Any] = json.loads(json.dumps(tokenizer_config(64)))
+    assert (config["eos_token"], config["pad_token"]) == ("<|eot|>", "<|eot|>")
+    assert config["model_max_length"] == 64
+    assert "bos_token" not in config
+
+
+def test_the_modelfile_stops_where_a_chat_does() -> None:
+    text = modelfile("k.gguf", 64, GenerationSettings(stop_strings=("\nQ:",)))
+    assert text.startswith("FROM ./k.gguf\n")
+    assert "\nPARAMETER num_ctx 64\n" in text
+    assert text.endswith('PARAMETER stop """<|eot|>"""\nPARAMETER stop """\nQ:"""\n')

@@ -1,0 +1,117 @@
+"""Files appear whole or not at all, and one process at a time holds a folder."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nielsgpt.config.settings import Settings
+from nielsgpt.errors import BusyError, DataError, RunError
+from nielsgpt.system.workspace import Workspace, fingerprint, lock, read_json, write_json, writing
+
+
+def test_a_file_that_is_not_finished_is_never_seen(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file"
+    with pytest.raises(ZeroDivisionError), writing(path) as file:
+        file.write(b"half")
+        assert not path.exists()
+        raise ZeroDivisionError
+    assert list(path.parent.iterdir()) == []
+
+
+def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with writing(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+
+
+def test_a_full_disk_names_the_place_and_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    code = """
+import resource, signal, sys
+from pathlib import Path
+from nielsgpt.system.workspace import writing
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    with writing(Path(sys.argv[1])) as file:
+        file.write(b"x" * 5000)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.startswith(f"RunError no space left to write {path}")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1000
+    assert RunError.exit_code == 1
+
+
+def test_a_folder_that_is_a_file_is_an_error_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("x")
+    with (
+        pytest.raises(DataError, match=r"cannot be written .* NIELSGPT_ROOT"),
+        writing(tmp_path / "taken" / "file"),
+    ):
+        pass
+
+
+def test_a_second_process_is_refused_and_the_lock_dies_with_the_first(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom nielsgpt.system.workspace import lock\n"
+        "with lock(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(BusyError, match=f"in use by process {holder.pid}"), lock(tmp_path):
+        pass
+    holder.kill()
+    holder.communicate()
+    with lock(tmp_path):
+        assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_taking_the_lock_sweeps_what_killed_processes_left(tmp_path: Path) -> None:
+    left = tmp_path / "sft" / ".step_0000001.pt.tmp-99"
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    with lock(tmp_path):
+        assert not left.exists()
+
+
+def test_json_is_written_canonically_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": 1, "a": "\u00e9"})
+    assert (tmp_path / "a.json").read_text("utf-8") == '{\n  "a": "\u00e9",\n  "b": 1\n}\n'
+    assert read_json(tmp_path / "none.json") is None
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(DataError, match=r"a\.json is damaged"):
+        read_json(tmp_path / "a.json")
+
+
+def test_equal_parts_have_equal_fingerprints() -> None:
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+    assert len(fingerprint("x")) == 16
+
+
+def test_every_artifact_lies_under_its_models_name(tmp_path: Path) -> None:
+    work = Workspace(tmp_path, Settings(name="fog"))
+    assert work.tokenizer == tmp_path / "data" / "tokenizers" / "fog"
+    assert work.cache == tmp_path / "data" / "cache" / "fog"
+    assert work.checkpoints == tmp_path / "checkpoints" / "fog"

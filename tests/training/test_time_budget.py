@@ -1,0 +1,103 @@
+"""A time budget is kept whatever the machine does, and ends at the lowest rate."""
+
+from collections.abc import Callable
+
+import pytest
+
+from nielsgpt.config.settings import PhaseSettings
+from nielsgpt.training.lr_schedule import LRSchedule, lr_at
+from nielsgpt.training.time_budget import TimeBudget
+
+Pace = Callable[[float, int], float]  # seconds of a step, from the seconds so far and its number
+MINUTES = [1.0, 10.0, 60.0, 600.0]
+EVALUATION_S, SAVE_S = 4.0, 1.0
+
+
+def night(
+    minutes: float, pace: Pace, evaluation_s: float = EVALUATION_S, spent_s: float = 0.0
+) -> tuple[float, float, int]:
+    """What the loop does under a budget: seconds taken, the last rate's share, the steps."""
+    time_s, step, rate = spent_s, 0, 0.0
+    phase = PhaseSettings(minutes=minutes, min_learning_rate=0.0, eval_every=200)
+    clock = TimeBudget(60 * minutes, spent_s, now=lambda: time_s - spent_s)
+    horizon = LRSchedule.whole(phase)
+    while step < horizon.end:
+        rate = lr_at(step, phase, horizon)
+        time_s += pace(time_s, step)
+        step += 1
+        if step < horizon.end:
+            end = clock.end(step, 0)
+            horizon = horizon if end is None else horizon.moved(step, end)
+        look = clock.settled(step, 0)
+        if look or step % phase.eval_every == 0 or step >= horizon.end:
+            time_s += evaluation_s
+            clock.paused("evaluation", evaluation_s, phase.eval_every)
+        if look or step % phase.eval_every == 0 or step >= horizon.end:
+            time_s += SAVE_S
+            clock.paused("save", SAVE_S, phase.eval_every)
+    return time_s, rate / phase.learning_rate, step
+
+
+@pytest.mark.parametrize("minutes", MINUTES)
+@pytest.mark.parametrize(
+    "pace",
+    [
+        lambda time_s, step: 0.3,
+        lambda time_s, step: 20.0 if step == 0 else 0.3,
+        lambda time_s, step: 0.3 if step % 7 else 0.9,
+    ],
+    ids=["constant", "long compilation", "every seventh is slow"],
+)
+def test_a_budget_is_kept_within_three_percent(minutes: float, pace: Pace) -> None:
+    taken, share, _ = night(minutes, pace)
+    assert taken == pytest.approx(60 * minutes, rel=0.03)
+    assert share <= 0.05
+
+
+@pytest.mark.parametrize("factor", [2.0, 0.5])
+@pytest.mark.parametrize("minutes", MINUTES)
+def test_a_budget_is_kept_when_the_machine_changes_its_speed_half_way(
+    minutes: float, factor: float
+) -> None:
+    def pace(time_s: float, step: int) -> float:
+        return 0.3 * (factor if time_s > 30 * minutes else 1.0)
+
+    taken, share, _ = night(minutes, pace)
+    assert taken == pytest.approx(60 * minutes, rel=0.03)
+    assert share <= 0.05
+
+
+@pytest.mark.parametrize("minutes", MINUTES)
+def test_long_evaluations_are_part_of_the_budget(minutes: float) -> None:
+    taken, share, _ = night(minutes, lambda time_s, step: 0.3, evaluation_s=9.0)
+    assert taken == pytest.approx(60 * minutes, rel=0.03)
+    assert share <= 0.05
+
+
+@pytest.mark.parametrize("minutes", MINUTES)
+def test_a_resumed_session_keeps_what_is_left_of_the_budget(minutes: float) -> None:
+    taken, share, _ = night(minutes, lambda time_s, step: 0.3, spent_s=20 * minutes)
+    assert taken == pytest.approx(60 * minutes, rel=0.03)
+    assert share <= 0.05
+
+
+def test_a_budget_that_is_spent_still_ends_in_a_few_steps_at_the_lowest_rate() -> None:
+    _, share, steps = night(1.0, lambda time_s, step: 0.3, spent_s=100.0)
+    assert steps <= 5
+    assert share == 0.0
+
+
+def test_the_whole_budget_is_used_for_steps() -> None:
+    _, _, steps = night(60.0, lambda time_s, step: 0.3, evaluation_s=0.0)
+    assert steps == pytest.approx((3600 - 3600 / 60) / 0.3, rel=0.03)
+
+
+def test_a_run_that_went_back_forgets_its_pace() -> None:
+    time_s = 0.0
+    clock = TimeBudget(60.0, now=lambda: time_s)
+    for step in range(1, 20):
+        time_s += 0.3
+        clock.end(step, 0)
+    assert clock.end(5, 0) is None
+    time_s += 1.0
+    assert clock.end(6, 0) == 6 + round(60 - time_s)
