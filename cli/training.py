@@ -129,5 +129,5 @@ def _as_member(work: "Workspace", phase: "Phase", resume: "Resume") -> None:
     with join_process_group(work.settings.device) as team:
         if not launcher.is_supervised():
             # One machine's processes share its files, and machines may share theirs.
-            team.in_turn(lambda: pipeline.caches(work))
+            team.run_once_per_machine(lambda: pipeline.caches(work))
         train_phase.train(work, phase, resume, team)

@@ -34,9 +34,9 @@ class DDPGroup(ProcessGroup):
 
     def __init__(self, parallel: str, rank: int, size: int, local: int, neighbours: int) -> None:
         super().__init__(parallel)
-        self.rank, self.size, self.local, self.neighbours = rank, size, local, neighbours
+        self.rank, self.world_size, self.local, self.neighbours = rank, size, local, neighbours
 
-    def wanted(self, settings: DeviceSettings) -> DeviceSettings:
+    def device_settings(self, settings: DeviceSettings) -> DeviceSettings:
         """One GPU a rank, or the rank's share of the cores.
 
         Raises SettingsError where there are fewer GPUs than ranks on this machine.
@@ -55,7 +55,7 @@ class DDPGroup(ProcessGroup):
         # Just "cuda": the one that `joined` made this process's own.
         return settings.model_copy(update={"device": kind, "threads": threads})
 
-    def agree(self, facts: Mapping[str, str]) -> None:
+    def check_agreement(self, facts: Mapping[str, str]) -> None:
         """Raise SettingsError, on every rank, naming the host and the fact that differs."""
         own = json.dumps({**facts, "host": socket.gethostname()})
         first, *others = (json.loads(text) for text in self._texts(own))
@@ -68,31 +68,33 @@ class DDPGroup(ProcessGroup):
                         "same settings, data and version"
                     )
 
-    def engine(self, make: Callable[[], ExecutionConfig], phase: PhaseSettings) -> ExecutionConfig:
+    def execution(
+        self, make: Callable[[], ExecutionConfig], phase: PhaseSettings
+    ) -> ExecutionConfig:
         """The leader's engine, on this rank's device, with micro-batches that can be shared."""
-        engine = ExecutionConfig(**self.shared(lambda: make().facts()))
+        engine = ExecutionConfig(**self.broadcast_object(lambda: make().facts()))
         device.apply_execution(engine.device, engine.threads)
         if phase.micro_batch_size:
             return engine
-        size = self.shareable(phase.batch_size, engine.micro_batch_size)
+        size = self.largest_micro_batch(phase.batch_size, engine.micro_batch_size)
         return replace(engine, micro_batch_size=size)
 
     @torch.no_grad()
-    def hold(self, model: nn.Module, optimizer: str) -> None:
+    def setup_model(self, model: nn.Module, optimizer: str) -> None:
         """Give every rank the leader's weights."""
         with explain_lost_peer():
             for p in model.parameters():
                 dist.broadcast(p.data, 0)
 
-    def check(self, batch_size: int, micro_batch_size: int) -> None:
+    def check_batch(self, batch_size: int, micro_batch_size: int) -> None:
         """Raise SettingsError where the ranks cannot share a batch in their way."""
-        partition.check_partition(self.way, batch_size, micro_batch_size, self.size)
+        partition.check_partition(self.way, batch_size, micro_batch_size, self.world_size)
 
-    def rows(self, batch_size: int) -> range:
+    def rank_rows(self, batch_size: int) -> range:
         """Rows in turn, as cards are dealt."""
-        return range(self.rank, batch_size, self.size)
+        return range(self.rank, batch_size, self.world_size)
 
-    def summing(self, parameters: Iterable[nn.Parameter], count: int) -> GradientSum:
+    def gradient_sum(self, parameters: Iterable[nn.Parameter], count: int) -> GradientSum:
         """Autograd adds the gradients of a rank."""
         return InPlaceSum()
 
@@ -111,69 +113,69 @@ class DDPGroup(ProcessGroup):
         dist.all_reduce(flat)
         return flat
 
-    def deal(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+    def shard_batches(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Batches in turn, as cards are dealt."""
-        return islice(batches, self.rank, None, self.size)
+        return islice(batches, self.rank, None, self.world_size)
 
-    def totals(self, values: Sequence[float]) -> list[float]:
+    def all_reduce_sum(self, values: Sequence[float]) -> list[float]:
         """Each value, summed over the ranks in float64."""
         own = torch.tensor(values, dtype=torch.float64)
-        every = [torch.empty_like(own) for _ in range(self.size)]
+        every = [torch.empty_like(own) for _ in range(self.world_size)]
         with explain_lost_peer():
             dist.all_gather(every, own)
         return [math.fsum(column) for column in torch.stack(every).T.tolist()]
 
-    def most(self, value: int) -> int:
+    def all_reduce_max(self, value: int) -> int:
         """The largest of the ranks' values."""
         found = torch.tensor(value)
         with explain_lost_peer():
             dist.all_reduce(found, dist.ReduceOp.MAX)
         return int(found)
 
-    def leaders(self, value: int) -> int:
+    def broadcast(self, value: int) -> int:
         """The leader's value."""
         found = torch.tensor(value)
         with explain_lost_peer():
             dist.broadcast(found, 0)
         return int(found)
 
-    def shared(self, make: Callable[[], T]) -> T:
+    def broadcast_object(self, make: Callable[[], T]) -> T:
         """What the leader makes: plain values and tensors, sent as a checkpoint is written."""
-        if self.leads:
+        if self.is_rank_zero:
             made, file = make(), io.BytesIO()
             torch.save(made, file)
             content = torch.frombuffer(file.getbuffer(), dtype=torch.uint8)
-            self.leaders(content.numel())
+            self.broadcast(content.numel())
         else:
-            content = torch.empty(self.leaders(0), dtype=torch.uint8)
+            content = torch.empty(self.broadcast(0), dtype=torch.uint8)
         with explain_lost_peer():
             for piece in torch.split(content, PIECE):
                 dist.broadcast(piece, 0)
-        if self.leads:
+        if self.is_rank_zero:
             return made
         received: T = torch.load(io.BytesIO(content.numpy().tobytes()), weights_only=True)
         return received
 
-    def in_turn(self, work: Callable[[], object]) -> None:
+    def run_once_per_machine(self, work: Callable[[], object]) -> None:
         """Work on files once a machine: on the leader's first, then on all others at once.
 
         Where machines share their files, the others find it done.
         """
         for turn in (True, False):
-            if self.local == 0 and self.leads == turn:
+            if self.local == 0 and self.is_rank_zero == turn:
                 work()
-            self.wait()
+            self.barrier()
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Return when every rank is here."""
-        self.most(0)
+        self.all_reduce_max(0)
 
     def _texts(self, own: str) -> list[str]:
         """Every rank's text."""
         content = own.encode()
-        padded = torch.zeros(self.most(len(content)), dtype=torch.uint8)
+        padded = torch.zeros(self.all_reduce_max(len(content)), dtype=torch.uint8)
         padded[: len(content)] = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        every = [torch.empty_like(padded) for _ in range(self.size)]
+        every = [torch.empty_like(padded) for _ in range(self.world_size)]
         with explain_lost_peer():
             dist.all_gather(every, padded)
         return [bytes(text.tolist()).rstrip(b"\0").decode() for text in every]

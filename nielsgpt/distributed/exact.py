@@ -21,23 +21,23 @@ class ExactGroup(DDPGroup):
 
     way = "exact"
 
-    def shareable(self, batch_size: int, micro_batch_size: int) -> int:
+    def largest_micro_batch(self, batch_size: int, micro_batch_size: int) -> int:
         """The largest size, at most this one, of which each rank computes equally many."""
-        return partition.largest_divisor(max(1, batch_size // self.size), micro_batch_size)
+        return partition.largest_divisor(max(1, batch_size // self.world_size), micro_batch_size)
 
-    def rows(self, batch_size: int) -> range:
+    def rank_rows(self, batch_size: int) -> range:
         """Neighbouring rows."""
-        share = batch_size // self.size
+        share = batch_size // self.world_size
         return range(self.rank * share, (self.rank + 1) * share)
 
-    def summing(self, parameters: Iterable[nn.Parameter], count: int) -> GradientSum:
+    def gradient_sum(self, parameters: Iterable[nn.Parameter], count: int) -> GradientSum:
         """The rank's part of the tree."""
         return TreeSum(parameters, count)
 
     def _summed(self, flat: Tensor) -> Tensor:
         length = flat.numel()
-        flat = nn.functional.pad(flat, (0, -length % self.size))
+        flat = nn.functional.pad(flat, (0, -length % self.world_size))
         received = torch.empty_like(flat)
         dist.all_to_all_single(received, flat)
-        dist.all_gather_single(flat, sum_pairwise(received.view(self.size, -1).unbind()))
+        dist.all_gather_single(flat, sum_pairwise(received.view(self.world_size, -1).unbind()))
         return flat[:length]

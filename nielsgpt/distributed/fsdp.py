@@ -29,25 +29,27 @@ log = logging.getLogger("nielsgpt")
 class FSDPGroup(DDPGroup):
     """Ranks that hold a model between them."""
 
-    way, independent = "fsdp", False
+    way, is_replicated = "fsdp", False
 
-    def engine(self, make: Callable[[], ExecutionConfig], phase: PhaseSettings) -> ExecutionConfig:
+    def execution(
+        self, make: Callable[[], ExecutionConfig], phase: PhaseSettings
+    ) -> ExecutionConfig:
         """The leader's engine, not compiled: a compiled trunk would see no weights in parts."""
-        engine = super().engine(make, phase)
+        engine = super().execution(make, phase)
         if engine.compiled:
             log.info("device.parallel=fsdp: going on without torch.compile")
         return replace(engine, compiled=False)
 
-    def hold(self, model: nn.Module, optimizer: str) -> None:
+    def setup_model(self, model: nn.Module, optimizer: str) -> None:
         """Give every rank the leader's weights, and let it keep its part of them."""
         if optimizer == "muon":
             raise SettingsError(
                 "optimizer muon needs whole matrices and device.parallel=fsdp keeps parts; choose "
                 "optimizer=adamw, or device.parallel=ddp"
             )
-        super().hold(model, optimizer)
+        super().setup_model(model, optimizer)
         kind = next(model.parameters()).device.type
-        mesh = init_device_mesh(kind, (self.size,))
+        mesh = init_device_mesh(kind, (self.world_size,))
         for part in (*model.get_submodule("blocks").children(), model):
             fully_shard(part, mesh=mesh)
             part.set_gradient_divide_factor(1.0)  # type: ignore[operator]
@@ -58,12 +60,12 @@ class FSDPGroup(DDPGroup):
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """They were summed in the backward pass."""
 
-    def deal(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+    def shard_batches(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Batches in turn, and one that counts for nothing where this rank has none left."""
         hand: list[Batch] = []
         for batch in batches:
             hand.append(batch)
-            if len(hand) == self.size:
+            if len(hand) == self.world_size:
                 yield hand[self.rank]
                 hand = []
         if hand:
@@ -71,12 +73,12 @@ class FSDPGroup(DDPGroup):
             yield hand[self.rank] if self.rank < len(hand) else blank
         self._apart()  # no backward pass follows, which would put the head's weights apart again
 
-    def whole(self, state: dict[str, Any]) -> dict[str, Any]:
+    def gather_state(self, state: dict[str, Any]) -> dict[str, Any]:
         """The state with whole tensors, on the CPU of every rank."""
         gathered: dict[str, Any] = _walked(state)
         return gathered
 
-    def placed(self, state: State, model: nn.Module, parts: Parts) -> State:
+    def scatter_state(self, state: State, model: nn.Module, parts: Parts) -> State:
         """A whole state as this rank holds it."""
         named = dict(model.named_parameters())
         kept = dict(state)

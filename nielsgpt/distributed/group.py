@@ -35,87 +35,89 @@ class InPlaceSum:
 class ProcessGroup:
     """One process alone: the whole of a team. What others change of it is overridden below."""
 
-    rank, size = 0, 1
-    independent = True  # whether a rank can compute while the others do not
+    rank, world_size = 0, 1
+    is_replicated = True  # whether a rank can compute while the others do not
 
     def __init__(self, parallel: str) -> None:
         self.parallel = parallel
 
     @property
-    def leads(self) -> bool:
+    def is_rank_zero(self) -> bool:
         """Whether this rank speaks, notes and saves for all."""
         return self.rank == 0
 
     @property
-    def alone(self) -> bool:
+    def is_single(self) -> bool:
         """Whether there are no others."""
-        return self.size == 1
+        return self.world_size == 1
 
-    def wanted(self, settings: DeviceSettings) -> DeviceSettings:
+    def device_settings(self, settings: DeviceSettings) -> DeviceSettings:
         """The device and threads of this rank."""
         return settings
 
-    def agree(self, facts: Mapping[str, str]) -> None:
+    def check_agreement(self, facts: Mapping[str, str]) -> None:
         """Raise SettingsError, on every rank, where the ranks start from different facts."""
 
-    def engine(self, make: Callable[[], ExecutionConfig], phase: PhaseSettings) -> ExecutionConfig:
+    def execution(
+        self, make: Callable[[], ExecutionConfig], phase: PhaseSettings
+    ) -> ExecutionConfig:
         """The leader's engine, on this rank's device, with micro-batches that can be shared."""
         return make()
 
-    def shareable(self, batch_size: int, micro_batch_size: int) -> int:
+    def largest_micro_batch(self, batch_size: int, micro_batch_size: int) -> int:
         """A micro-batch size of which a batch can be shared, at most this one."""
         return micro_batch_size
 
-    def hold(self, model: nn.Module, optimizer: str) -> None:
+    def setup_model(self, model: nn.Module, optimizer: str) -> None:
         """Give every rank the leader's weights, or its part of them."""
 
-    def check(self, batch_size: int, micro_batch_size: int) -> None:
+    def check_batch(self, batch_size: int, micro_batch_size: int) -> None:
         """Raise SettingsError where a batch cannot be shared."""
 
-    def rows(self, batch_size: int) -> range:
+    def rank_rows(self, batch_size: int) -> range:
         """The rows of a batch that this rank computes."""
         return range(batch_size)
 
-    def summing(self, parameters: Iterable[nn.Parameter], count: int) -> GradientSum:
+    def gradient_sum(self, parameters: Iterable[nn.Parameter], count: int) -> GradientSum:
         """What adds up the gradients of this rank's `count` micro-batches."""
         return TreeSum(parameters, count) if self.parallel == "exact" else InPlaceSum()
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Make every `.grad` the sum over the ranks."""
 
-    def deal(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+    def shard_batches(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches of an evaluation that this rank computes."""
         return iter(batches)
 
-    def totals(self, values: Sequence[float]) -> list[float]:
+    def all_reduce_sum(self, values: Sequence[float]) -> list[float]:
         """Each value, summed over the ranks in float64."""
         return list(values)
 
-    def most(self, value: int) -> int:
+    def all_reduce_max(self, value: int) -> int:
         """The largest of the ranks' values."""
         return value
 
-    def leaders(self, value: int) -> int:
+    def broadcast(self, value: int) -> int:
         """The leader's value."""
         return value
 
-    def shared(self, make: Callable[[], T]) -> T:
+    def broadcast_object(self, make: Callable[[], T]) -> T:
         """What the leader makes: plain values and tensors. The others do not call `make`."""
         return make()
 
-    def whole(self, state: dict[str, Any]) -> dict[str, Any]:
+    def gather_state(self, state: dict[str, Any]) -> dict[str, Any]:
         """A state whose tensors are whole, whoever holds which part of them."""
         return state
 
-    def placed(self, state: State, model: nn.Module, parts: Parts) -> State:
+    def scatter_state(self, state: State, model: nn.Module, parts: Parts) -> State:
         """A whole state as this rank holds it."""
         return state
 
-    def in_turn(self, work: Callable[[], object]) -> None:
+    def run_once_per_machine(self, work: Callable[[], object]) -> None:
         """Work on files once a machine: on the leader's first, then on all others at once."""
         work()
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Return when every rank is here."""
 
 

@@ -37,7 +37,7 @@ def join_process_group(settings: DeviceSettings) -> Iterator[ProcessGroup]:
         log.setLevel(logging.CRITICAL)  # the leader speaks
     crew = _crews()[settings.parallel](settings.parallel, rank, size, local, neighbours)
     backend = "gloo"
-    if crew.wanted(settings).device.startswith("cuda"):
+    if crew.device_settings(settings).device.startswith("cuda"):
         torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"
     meeting = os.environ.get("NIELSGPT_MEETING", "env://")
@@ -47,7 +47,7 @@ def join_process_group(settings: DeviceSettings) -> Iterator[ProcessGroup]:
         )
     try:
         yield crew
-        crew.wait()
+        crew.barrier()
     except Stopped:
         dist.destroy_process_group()
         raise

@@ -86,7 +86,7 @@ class StepUnderTest:
         self.engine, self.scale = engine, GradScaler(engine.dtype).value
         self.model = lively(variant, layers, seed)
         self.model.compute_dtype = engine.dtype
-        self.model.attend_with(engine.attention)
+        self.model.set_attention(engine.attention)
         self.model.to(engine.device)
         self.trunk = compiled(self.model.trunk, engine)
         self.exponentials = compiled(exponentials, engine, any_shape=True)

@@ -91,8 +91,8 @@ def _timed(trainer: Trainer, budget_s: float) -> list[float]:
 def _step_s(trainer: Trainer) -> float:
     began = time.perf_counter()
     trainer.train_step()
-    device.synchronize(trainer.engine.device)
-    if trainer.lowered:
+    device.synchronize(trainer.execution.device)
+    if trainer.micro_batch_reduced:
         raise MemoryError("out of memory: the trainer had to lower the micro-batch")
     return time.perf_counter() - began
 

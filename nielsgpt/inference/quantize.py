@@ -106,7 +106,7 @@ def convert_weights(model: GPT, form: Form) -> GPT:
                 bias = None if part.bias is None else part.bias.detach()
                 setattr(module, name, kind(part.weight.detach(), bias))
     model.compute_dtype = torch.bfloat16
-    model.attend_with("fused")
+    model.set_attention("fused")
     return model
 
 

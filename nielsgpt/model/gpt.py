@@ -115,7 +115,7 @@ class GPT(nn.Module):
             nn.init.zeros_(block.attention.out.weight)
             nn.init.zeros_(block.mlp.down.weight)
 
-    def attend_with(self, form: Literal["plain", "fused"]) -> None:
+    def set_attention(self, form: Literal["plain", "fused"]) -> None:
         """Choose the form of attention; both mean the same."""
         for module in self.modules():
             if isinstance(module, Attention):

@@ -25,7 +25,7 @@ def make_sampler(codec: Tokenizer, numbers: PhaseSettings, chats: bool) -> Sampl
     greedy = GenerationSettings(temperature=0.0, max_new_tokens=numbers.sample_tokens)
 
     def ask(trainer: Trainer) -> Sequence[tuple[str, str]]:
-        model, average = trainer.model, trainer.average
+        model, average = trainer.model, trainer.ema
         before, training = model.compute_dtype, model.training
         model.compute_dtype = torch.float32
         try:

@@ -59,14 +59,18 @@ def train(
     work = availability.trainable(work, phase)
     codec = registry.load(work.tokenizer)
     team = team or ProcessGroup(work.settings.device.parallel)
-    if not team.alone:
-        team.agree(build.premises(work, phase, codec))
+    if not team.is_single:
+        team.check_agreement(build.premises(work, phase, codec))
     numbers = work.settings.phase(phase)
     if numbers.micro_batch_size:
-        team.check(numbers.batch_size, numbers.micro_batch_size)  # before anything is set aside
-    facts = team.shared(lambda: _facts(work, phase, codec))
-    with lock(work.checkpoints) if team.leads else nullcontext():
-        state = team.shared(lambda: _state(work.checkpoints / phase, phase, facts, resume))
+        team.check_batch(
+            numbers.batch_size, numbers.micro_batch_size
+        )  # before anything is set aside
+    facts = team.broadcast_object(lambda: _facts(work, phase, codec))
+    with lock(work.checkpoints) if team.is_rank_zero else nullcontext():
+        state = team.broadcast_object(
+            lambda: _state(work.checkpoints / phase, phase, facts, resume)
+        )
         if state is not None:
             run_metadata.log_changed_settings(phase, state, facts)
         if state is not None and resume.path is None and _over(state, numbers):
@@ -139,21 +143,21 @@ def _train(
     settings, numbers = work.settings, work.settings.phase(phase)
     trainer = _trainer(work, phase, codec, facts, state, team)
     budget = None if numbers.minutes is None else _clock(numbers.minutes, trainer, began)
-    if not team.leads:
+    if not team.is_rank_zero:
         TrainingLoop(
-            trainer, Silence(trainer.horizon.known_end), Follower(), budget, began=began
+            trainer, Silence(trainer.schedule.known_end), Follower(), budget, began=began
         ).run()
         return
     # A run that goes on from a chosen file is another run; its notes leave the first one's alone.
     goes_on = state is not None and resume.path is None
     run_id = state["facts"]["run_id"] if state and goes_on else run_logs.new_run_id()
     folder = work.runs / run_id
-    full = {**facts, "run_id": run_id, "engine": trainer.engine.facts()}
+    full = {**facts, "run_id": run_id, "engine": trainer.execution.facts()}
     meta = run_metadata.run_meta(trainer, full)
     if settings.training.report:
-        meta["peak_flops"] = run_metadata.peak_flops(trainer.engine)
+        meta["peak_flops"] = run_metadata.peak_flops(trainer.execution)
     run_logs.write_meta(folder, meta, settings.model_dump(mode="json"))
-    if team.alone and trainer.engine.device == "cpu":
+    if team.is_single and trainer.execution.device == "cpu":
         memory_estimate.make_fit(trainer, machine.available_bytes())
     run_metadata.log_start(trainer, phase, folder)
     loop = TrainingLoop(
@@ -161,7 +165,7 @@ def _train(
         _journal(work, trainer, phase, folder),
         _store(work, phase, codec, full),
         budget,
-        make_sampler(codec, numbers, chats=phase == "sft") if team.independent else None,
+        make_sampler(codec, numbers, chats=phase == "sft") if team.is_replicated else None,
         began,
     )
     _run(loop, folder, phase, settings.training.report)
@@ -177,17 +181,17 @@ def _trainer(
 ) -> Trainer:
     """The phase's trainer at the state, on the engine of this machine."""
     settings, numbers = work.settings, work.settings.phase(phase)
-    wanted = team.wanted(settings.device)
+    wanted = team.device_settings(settings.device)
     asked = TuningKey(wanted, settings.model, codec.vocab_size, numbers)
     before = state["facts"]["engine"] if state else None
-    engine = team.engine(lambda: autotune.choose_execution(asked, before), numbers)
-    if team.leads:
+    engine = team.execution(lambda: autotune.choose_execution(asked, before), numbers)
+    if team.is_rank_zero:
         require_trusted(engine)
-    model = build.model_at_start(work, phase, codec, facts["shape"], team.leads)
+    model = build.model_at_start(work, phase, codec, facts["shape"], team.is_rank_zero)
     trainer = build.trainer(work, phase, codec, model, engine, team)
     if state is not None:
         trainer.load(state)
-        run_metadata.log_changed_execution(state["facts"]["engine"], trainer.engine)
+        run_metadata.log_changed_execution(state["facts"]["engine"], trainer.execution)
         for heavy in ("weights", "optimizer", "average"):
             state.pop(heavy)  # else it lies in memory as long as the run takes
     return trainer
@@ -203,7 +207,7 @@ def _run(loop: TrainingLoop, folder: Path, phase: Phase, reports: bool) -> None:
         raise
     finally:
         run_metadata.close_run(folder, loop.trainer, outcome)
-        loop.journal.close()
+        loop.run_log.close()
     taken = clock(time.monotonic() - began)
     read = loop.trainer.batches.readings(loop.trainer.step)
     told = ", ".join(f"{name} {times:.2f}" for name, times in read.items())
@@ -219,7 +223,7 @@ def _journal(work: Workspace, trainer: Trainer, phase: Phase, folder: Path) -> R
         phase,
         sorted(trainer.validation),
         trainer.step,
-        trainer.horizon.known_end,
+        trainer.schedule.known_end,
         numbers.log_every,
         open_trackers(numbers.trackers, folder, folder.name, work.settings.model_dump(mode="json")),
     )

@@ -245,7 +245,7 @@ def _row(question: TuningKey, engine: ExecutionConfig) -> Callable[[], None]:
         model = GPT(shape, question.vocab_size).to(engine.device)
         ids = torch.randint(question.vocab_size, size).to(engine.device)
     model.compute_dtype, model.checkpointing = engine.dtype, question.phase.activation_checkpointing
-    model.attend_with(engine.attention)
+    model.set_attention(engine.attention)
     trunk = compile_cache.compiled(model.train().trunk, engine)
     kernel = compile_cache.compiled(exponentials, engine, any_shape=True)
 

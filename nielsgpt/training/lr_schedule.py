@@ -32,7 +32,7 @@ class LRSchedule:
     risen: float = 0.0
 
     @classmethod
-    def whole(cls, phase: PhaseSettings) -> Self:
+    def for_phase(cls, phase: PhaseSettings) -> Self:
         """The horizon of a phase that has not begun."""
         end = phase.max_steps if phase.minutes is None else FAR
         return cls(phase.warmup_steps, phase.warmup_steps, 0.0, end)
@@ -42,19 +42,19 @@ class LRSchedule:
         """The number of steps in all; 0 while the pace is not known yet."""
         return 0 if self.end == FAR else self.end
 
-    def rise(self, step: int) -> float:
+    def warmup_share(self, step: int) -> float:
         """The share of its peak that the warm-up lets the rate have at a step, counted from 0."""
         way = self.warmup - self.rising
         if step >= self.warmup or way <= 0:
             return 1.0
         return self.risen + (1 - self.risen) * max(0, step - self.rising) / way
 
-    def at(self, step: int) -> float:
+    def progress_at(self, step: int) -> float:
         """The progress at a step, counted from 0."""
         way = max(1, self.end - 1 - self.start)
         return min(1.0, self.progress + (1 - self.progress) * max(0, step - self.start) / way)
 
-    def moved(self, step: int, end: int) -> "LRSchedule":
+    def with_end(self, step: int, end: int) -> "LRSchedule":
         """The horizon with another end, unchanged before `step`, which is the next to be made.
 
         What is left of the warm-up takes at most a tenth of what is left of the steps.
@@ -62,12 +62,14 @@ class LRSchedule:
         last = max(0, step - 1)
         warmup = min(self.warmup, last + (end - last) // 10)
         if last >= self.warmup:
-            return LRSchedule(self.warmup, last, self.at(last), end, self.rising, self.risen)
+            return LRSchedule(
+                self.warmup, last, self.progress_at(last), end, self.rising, self.risen
+            )
         if warmup == last:  # too few steps are left to rise and to fall
             return LRSchedule(last, last, 1.0, end)
-        return LRSchedule(warmup, warmup, 0.0, end, last, self.rise(last))
+        return LRSchedule(warmup, warmup, 0.0, end, last, self.warmup_share(last))
 
-    def reopened(self, step: int, share: float) -> "LRSchedule":
+    def extend(self, step: int, share: float) -> "LRSchedule":
         """The horizon where it still has steps; else one that goes on with a larger time budget,
         of which `share` is spent."""
         if step < self.end:
@@ -88,13 +90,13 @@ def lr_at(step: int, phase: PhaseSettings, horizon: LRSchedule | None = None) ->
     """The learning rate of optimizer step `step`, counted from 0: 0 at 0, the peak at the end of
     the warm-up, the minimum at the last step, and with a time budget a twentieth of the peak at
     most."""
-    horizon = horizon or LRSchedule.whole(phase)
+    horizon = horizon or LRSchedule.for_phase(phase)
     peak, floor = phase.learning_rate, phase.min_learning_rate
     if phase.minutes is not None:
         floor = min(floor, COOLED * peak)
     if step < horizon.warmup:
-        return peak * horizon.rise(step)
-    return peak + (floor - peak) * DECAYS[phase.schedule](horizon.at(step), phase)
+        return peak * horizon.warmup_share(step)
+    return peak + (floor - peak) * DECAYS[phase.schedule](horizon.progress_at(step), phase)
 
 
 def _cosine(progress: float, phase: PhaseSettings) -> float:

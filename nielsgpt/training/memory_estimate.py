@@ -90,7 +90,7 @@ def _parameters(shape: ModelSettings, vocab_size: int) -> tuple[int, int]:
 def of_trainer(trainer: Trainer) -> MemoryEstimate:
     """The forecast for a trainer with the micro-batch that it has."""
     model, size = trainer.model, trainer.micro_batch_size
-    return estimate(model.shape, model.vocab_size, trainer.phase, trainer.engine, size)
+    return estimate(model.shape, model.vocab_size, trainer.phase, trainer.execution, size)
 
 
 def make_fit(trainer: Trainer, free_bytes: int) -> None:
@@ -150,7 +150,7 @@ def _kept(shape: ModelSettings, engine: ExecutionConfig, size: int) -> int:
     with torch.device("meta"):
         model = GPT(shape, 2)
         model.compute_dtype = engine.dtype
-        model.attend_with(engine.attention)
+        model.set_attention(engine.attention)
         kept = kept_of(model, torch.zeros(size, shape.context_length, dtype=torch.int64))
     if engine.attention == "plain" or shape.dropout:
         return kept

@@ -28,7 +28,7 @@ def run_meta(trainer: Trainer, facts: Facts) -> Facts:
     return {
         **facts,
         "arch": shape.variant,
-        "device": trainer.engine.device,
+        "device": trainer.execution.device,
         "train_config": numbers.model_dump(),
         "model_config": shape.model_dump(),
         "params": parameter_count(trainer.model),
@@ -44,9 +44,9 @@ def run_meta(trainer: Trainer, facts: Facts) -> Facts:
 
 def gpu(trainer: Trainer) -> str | None:
     """The name of the GPU that computes, if one does."""
-    if not trainer.engine.device.startswith("cuda"):
+    if not trainer.execution.device.startswith("cuda"):
         return None
-    return str(torch.cuda.get_device_name(trainer.engine.device))
+    return str(torch.cuda.get_device_name(trainer.execution.device))
 
 
 def peak_flops(engine: ExecutionConfig) -> float:
@@ -66,7 +66,7 @@ def close_run(folder: Path, trainer: Trainer, outcome: str) -> None:
     before = read_json(path) or {}
     ended = datetime.now(UTC).isoformat(timespec="seconds")
     how = {"outcome": outcome, "ended_at": ended, "seconds": round(trainer.seconds, 1)}
-    peak = memory_estimate.peak_bytes(trainer.engine.device)
+    peak = memory_estimate.peak_bytes(trainer.execution.device)
     figures = {"forecast_bytes": memory_estimate.of_trainer(trainer).bytes, "peak_bytes": peak}
     write_sealed(path, {**before, **how, "steps": trainer.step, "memory": figures})
 
@@ -81,17 +81,17 @@ def log_start(trainer: Trainer, phase: Phase, folder: Path) -> None:
         "%s: %.1fM parameters on %s; %s %s of %d x %d tokens; notes in %s",
         phase,
         parameter_count(trainer.model) / 1e6,
-        trainer.engine,
+        trainer.execution,
         f"from step {trainer.step} of" if trainer.step else "all",
         steps,
         numbers.batch_size,
         trainer.model.context_length,
         folder,
     )
-    if trainer.engine.device == "cpu":
+    if trainer.execution.device == "cpu":
         needed, there = memory_estimate.of_trainer(trainer).bytes, machine.memory_bytes()
         log.info("%s: needs about %.1f GB of %.1f GB", phase, needed / 2**30, there / 2**30)
-    if trainer.engine.compiled:
+    if trainer.execution.compiled:
         log.info("%s: compiling the model first, up to a minute", phase)
 
 

@@ -34,7 +34,7 @@ class SpikeGuard:
         self.means, self.variances = [0.0, 0.0], [0.0, 0.0]
         self.rate_scale, self.rollbacks, self.tried = 1.0, 0, -1
 
-    def judge(self, loss: float, norm: float) -> str | None:
+    def reason_to_skip(self, loss: float, norm: float) -> str | None:
         """Why this step must be skipped, or None."""
         if math.isfinite(loss) and math.isfinite(norm):
             figures = [math.log(max(value, 1e-12)) for value in (loss, norm)]

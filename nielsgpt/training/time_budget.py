@@ -32,16 +32,16 @@ class TimeBudget:
         """Seconds since the run began, its earlier sessions included."""
         return self.now() - self._began
 
-    def settled(self, step: int, first: int) -> bool:
+    def is_warmed_up(self, step: int, first: int) -> bool:
         """Whether this step ends what a session that began at step `first` needs to warm up."""
         return step - first == SETTLING_STEPS
 
-    def paused(self, kind: str, seconds: float, every: int) -> None:
+    def record_pause(self, kind: str, seconds: float, every: int) -> None:
         """Take note of something that comes every so many steps, and once more after the last."""
         self._paused += seconds
         self._pauses[kind] = seconds, every
 
-    def end(self, step: int, first: int) -> int | None:
+    def last_step(self, step: int, first: int) -> int | None:
         """The step at which to end, seen from `step` of a session that began at step `first`.
 
         None while it is too early to say, or too soon after the last plan. Never this step itself,

@@ -54,27 +54,32 @@ class Trainer:
         team: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         model.compute_dtype, model.checkpointing = engine.dtype, phase.activation_checkpointing
-        model.attend_with(engine.attention)
-        self.model, self.phase, self.engine = model.to(engine.device), phase, engine
-        self.team = team
-        team.hold(model, phase.optimizer)
+        model.set_attention(engine.attention)
+        self.model, self.phase, self.execution = model.to(engine.device), phase, engine
+        self.group = team
+        team.setup_model(model, phase.optimizer)
         self.batches, self.validation, self.shares = batches, validation, shares
         self.byte_lengths, self.seed = byte_lengths, seed
         self.optimizer = Optimizer(model, phase)
-        self.average = EMA(model, phase.ema_decay) if phase.ema_decay else None
+        self.ema = EMA(model, phase.ema_decay) if phase.ema_decay else None
         self.trunk = compiled(model.trunk, engine)
         self.exponentials = compiled(exponentials, engine, any_shape=True)
-        self.horizon, self.guard = LRSchedule.whole(phase), SpikeGuard(phase)
-        self.scale = GradScaler(engine.dtype)
+        self.schedule, self.spike_guard = LRSchedule.for_phase(phase), SpikeGuard(phase)
+        self.grad_scaler = GradScaler(engine.dtype)
         self.micro_batch_size = phase.micro_batch_size or engine.micro_batch_size
-        team.check(phase.batch_size, self.micro_batch_size)
-        self.lowered = False  # whether memory ran out with a larger one
-        self.step, self.best, self.best_raw, self.waited = 0, math.inf, math.inf, 0
+        team.check_batch(phase.batch_size, self.micro_batch_size)
+        self.micro_batch_reduced = False  # whether memory ran out with a larger one
+        self.step, self.best, self.best_raw, self.evals_without_improvement = (
+            0,
+            math.inf,
+            math.inf,
+            0,
+        )
         self.seconds = 0.0
-        self.due: Row | None = None  # the row of a step whose evaluation was not finished
+        self.pending_row: Row | None = None  # the row of a step whose evaluation was not finished
         self.evaluations: dict[str, Evaluation] = {}
         self.raw_evaluations: dict[str, Evaluation] = {}
-        self.interrupted: Callable[[], bool] = lambda: False
+        self.should_stop: Callable[[], bool] = lambda: False
 
     def train_step(self) -> Row:
         """One optimizer update, or a skipped one; returns its row of the journal.
@@ -86,13 +91,13 @@ class Trainer:
         inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
         counted = int((targets != IGNORED).sum())
         loss = self._gradients(inputs, targets, max(1, counted)) / max(1, counted)
-        norm = self.optimizer.clip(self.scale.value)
-        rate = lr_at(self.step, self.phase, self.horizon) * self.guard.rate_scale
+        norm = self.optimizer.clip(self.grad_scaler.value)
+        rate = lr_at(self.step, self.phase, self.schedule) * self.spike_guard.rate_scale
         skipped = self._verdict(loss, norm) if counted else "none of its tokens is supervised"
         if skipped is None:
             self.optimizer.step(rate)
-            if self.average is not None:
-                self.average.update()
+            if self.ema is not None:
+                self.ema.update()
         else:
             self.optimizer.clear()
         self.step += 1
@@ -105,16 +110,16 @@ class Trainer:
             "tokens_seen": self.step * inputs.numel(),
             "supervised_tokens": counted,
             "micro_batch_size": self.micro_batch_size,
-            "rate_scale": self.guard.rate_scale,
+            "rate_scale": self.spike_guard.rate_scale,
             "skipped": skipped,
         }
 
     def _gradients(self, inputs: Tensor, targets: Tensor, counted: int) -> float:
         """Add up the gradients of the step's loss; returns the nats summed over its tokens."""
-        rows = self.team.rows(len(inputs))
+        rows = self.group.rank_rows(len(inputs))
         nats = self._sparing(lambda: self._micro_batches(inputs, targets, counted, rows))
-        self.team.sum_gradients(self.model.parameters())
-        return self.team.totals([nats])[0]
+        self.group.sum_gradients(self.model.parameters())
+        return self.group.all_reduce_sum([nats])[0]
 
     def _sparing(self, work: Callable[[], Found]) -> Found:
         """What the work comes to; out of memory: the same once more in micro-batches half as
@@ -125,14 +130,14 @@ class Trainer:
                 found = work()
             except RuntimeError as error:
                 full = is_out_of_memory(error)
-                if not full or self.micro_batch_size == 1 or not self.team.independent:
+                if not full or self.micro_batch_size == 1 or not self.group.is_replicated:
                     raise
-            if not self.team.most(full):
+            if not self.group.all_reduce_max(full):
                 return found
             self.optimizer.clear()
-            rows = len(self.team.rows(self.phase.batch_size))
+            rows = len(self.group.rank_rows(self.phase.batch_size))
             self.micro_batch_size = largest_divisor(rows, self.micro_batch_size // 2)
-            self.lowered = True
+            self.micro_batch_reduced = True
             log.warning(
                 "step %d: out of memory; going on with micro-batches of %d, the same mathematics",
                 self.step + 1,
@@ -141,11 +146,11 @@ class Trainer:
 
     def _micro_batches(self, inputs: Tensor, targets: Tensor, counted: int, rows: range) -> float:
         """The gradients of some rows of the step; returns the nats summed over their tokens."""
-        size, device = self.micro_batch_size, self.engine.device
+        size, device = self.micro_batch_size, self.execution.device
         totals, pieces = [], [rows[start : start + size] for start in range(0, len(rows), size)]
-        gradients = self.team.summing(self.model.parameters(), len(pieces))
+        gradients = self.group.gradient_sum(self.model.parameters(), len(pieces))
         for piece in pieces:
-            if self.interrupted():
+            if self.should_stop():
                 self.optimizer.clear()
                 raise StepInterrupted
             if self.model.shape.dropout:
@@ -160,7 +165,7 @@ class Trainer:
                 self.phase.label_smoothing,
                 self.exponentials,
             )
-            torch.autograd.backward(total * (self.scale.value / counted))
+            torch.autograd.backward(total * (self.grad_scaler.value / counted))
             gradients.add()
             totals.append(total.detach())
         return float(torch.stack(totals).double().sum())
@@ -168,9 +173,9 @@ class Trainer:
     def _verdict(self, loss: float, norm: float) -> str | None:
         """Why the step must not touch the weights, or None."""
         finite = math.isfinite(loss) and math.isfinite(norm)
-        if self.scale.overflowed(finite):
-            return f"the gradient overflowed float16; the loss's scale is {self.scale.value:g} now"
-        return self.guard.judge(loss, norm)
+        if self.grad_scaler.overflowed(finite):
+            return f"the gradient overflowed float16; the loss's scale is {self.grad_scaler.value:g} now"
+        return self.spike_guard.reason_to_skip(loss, norm)
 
     def evaluate(self) -> bool:
         """Measure every validation source; true when the metric is the best so far.
@@ -178,20 +183,20 @@ class Trainer:
         With a running mean of the weights both it and the weights are measured; the mean counts.
         """
         self.raw_evaluations = self.evaluations = self._evaluations()
-        if self.average is not None:
-            with self.average.applied():
+        if self.ema is not None:
+            with self.ema.applied():
                 self.evaluations = self._evaluations()
         value = self.metric("loss")
         improved = value < self.best
         better = value < self.best - self.phase.early_stopping_min_delta
-        self.waited = 0 if better else self.waited + 1
+        self.evals_without_improvement = 0 if better else self.evals_without_improvement + 1
         self.best = min(self.best, value)
         self.best_raw = min(self.best_raw, self.metric("loss", self.raw_evaluations))
         return improved
 
     def _evaluations(self) -> dict[str, Evaluation]:
         found = self._sparing(self._measured)
-        return {name: e.summed(self.team.totals) for name, e in found.items()}
+        return {name: e.summed(self.group.all_reduce_sum) for name, e in found.items()}
 
     def _measured(self) -> dict[str, Evaluation]:
         """This process's part of every validation source."""
@@ -199,9 +204,9 @@ class Trainer:
         return {
             name: evaluate(
                 self.model,
-                self.team.deal(self._watched(source.in_order(rows, size))),
+                self.group.shard_batches(self._watched(source.in_order(rows, size))),
                 self.byte_lengths,
-                self.engine.device,
+                self.execution.device,
             )
             for name, source in self.validation.items()
         }
@@ -209,7 +214,7 @@ class Trainer:
     def _watched(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches; raises Abandoned between two of them when the process is asked to end."""
         for batch in batches:
-            if self.interrupted():
+            if self.should_stop():
                 raise StepInterrupted
             yield batch
 
@@ -225,14 +230,14 @@ class Trainer:
     @property
     def out_of_patience(self) -> bool:
         """Whether enough evaluations passed without a better one."""
-        return 0 < self.phase.early_stopping_patience <= self.waited
+        return 0 < self.phase.early_stopping_patience <= self.evals_without_improvement
 
-    def sound(self) -> bool:
+    def is_finite(self) -> bool:
         """Whether the weights, and their mean, are finite."""
         held = [p.detach() for p in self.model.parameters()]
-        held += self.average.weights().values() if self.average else []
+        held += self.ema.weights().values() if self.ema else []
         norms = torch.stack([norm.float() for norm in torch._foreach_norm(held)])
-        return not self.team.most(int(not norms.isfinite().all()))
+        return not self.group.all_reduce_max(int(not norms.isfinite().all()))
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs, beside the data."""
@@ -240,42 +245,42 @@ class Trainer:
             "step": self.step,
             "best": self.best,
             "best_raw": self.best_raw,
-            "waited": self.waited,
+            "waited": self.evals_without_improvement,
             "weights": self.model.state_dict(),
             "optimizer": self.optimizer.state(),
-            "average": self.average.state() if self.average else None,
-            "guard": self.guard.state(),
-            "loss_scale": self.scale.state(),
-            "horizon": self.horizon.state(),
+            "average": self.ema.state() if self.ema else None,
+            "guard": self.spike_guard.state(),
+            "loss_scale": self.grad_scaler.state(),
+            "horizon": self.schedule.state(),
             "micro_batch_size": self.micro_batch_size,
-            "lowered": self.lowered,
+            "lowered": self.micro_batch_reduced,
             "seconds": self.seconds,
-            "due": self.due,
+            "due": self.pending_row,
         }
-        return self.team.whole(whole)
+        return self.group.gather_state(whole)
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from `state()`. A run without a time budget ends where its settings say."""
-        state = self.team.placed(state, self.model, self.optimizer.parts)
+        state = self.group.scatter_state(state, self.model, self.optimizer.parts)
         self.model.load_state_dict(state["weights"])
         self.optimizer.load(state["optimizer"])
         self.step, self.best, self.best_raw = state["step"], state["best"], state["best_raw"]
-        self.waited, self.seconds = state["waited"], state["seconds"]
-        self.guard.load(state["guard"])
-        self.scale.load(state["loss_scale"])
-        if self.average is not None and state["average"] is not None:
-            self.average.load(state["average"])
+        self.evals_without_improvement, self.seconds = state["waited"], state["seconds"]
+        self.spike_guard.load(state["guard"])
+        self.grad_scaler.load(state["loss_scale"])
+        if self.ema is not None and state["average"] is not None:
+            self.ema.load(state["average"])
         if self.phase.minutes is not None:
             share = self.seconds / (60 * self.phase.minutes)
-            self.horizon = LRSchedule.load(state["horizon"]).reopened(self.step, share)
-        self.due, self.lowered = state["due"], state["lowered"]
-        if self.lowered or not self.phase.micro_batch_size:
-            size = self.team.shareable(self.phase.batch_size, state["micro_batch_size"])
+            self.schedule = LRSchedule.load(state["horizon"]).extend(self.step, share)
+        self.pending_row, self.micro_batch_reduced = state["due"], state["lowered"]
+        if self.micro_batch_reduced or not self.phase.micro_batch_size:
+            size = self.group.largest_micro_batch(self.phase.batch_size, state["micro_batch_size"])
             self.micro_batch_size = size
 
     def roll_back(self, state: Mapping[str, Any] | None) -> None:
         """Go back to a saved state, or stay where there is none, and on at half the rate."""
-        guard, step = self.guard, self.step
+        guard, step = self.spike_guard, self.step
         guard.roll_back(step)
         lower = guard.rate_scale, guard.rollbacks, guard.tried
         if state is not None:

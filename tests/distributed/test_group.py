@@ -87,12 +87,12 @@ def crew(kind: type[DDPGroup], rank: int, size: int) -> DDPGroup:
 @pytest.mark.parametrize("kind", [DDPGroup, ExactGroup, FSDPGroup])
 @pytest.mark.parametrize("size", [1, 2, 4, 8])
 def test_every_row_of_a_batch_is_computed_once(kind: type[DDPGroup], size: int) -> None:
-    rows = [row for rank in range(size) for row in crew(kind, rank, size).rows(24)]
+    rows = [row for rank in range(size) for row in crew(kind, rank, size).rank_rows(24)]
     assert sorted(rows) == list(range(24))
 
 
 def test_uneven_rows_are_computed_once_too() -> None:
-    rows = [crew(DDPGroup, rank, 3).rows(8) for rank in range(3)]
+    rows = [crew(DDPGroup, rank, 3).rank_rows(8) for rank in range(3)]
     assert [len(own) for own in rows] == [3, 3, 2]
     assert sorted(row for own in rows for row in own) == list(range(8))
 
@@ -106,7 +106,7 @@ def test_every_batch_of_an_evaluation_counts_once(kind: type[DDPGroup], count: i
         member = crew(kind, rank, 3)
         if isinstance(member, FSDPGroup):
             member._apart = lambda: None
-        dealt = list(member.deal(batches))
+        dealt = list(member.shard_batches(batches))
         turns.add(len(dealt))
         found += [int(b.targets[0, 0]) for b in dealt if b.targets[0, 0] != IGNORED]
     assert sorted(found) == list(range(count))
@@ -127,32 +127,32 @@ def test_what_cannot_be_shared_is_refused_in_one_line(
     kind: type[DDPGroup], size: int, batch: int, said: str
 ) -> None:
     with pytest.raises(SettingsError, match=re.escape(said)) as caught:
-        crew(kind, 0, size).check(batch, 4)
+        crew(kind, 0, size).check_batch(batch, 4)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("kind", "size"), [(ExactGroup, 2), (DDPGroup, 3), (FSDPGroup, 4)])
 def test_what_can_be_shared_is_taken(kind: type[DDPGroup], size: int) -> None:
-    crew(kind, 0, size).check(24, 4)
+    crew(kind, 0, size).check_batch(24, 4)
 
 
 @pytest.mark.parametrize(("size", "taken"), [(1, 16), (2, 8), (4, 4), (8, 2)])
 def test_a_measured_micro_batch_becomes_one_that_can_be_shared(size: int, taken: int) -> None:
     member = crew(ExactGroup, 0, size)
-    assert member.shareable(16, 16) == taken
-    member.check(16, taken)
+    assert member.largest_micro_batch(16, 16) == taken
+    member.check_batch(16, taken)
 
 
 def test_muon_is_refused_where_matrices_are_in_parts() -> None:
     with pytest.raises(SettingsError, match="muon needs whole matrices"):
-        crew(FSDPGroup, 0, 2).hold(nn.Linear(2, 2), "muon")
+        crew(FSDPGroup, 0, 2).setup_model(nn.Linear(2, 2), "muon")
 
 
 def test_a_macs_gpu_is_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     line = "several processes cannot share a Mac's GPU; use one, or --device cpu"
     with pytest.raises(SettingsError, match=f"^{line}$"):
-        crew(DDPGroup, 0, 2).wanted(DeviceSettings(device="mps"))
+        crew(DDPGroup, 0, 2).device_settings(DeviceSettings(device="mps"))
 
 
 def test_more_processes_than_gpus_is_an_error_with_how_many_there_are(
@@ -162,8 +162,8 @@ def test_more_processes_than_gpus_is_an_error_with_how_many_there_are(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     line = "3 processes need as many GPUs and this machine has 2; use --nproc 2"
     with pytest.raises(SettingsError, match=f"^{line}$"):
-        crew(DDPGroup, 0, 3).wanted(DeviceSettings(device="cuda"))
-    assert crew(DDPGroup, 0, 2).wanted(DeviceSettings(device="cuda")).device == "cuda"
+        crew(DDPGroup, 0, 3).device_settings(DeviceSettings(device="cuda"))
+    assert crew(DDPGroup, 0, 2).device_settings(DeviceSettings(device="cuda")).device == "cuda"
 
 
 def test_what_torch_says_of_a_peer_that_is_gone_becomes_one_line() -> None:
@@ -179,11 +179,11 @@ def test_what_torch_says_of_a_peer_that_is_gone_becomes_one_line() -> None:
 
 def test_one_alone_asks_nobody() -> None:
     alone = ProcessGroup("exact")
-    assert alone.leads
-    assert alone.alone
-    assert alone.most(3) == alone.leaders(3) == alone.shared(lambda: 3) == 3
-    assert alone.totals([1.5, 2.0]) == [1.5, 2.0]
-    assert list(alone.rows(4)) == [0, 1, 2, 3]
+    assert alone.is_rank_zero
+    assert alone.is_single
+    assert alone.all_reduce_max(3) == alone.broadcast(3) == alone.broadcast_object(lambda: 3) == 3
+    assert alone.all_reduce_sum([1.5, 2.0]) == [1.5, 2.0]
+    assert list(alone.rank_rows(4)) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_a_candidate_is_cooled_by_its_steps_where_the_config_has_a_time(
 ) -> None:
     found = phase(tiny(training={"pretrain": {"minutes": 30.0}}), 4, 100)
     assert found.minutes is None
-    assert lr_at(99, found, LRSchedule.whole(found)) <= COOLED * found.learning_rate + 1e-12
+    assert lr_at(99, found, LRSchedule.for_phase(found)) <= COOLED * found.learning_rate + 1e-12
 
 
 @pytest.mark.parametrize(("corpus", "every"), [(5_000, 60), (100_352, 196), (10_000_000, 200)])

@@ -42,7 +42,7 @@ def test_plain_and_fused_attention_mean_the_same(variant: str, lively: Lively) -
     ids = torch.randint(300, (2, 16))
     results = []
     for form in ("plain", "fused"):
-        model.attend_with(form)  # type: ignore[arg-type]
+        model.set_attention(form)  # type: ignore[arg-type]
         model.zero_grad()
         logits = model(ids)
         logits.square().mean().backward()

@@ -114,10 +114,10 @@ def built(team: ProcessGroup, work: Workspace) -> Trainer:
     codec = registry.load(work.tokenizer)
     numbers = work.settings.training.pretrain
     asked = TuningKey(
-        team.wanted(work.settings.device), work.settings.model, codec.vocab_size, numbers
+        team.device_settings(work.settings.device), work.settings.model, codec.vocab_size, numbers
     )
-    engine = team.engine(lambda: autotune.choose_execution(asked), numbers)
-    model = model_at_start(work, "pretrain", codec, {}, team.leads)
+    engine = team.execution(lambda: autotune.choose_execution(asked), numbers)
+    model = model_at_start(work, "pretrain", codec, {}, team.is_rank_zero)
     return assembled(work, "pretrain", codec, model, engine, team)
 
 
@@ -274,7 +274,7 @@ def test_where_memory_runs_out_for_one_all_go_on_with_less(place: Path) -> None:
 
 
 def disagreeing(team: ProcessGroup, work: Workspace) -> None:
-    team.agree({"the tokenizer": f"number {team.rank}", "the data": "same"})
+    team.check_agreement({"the tokenizer": f"number {team.rank}", "the data": "same"})
 
 
 def test_other_data_on_one_machine_is_named_on_all_before_anything_starts(place: Path) -> None:
@@ -285,7 +285,7 @@ def test_other_data_on_one_machine_is_named_on_all_before_anything_starts(place:
 
 
 def nested(team: ProcessGroup, work: Workspace) -> Any:
-    return team.shared(lambda: {"a": [torch.arange(3), 1.5, None], "b": ("x", True)})
+    return team.broadcast_object(lambda: {"a": [torch.arange(3), 1.5, None], "b": ("x", True)})
 
 
 def test_what_the_leader_shares_arrives_whole(place: Path) -> None:
@@ -318,4 +318,4 @@ def test_a_process_has_its_share_of_the_cores(place: Path) -> None:
 
 
 def threads(team: ProcessGroup, work: Workspace) -> int:
-    return team.wanted(work.settings.device).threads
+    return team.device_settings(work.settings.device).threads

@@ -155,8 +155,8 @@ def test_resuming_at_each_of_fifty_steps_equals_the_straight_run(
                 [expected["weights"][n].flatten() for n, _ in broken.model.named_parameters()]
             ))  # fmt: skip
             for name, mean in expected["average"]["weights"].items():
-                assert broken.average is not None
-                assert torch.equal(broken.average.weights()[name], mean)
+                assert broken.ema is not None
+                assert torch.equal(broken.ema.weights()[name], mean)
     assert torch.equal(weights(broken), weights(straight))
 
 
@@ -203,11 +203,11 @@ def test_float16_on_a_cpu_goes_on_after_overflows_and_learns(tiny: Tiny, tmp_pat
         like.model, like.phase, half, like.batches, like.validation, like.shares,
         like.byte_lengths, like.seed,
     )  # fmt: skip
-    made.scale.value = 2.0**40
+    made.grad_scaler.value = 2.0**40
     before = weights(made)
     first = made.train_step()
     assert "overflowed float16" in str(first["skipped"])
-    assert made.scale.value == 2.0**39
+    assert made.grad_scaler.value == 2.0**39
     assert torch.equal(weights(made), before)
     rows = [made.train_step() for _ in range(59)]
     taken = [row["train_loss"] for row in rows if row["skipped"] is None]

@@ -38,7 +38,7 @@ class Memory:
 
 def loop(made: Trainer, folder: Path, store: Memory) -> TrainingLoop:
     folder.mkdir(exist_ok=True)
-    notes = RunLog(folder, "sft", ["c"], made.step, made.horizon.end, 1)
+    notes = RunLog(folder, "sft", ["c"], made.step, made.schedule.end, 1)
     return TrainingLoop(made, notes, store)
 
 
@@ -72,7 +72,7 @@ def test_what_is_read_so_often_that_it_is_learnt_by_heart_is_said(
 def test_a_better_evaluation_starts_the_patience_anew(tiny: Tiny, tmp_path: Path) -> None:
     run = made(tiny, tmp_path, early_stopping_patience=2, learning_rate=0.01, warmup_steps=0)
     assert loop(run, tmp_path / "run", Memory()).run() == "done"
-    assert run.waited == 0
+    assert run.evals_without_improvement == 0
 
 
 def test_weights_that_are_not_finite_are_never_saved_and_the_run_goes_back(
@@ -93,7 +93,7 @@ def test_weights_that_are_not_finite_are_never_saved_and_the_run_goes_back(
     assert loop(run, tmp_path / "run", store).run() == "done"
     assert "rollback" in kinds(tmp_path / "run")
     assert all(p.isfinite().all() for state in store.kept for p in state["weights"].values())
-    assert run.sound()
+    assert run.is_finite()
     rows = [int(row["iter"]) for row in run_logs.rows(tmp_path / "run" / run_logs.METRICS)]
     assert rows == list(range(1, 9))
 
@@ -159,7 +159,10 @@ def test_a_signal_leaves_an_evaluation_which_the_next_session_makes_up_for(
     again = made(tiny, tmp_path, **over)
     again.load(store.kept[-1])
     assert loop(again, tmp_path / "run", store).run() == "done"
-    assert (again.best, again.waited) == (straight.best, straight.waited)
+    assert (again.best, again.evals_without_improvement) == (
+        straight.best,
+        straight.evals_without_improvement,
+    )
     columns = ("iter", "train_loss", "val_loss", "best_val_loss")
     noted = [
         [[row[c] for c in columns] for row in run_logs.rows(tmp_path / name / run_logs.METRICS)]
@@ -191,4 +194,4 @@ def test_a_batch_without_a_supervised_token_is_skipped_in_words(tiny: Tiny, tmp_
     run.batches.batch = lambda step: empty if step == 1 else batch  # type: ignore[method-assign]
     rows = [run.train_step() for _ in range(3)]
     assert [row["skipped"] for row in rows] == [None, "none of its tokens is supervised", None]
-    assert run.guard.skipped == 0
+    assert run.spike_guard.skipped == 0

@@ -28,17 +28,21 @@ def test_the_cosine_is_half_way_down_in_the_middle() -> None:
 @pytest.mark.parametrize("ends", [(200, 60, 300), (50, 1000, 80), (40, 39, 38), (400, 41, 41)])
 def test_the_rate_never_jumps_when_the_end_moves(schedule: str, ends: tuple[int, ...]) -> None:
     phase = BUDGET.model_copy(update={"schedule": schedule, "cooldown_fraction": 0.5})
-    horizon, rates, moves = LRSchedule.whole(phase), [], dict(zip((3, 20, 36), ends, strict=True))
+    horizon, rates, moves = (
+        LRSchedule.for_phase(phase),
+        [],
+        dict(zip((3, 20, 36), ends, strict=True)),
+    )
     step = 0
     while step < horizon.end:
         rates.append(lr_at(step, phase, horizon))
         step += 1
         if step in moves:
             before = [lr_at(s, phase, horizon) for s in range(step)]
-            horizon = horizon.moved(step, moves[step])
+            horizon = horizon.with_end(step, moves[step])
             # Bent at the last step made: that one is where it was.
             assert lr_at(step - 1, phase, horizon) == pytest.approx(before[-1])
-            assert math.isclose(horizon.at(horizon.end - 1), 1.0)
+            assert math.isclose(horizon.progress_at(horizon.end - 1), 1.0)
     assert rates[-1] == pytest.approx(0.05)
     slopes = [abs(b - a) for a, b in itertools.pairwise(rates)]
     steps_left = [moves[3] - 3, moves[20] - 20, moves[36] - 36]
@@ -46,28 +50,28 @@ def test_the_rate_never_jumps_when_the_end_moves(schedule: str, ends: tuple[int,
 
 
 def test_the_last_step_is_at_the_minimum_even_where_it_comes_at_once() -> None:
-    horizon = LRSchedule.whole(BUDGET).moved(3, 200).moved(100, 101)
+    horizon = LRSchedule.for_phase(BUDGET).with_end(3, 200).with_end(100, 101)
     assert lr_at(100, BUDGET, horizon) == pytest.approx(0.05)
 
 
 def test_a_long_warm_up_is_cut_to_a_tenth_of_a_short_night() -> None:
     phase = BUDGET.model_copy(update={"warmup_steps": 340})
-    horizon = LRSchedule.whole(phase).moved(3, 202)
+    horizon = LRSchedule.for_phase(phase).with_end(3, 202)
     assert horizon.warmup == 2 + 20
     assert lr_at(2, phase, horizon) == pytest.approx(2 / 340)
     assert lr_at(22, phase, horizon) == pytest.approx(1.0)
 
 
 def test_a_finished_budget_that_grows_goes_on_at_the_share_that_is_spent() -> None:
-    ended = LRSchedule.whole(BUDGET).moved(3, 50)
-    assert ended.reopened(49, 0.5) is ended
-    grown = ended.reopened(50, 0.5)
-    assert (grown.at(50), grown.end, grown.known_end) == (0.5, FAR, 0)
-    assert grown.moved(60, 100).at(99) == pytest.approx(1.0)
+    ended = LRSchedule.for_phase(BUDGET).with_end(3, 50)
+    assert ended.extend(49, 0.5) is ended
+    grown = ended.extend(50, 0.5)
+    assert (grown.progress_at(50), grown.end, grown.known_end) == (0.5, FAR, 0)
+    assert grown.with_end(60, 100).progress_at(99) == pytest.approx(1.0)
 
 
 def test_a_horizon_comes_back_from_its_state() -> None:
-    horizon = LRSchedule.whole(PHASE).moved(30, 77)
+    horizon = LRSchedule.for_phase(PHASE).with_end(30, 77)
     assert LRSchedule.load(horizon.state()) == horizon
 
 
@@ -75,6 +79,6 @@ def test_a_time_budget_ends_at_a_twentieth_of_the_peak_or_below() -> None:
     numbers = {"max_steps": 100, "warmup_steps": 10, "learning_rate": 1.0, "min_learning_rate": 0.1}
     free = PhaseSettings.model_validate(numbers)
     timed = PhaseSettings.model_validate({**numbers, "minutes": 5.0})
-    horizon = LRSchedule.whole(free)
+    horizon = LRSchedule.for_phase(free)
     assert lr_at(99, free, horizon) == pytest.approx(0.1)
     assert lr_at(99, timed, horizon) == pytest.approx(0.05)

@@ -20,21 +20,21 @@ def night(
     time_s, step, rate = spent_s, 0, 0.0
     phase = PhaseSettings(minutes=minutes, min_learning_rate=0.0, eval_every=200)
     clock = TimeBudget(60 * minutes, spent_s, now=lambda: time_s - spent_s)
-    horizon = LRSchedule.whole(phase)
+    horizon = LRSchedule.for_phase(phase)
     while step < horizon.end:
         rate = lr_at(step, phase, horizon)
         time_s += pace(time_s, step)
         step += 1
         if step < horizon.end:
-            end = clock.end(step, 0)
-            horizon = horizon if end is None else horizon.moved(step, end)
-        look = clock.settled(step, 0)
+            end = clock.last_step(step, 0)
+            horizon = horizon if end is None else horizon.with_end(step, end)
+        look = clock.is_warmed_up(step, 0)
         if look or step % phase.eval_every == 0 or step >= horizon.end:
             time_s += evaluation_s
-            clock.paused("evaluation", evaluation_s, phase.eval_every)
+            clock.record_pause("evaluation", evaluation_s, phase.eval_every)
         if look or step % phase.eval_every == 0 or step >= horizon.end:
             time_s += SAVE_S
-            clock.paused("save", SAVE_S, phase.eval_every)
+            clock.record_pause("save", SAVE_S, phase.eval_every)
     return time_s, rate / phase.learning_rate, step
 
 
@@ -97,7 +97,7 @@ def test_a_run_that_went_back_forgets_its_pace() -> None:
     clock = TimeBudget(60.0, now=lambda: time_s)
     for step in range(1, 20):
         time_s += 0.3
-        clock.end(step, 0)
-    assert clock.end(5, 0) is None
+        clock.last_step(step, 0)
+    assert clock.last_step(5, 0) is None
     time_s += 1.0
-    assert clock.end(6, 0) == 6 + round(60 - time_s)
+    assert clock.last_step(6, 0) == 6 + round(60 - time_s)
