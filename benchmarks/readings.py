@@ -21,7 +21,7 @@ from nielsgpt.experiments.plan import Planner
 from nielsgpt.model.gpt import parameter_count
 from nielsgpt.system import device
 from nielsgpt.system.workspace import Workspace
-from nielsgpt.tables import aligned
+from nielsgpt.tables import align_columns
 from nielsgpt.tokenizers import registry
 from nielsgpt.training import build
 
@@ -38,7 +38,7 @@ def run(root: Path, planner: Planner, candidate: Candidate, readings: float) -> 
     device.apply_execution(engine.device, engine.threads)
     codec = registry.load(work.tokenizer)
     model = build.model_at_start(work, "pretrain", codec, {})
-    trainer = build.trainer(work, "pretrain", codec, model, engine)
+    trainer = build.build_trainer(work, "pretrain", codec, model, engine)
     seen = []
     for step in range(1, steps + 1):
         trainer.train_step()
@@ -71,7 +71,7 @@ def main() -> None:
         for readings in options.readings:
             rows.append(run(options.root, planner, Candidate(shape, options.batch), readings))
             sys.stderr.write(f"{'  '.join(rows[-1])}\n")
-    sys.stdout.write(f"{aligned(rows)}\n")
+    sys.stdout.write(f"{align_columns(rows)}\n")
 
 
 if __name__ == "__main__":

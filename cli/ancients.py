@@ -47,7 +47,7 @@ def download(work: "Workspace", count_only: bool, limit: int | None, **chosen: A
 def show(work: "Workspace") -> None:
     """List the books that are there, with the words that cleaning leaves of each."""
     from nielsgpt.data.sources import ancients
-    from nielsgpt.tables import aligned
+    from nielsgpt.tables import align_columns
 
     asked = work.settings.data.ancients
     rows, total = [], 0
@@ -56,5 +56,7 @@ def show(work: "Workspace") -> None:
         total += words
         rows.append([f"{words:,}", book.title[:60], book.authors[:40]])
     click.echo(
-        aligned([["words", "title", "authors"], *rows, [f"{total:,}", f"{len(rows)} books", ""]])
+        align_columns(
+            [["words", "title", "authors"], *rows, [f"{total:,}", f"{len(rows)} books", ""]]
+        )
     )

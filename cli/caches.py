@@ -78,11 +78,11 @@ def show(work: "Workspace", cache_dir: str | None) -> None:
 
     from nielsgpt.data.cache import inventory
     from nielsgpt.report import cache_table
-    from nielsgpt.tables import aligned
+    from nielsgpt.tables import align_columns
 
     work = _with(work, cache_dir=cache_dir)
-    found = inventory.holdings(_folders(work), work.settings.model.context_length)
-    click.echo(aligned(cache_table.table(list(found), time.time())))
+    found = inventory.list_splits(_folders(work), work.settings.model.context_length)
+    click.echo(align_columns(cache_table.table(list(found), time.time())))
 
 
 @command.command("card")
@@ -98,7 +98,7 @@ def card(work: "Workspace", out: Path | None) -> None:
     from nielsgpt.system.workspace import write_text
 
     settings = work.settings
-    found = list(inventory.holdings(_folders(work), settings.model.context_length))
+    found = list(inventory.list_splits(_folders(work), settings.model.context_length))
     shares: dict[tuple[str, str], float] = {
         (phase, name): share for phase in PHASES for name, share in settings.mix(phase).items()
     }

@@ -44,7 +44,7 @@ def upload(
     from nielsgpt.export import hub_upload as sending
     from nielsgpt.export.trained import open_trained
     from nielsgpt.report.run_figures import size
-    from nielsgpt.tables import aligned
+    from nielsgpt.tables import align_columns
 
     sending.check(repository, licence)
     trained = open_trained(work, ckpt)
@@ -53,7 +53,7 @@ def upload(
         sizes = {path.name: size(path.stat().st_size) for path in files}
         if dry_run:
             kind = "public" if public else "private"
-            click.echo(aligned([["file", "size"], *map(list, sizes.items())]))
+            click.echo(align_columns([["file", "size"], *map(list, sizes.items())]))
             click.echo(f"would go to {repository}, made as a {kind} model where there is none")
             return
         done = sending.send(repository, files, public)

@@ -45,7 +45,7 @@ def command(
     from nielsgpt.experiments import plan_summary
     from nielsgpt.experiments.pilot_race import PilotBudget
     from nielsgpt.system import machine
-    from nielsgpt.system.signals import asked_to_stop
+    from nielsgpt.system.signals import watch_stop_signals
     from nielsgpt.system.workspace import lock
 
     if (hours is None) == (minutes is None):
@@ -62,7 +62,7 @@ def command(
         click.echo(f"warning: {warning}", err=True)
     planner = planner_of(work)
     chosen = _candidates(planner, work, shapes, rows)
-    with lock(work.root / "bench"), asked_to_stop() as planner.asked:
+    with lock(work.root / "bench"), watch_stop_signals() as planner.asked:
         plan = planner.plan(chosen, budget)
     click.echo(plan_summary.table(plan, planner))
     now = datetime.now().astimezone()

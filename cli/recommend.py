@@ -27,7 +27,7 @@ def command(work: "Workspace", priority: "Priority", device_mem_gb: float | None
     from nielsgpt.errors import DataError
     from nielsgpt.experiments.heuristics import recommend
     from nielsgpt.report import run_figures
-    from nielsgpt.tables import aligned
+    from nielsgpt.tables import align_columns
     from nielsgpt.tokenizers import registry
 
     name = f"{work.settings.name}-{priority}"
@@ -42,7 +42,7 @@ def command(work: "Workspace", priority: "Priority", device_mem_gb: float | None
     phase = found.training.pretrain
     rows = [["source", "train tokens", "validation tokens"]]
     rows += [[source, f"{train:,}", f"{val:,}"] for source, (train, val) in tokens.items()]
-    click.echo(aligned(rows))
+    click.echo(align_columns(rows))
     read = phase.max_steps * phase.batch_size * found.model.context_length
     click.echo(
         f"\n{total:,} tokens, vocabulary {vocab_size:,}; {phase.max_steps:,} steps read them "

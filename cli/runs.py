@@ -13,11 +13,11 @@ def command(context: click.Context) -> None:
     """List runs, newest first. ID is a run's id, a beginning of it or of its end, or latest."""
     if context.invoked_subcommand is None:
         from nielsgpt.report import run_figures, run_reader
-        from nielsgpt.tables import aligned
+        from nielsgpt.tables import align_columns
 
         found = run_reader.every(root() / "runs")
         if found:
-            click.echo(aligned(run_figures.listing(found, datetime.now(UTC))))
+            click.echo(align_columns(run_figures.listing(found, datetime.now(UTC))))
         else:
             click.echo("no runs yet; 'nielsgpt pipeline' makes one")
 
@@ -38,7 +38,7 @@ def show(name: str) -> None:
 def compare(names: tuple[str, ...]) -> None:
     """Print the figures of several runs and the settings that differ, and write their curves."""
     from nielsgpt.report import comparison, page, run_figures, run_reader
-    from nielsgpt.tables import aligned
+    from nielsgpt.tables import align_columns
 
     runs = root() / "runs"
     found = {record.run_id: record for record in (run_reader.find(runs, name) for name in names)}
@@ -48,5 +48,5 @@ def compare(names: tuple[str, ...]) -> None:
             f"compare takes 2 to {page.MOST_COMPARED} different runs, not {len(chosen)}"
         )
     table = run_figures.side_by_side(chosen)
-    click.echo(aligned([*table, *comparison.differing(chosen)]))
+    click.echo(align_columns([*table, *comparison.differing(chosen)]))
     click.echo(page.compare(runs, chosen))

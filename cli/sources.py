@@ -22,7 +22,7 @@ def command(work: "Workspace") -> None:
     if click.get_current_context().invoked_subcommand is None:
         from nielsgpt.data.availability import origin, state
         from nielsgpt.data.catalog import TABLE
-        from nielsgpt.tables import aligned
+        from nielsgpt.tables import align_columns
 
         rows = [["phase", "source", "share", "from", "state"]]
         for phase, table in TABLE.items():
@@ -31,7 +31,7 @@ def command(work: "Workspace") -> None:
                 share = f"{mix[name]:.3g}" if name in mix else "-"
                 told = origin(work.settings, name), state(work, phase, name)
                 rows.append([phase, name, share, *told])
-        click.echo(aligned(rows))
+        click.echo(align_columns(rows))
 
 
 @command.command("check")
@@ -42,20 +42,20 @@ def check(work: "Workspace", names: tuple[str, ...]) -> None:
 
     Without a NAME: the sources of the mixes and all that come from the Hub.
     """
-    from nielsgpt.data.availability import glimpse
+    from nielsgpt.data.availability import preview
     from nielsgpt.errors import NielsError, RunError
-    from nielsgpt.tables import aligned
+    from nielsgpt.tables import align_columns
 
     rows = []
     for phase, name in _chosen(work, names):
         click.echo(f"{phase} {name}")
         try:
-            for text in glimpse(work.settings, phase, name, work.root, SAMPLES):
+            for text in preview(work.settings, phase, name, work.root, SAMPLES):
                 terminal.write(f"    {' '.join(text.split())[:PREVIEW]}\n")
             rows.append([name, "PASS", ""])
         except NielsError as error:
             rows.append([name, "FAIL", str(error)])
-    click.echo(f"\n{aligned(rows)}")
+    click.echo(f"\n{align_columns(rows)}")
     failed = [row[0] for row in rows if row[1] == "FAIL"]
     if failed:
         raise RunError(f"{len(failed)} of {len(rows)} sources failed: {', '.join(failed)}")

@@ -73,12 +73,12 @@ def report(
 @click.argument("text")
 def encode(work: "Workspace", text: str) -> None:
     """Print the id and the piece of each token of TEXT."""
-    from nielsgpt.report.tokenizer_report import shown
+    from nielsgpt.report.tokenizer_report import show
     from nielsgpt.tokenizers import registry
 
     codec = registry.load(work.tokenizer)
     for token in codec.encode(text):
-        click.echo(f"{token:>8}  {shown(codec, token)}")
+        click.echo(f"{token:>8}  {show(codec, token)}")
 
 
 @command.command("decode")

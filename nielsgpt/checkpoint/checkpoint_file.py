@@ -24,12 +24,12 @@ from torch import Tensor
 
 from nielsgpt.errors import CheckpointError, DataError
 from nielsgpt.system.workspace import (
+    explain_unwritable,
     file_sha256,
     name_beside,
     read_json,
     sync_file,
     sync_folder,
-    unwritable,
     write_sealed,
 )
 
@@ -100,7 +100,7 @@ def load(path: Path, *parts: str, lazy: bool = False) -> State:
         raise CheckpointError(
             f"{path} is damaged: its sha256 is not the one in its .json; name another checkpoint"
         )
-    if not vouched and (record := _torn(path)):
+    if not vouched and (record := _raise_torn(path)):
         raise CheckpointError(
             f"{path} is damaged: the checksum of its {record} is wrong; name another checkpoint"
         )
@@ -109,7 +109,7 @@ def load(path: Path, *parts: str, lazy: bool = False) -> State:
         with warnings.catch_warnings(action="ignore"):  # torch's thoughts on foreign pickles
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a foreign file fails in as many ways as there are files
-        reason = line(error)
+        reason = describe(error)
         if reason.startswith("Weights only"):
             reason = "it holds more than tensors and plain values, and code is never run"
         raise CheckpointError(f"{path} is not a checkpoint that can be read ({reason})") from None
@@ -183,7 +183,7 @@ def weights_sha256(weights: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+def list_differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     """Field by field, what two flat dicts disagree about."""
     for key in sorted({*before, *now}):
         if before.get(key) != now.get(key):
@@ -195,14 +195,14 @@ def _step_of(path: Path) -> tuple[int, str]:
     return (int(number) if number.isdecimal() else -1), path.name
 
 
-def line(error: Exception) -> str:
+def describe(error: Exception) -> str:
     """What an error says, in a line that is not long."""
     lines = str(error).strip().splitlines() or [""]
     told = lines[0] if len(lines[0]) > 8 else f"{type(error).__name__} {lines[0]}"
     return (told if len(lines) == 1 else f"{told.rstrip(':')}: {lines[1].strip()}").strip()[:160]
 
 
-def _torn(path: Path) -> str | None:
+def _raise_torn(path: Path) -> str | None:
     """A record whose checksum is wrong: a .pt is a zip file, and torch.load does not look there."""
     if not zipfile.is_zipfile(path):
         return None  # torch says what it is not
@@ -232,7 +232,7 @@ def _beside(path: Path) -> Iterator[Path]:
         if "unexpected pos" not in str(error):
             raise
         # How torch reports that the disk was full.
-        raise unwritable(path, OSError(errno.ENOSPC, "disk full")) from error
+        raise explain_unwritable(path, OSError(errno.ENOSPC, "disk full")) from error
 
 
 def _place(beside: Path, path: Path, entry: Facts) -> None:

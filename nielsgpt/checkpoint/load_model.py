@@ -26,7 +26,7 @@ def load_model(path: Path) -> tuple[State, GPT, Tokenizer]:
         Settings(name=state["facts"]["name"])
         return state, *restore_model(state)
     except (NielsError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        said = checkpoint_file.line(error)
+        said = checkpoint_file.describe(error)
         raise CheckpointError(
             f"{path} holds no model that fits together ({said}); name another checkpoint"
         ) from None

@@ -50,7 +50,7 @@ def load(
 def validate(tree: Mapping[str, Any], where: str) -> Settings:
     """The tree over the defaults, checked. Raises SettingsError naming every unknown key."""
     full = merge(Settings().model_dump(mode="json"), tree)
-    for name in _unspellable(full):
+    for name in _find_unspellable(full):
         raise SettingsError(f"{where}: {name} holds a lone surrogate, which no UTF-8 can spell")
     try:
         return Settings.model_validate_json(json.dumps(full))
@@ -108,7 +108,7 @@ def _chain(path: Path, folders: list[Path], seen: tuple[Path, ...] = ()) -> list
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise SettingsError(f"config {found} is not JSON: {error}") from None
     if not isinstance(tree, dict):
-        raise SettingsError(f"config {found} is {_shown(tree)}, not an object of sections")
+        raise SettingsError(f"config {found} is {_show(tree)}, not an object of sections")
     parent = tree.pop("extends", None)
     if parent is None:
         return [(tree, found)]
@@ -142,13 +142,13 @@ def once(pairs: list[tuple[str, Any]]) -> Tree:
     return tree
 
 
-def _unspellable(value: Any, name: str = "") -> Iterator[str]:
+def _find_unspellable(value: Any, name: str = "") -> Iterator[str]:
     """The dotted names of the texts, and names, that UTF-8 cannot spell."""
     if isinstance(value, str) and not _spells(value):
         yield name
     parts = value.items() if isinstance(value, dict) else ()
     for key, part in enumerate(value) if isinstance(value, list) else parts:
-        yield from _unspellable(part, f"{name}.{key}".lstrip("."))
+        yield from _find_unspellable(part, f"{name}.{key}".lstrip("."))
         if isinstance(key, str) and not _spells(key):
             yield f"a name in {name or 'the tree'}"
 
@@ -157,7 +157,7 @@ def _spells(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     """A value as JSON, cut where it is long."""
     text = json.dumps(value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
@@ -168,17 +168,17 @@ def _explain(error: ValidationError) -> str:
     for item in error.errors():
         name = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            problems.append(f"unknown key {name}{_suggestion(name)}")
+            problems.append(f"unknown key {name}{_suggest(name)}")
         elif item["type"] == "value_error":
             problems.append(f"{name + ': ' if name else ''}{item['ctx']['error']}")
         else:
             message = item["msg"][0].lower() + item["msg"][1:]
-            problems.append(f"{name} is {_shown(item['input'])}: {message}")
+            problems.append(f"{name} is {_show(item['input'])}: {message}")
     more = f"; and {len(problems) - MOST_SHOWN} more" if len(problems) > MOST_SHOWN else ""
     return "; ".join(problems[:MOST_SHOWN]) + more
 
 
-def _suggestion(name: str) -> str:
+def _suggest(name: str) -> str:
     known = [path for path, _ in leaves()] + list(Settings.model_fields)
     section, _, word = name.rpartition(".")
     last = {path.rsplit(".", 1)[-1]: path for path in known}

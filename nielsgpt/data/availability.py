@@ -118,7 +118,7 @@ def state(work: Workspace, phase: Phase, name: str) -> str:
     return f"{here}, {cached['tokens']:,} tokens cached" if cached else here
 
 
-def glimpse(settings: Settings, phase: Phase, name: str, root: Path, count: int) -> list[str]:
+def preview(settings: Settings, phase: Phase, name: str, root: Path, count: int) -> list[str]:
     """The first texts of a source; one of the Hub that is not on disk is streamed for it.
 
     Raises DataError where there are fewer.

@@ -59,7 +59,7 @@ def find_source(settings: Settings, phase: Phase, name: str, root: Path) -> Sour
         hint = f"did you mean {near[0]}?" if near else f"sources are {', '.join(known)}"
         raise SettingsError(f"data.mix_{phase} names the unknown source {name!r}; {hint}")
     source = known[name](settings, root)
-    return _cleaned(source, settings) if phase == "pretrain" else source
+    return _clean(source, settings) if phase == "pretrain" else source
 
 
 def identity(source: Source, phase: Phase, settings: Settings) -> str:
@@ -70,7 +70,7 @@ def identity(source: Source, phase: Phase, settings: Settings) -> str:
     return fingerprint(source.inputs, data.on_special_literal_sft, settings.model.context_length)
 
 
-def _cleaned(source: Source, settings: Settings) -> Source:
+def _clean(source: Source, settings: Settings) -> Source:
     """The source with data.cleaning applied; itself, and so its cache, where nothing is on."""
     chosen = settings.data.cleaning
 
@@ -175,23 +175,23 @@ def _ancient_mix(settings: Settings, root: Path) -> Source:
 
 def _hub_text(name: str, settings: Settings, root: Path) -> Source:
     dataset, seed = hf_hub.find(name, getattr(settings.data, name)), settings.seed
-    return _budgeted(dataset, seed, lambda: hf_text.documents(dataset, seed))
+    return _limit_tokens(dataset, seed, lambda: hf_text.documents(dataset, seed))
 
 
 def _dolly(settings: Settings, root: Path) -> Source:
     chosen, seed = settings.data.dolly, settings.seed
     dataset = hf_hub.find("dolly", chosen)
-    return _budgeted(dataset, seed, lambda: dolly.walk(dataset, seed, chosen.include_system))
+    return _limit_tokens(dataset, seed, lambda: dolly.walk(dataset, seed, chosen.include_system))
 
 
 def _oasst1(settings: Settings, root: Path) -> Source:
     chosen, seed = settings.data.oasst1, settings.seed
     dataset = hf_hub.find("oasst1", chosen)
     limits = chosen.english_only, chosen.max_messages
-    return _budgeted(dataset, seed, lambda: oasst.walk(dataset, seed, *limits))
+    return _limit_tokens(dataset, seed, lambda: oasst.walk(dataset, seed, *limits))
 
 
-def _budgeted(dataset: hf_hub.Dataset, seed: int, walk: Callable[[], Items]) -> Source:
+def _limit_tokens(dataset: hf_hub.Dataset, seed: int, walk: Callable[[], Items]) -> Source:
     """The source of a dataset of the Hub; the seed decides only where rows are shuffled."""
     wanted = dataset.wanted
     inputs = {**dataset.inputs, "seed": seed if wanted.shuffle_buffer else None}

@@ -104,11 +104,11 @@ class DDPGroup(ProcessGroup):
         for bucket in _buckets(gradients):
             flat = torch.cat([g.reshape(-1) for g in bucket])
             with explain_lost_peer():
-                flat = self._summed(flat)
+                flat = self._sum(flat)
             parts = torch.split(flat, [g.numel() for g in bucket])
             torch._foreach_copy_(bucket, [p.view_as(g) for p, g in zip(parts, bucket, strict=True)])
 
-    def _summed(self, flat: Tensor) -> Tensor:
+    def _sum(self, flat: Tensor) -> Tensor:
         """The sum of the ranks' (n,) tensors."""
         dist.all_reduce(flat)
         return flat

@@ -34,7 +34,7 @@ class ExactGroup(DDPGroup):
         """The rank's part of the tree."""
         return TreeSum(parameters, count)
 
-    def _summed(self, flat: Tensor) -> Tensor:
+    def _sum(self, flat: Tensor) -> Tensor:
         length = flat.numel()
         flat = nn.functional.pad(flat, (0, -length % self.world_size))
         received = torch.empty_like(flat)

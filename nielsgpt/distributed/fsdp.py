@@ -75,7 +75,7 @@ class FSDPGroup(DDPGroup):
 
     def gather_state(self, state: dict[str, Any]) -> dict[str, Any]:
         """The state with whole tensors, on the CPU of every rank."""
-        gathered: dict[str, Any] = _walked(state)
+        gathered: dict[str, Any] = _walk(state)
         return gathered
 
     def scatter_state(self, state: State, model: nn.Module, parts: Parts) -> State:
@@ -88,20 +88,20 @@ class FSDPGroup(DDPGroup):
             means = {name: _part(t, named[name]) for name, t in means.items()}
             kept["average"] = {**state["average"], "weights": means}
         kept["optimizer"] = [
-            {**one, "state": _placed_moments(one["state"], part.param_groups)}
+            {**one, "state": _place_moments(one["state"], part.param_groups)}
             for one, (part, _) in zip(state["optimizer"], parts, strict=True)
         ]
         return kept
 
 
-def _walked(value: Any) -> Any:
+def _walk(value: Any) -> Any:
     """The same value, its tensors whole and on the CPU."""
     if isinstance(value, DTensor):
         return value.full_tensor().detach().cpu()
     if isinstance(value, dict):
-        return {key: _walked(inner) for key, inner in value.items()}
+        return {key: _walk(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_walked(inner) for inner in value)
+        return type(value)(_walk(inner) for inner in value)
     return value
 
 
@@ -113,7 +113,7 @@ def _part(tensor: Tensor, like: Tensor | None) -> Tensor:
     return distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None)
 
 
-def _placed_moments(
+def _place_moments(
     moments: dict[int, dict[str, Any]], groups: list[dict[str, Any]]
 ) -> dict[int, dict[str, Any]]:
     """An optimizer's state, each tensor cut as its parameter is."""

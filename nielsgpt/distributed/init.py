@@ -35,7 +35,7 @@ def join_process_group(settings: DeviceSettings) -> Iterator[ProcessGroup]:
     neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", size))
     if rank:
         log.setLevel(logging.CRITICAL)  # the leader speaks
-    crew = _crews()[settings.parallel](settings.parallel, rank, size, local, neighbours)
+    crew = _group_classes()[settings.parallel](settings.parallel, rank, size, local, neighbours)
     backend = "gloo"
     if crew.device_settings(settings).device.startswith("cuda"):
         torch.cuda.set_device(local)
@@ -55,7 +55,7 @@ def join_process_group(settings: DeviceSettings) -> Iterator[ProcessGroup]:
     dist.destroy_process_group()
 
 
-def _crews() -> dict[str, type[DDPGroup]]:
+def _group_classes() -> dict[str, type[DDPGroup]]:
     from nielsgpt.distributed.fsdp import FSDPGroup
 
     return {"exact": ExactGroup, "ddp": DDPGroup, "fsdp": FSDPGroup}

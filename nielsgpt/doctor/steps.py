@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 from nielsgpt.config.settings import ModelSettings, PhaseSettings
 from nielsgpt.data.cache.loader import IGNORED
 from nielsgpt.model.gpt import GPT
-from nielsgpt.system.compile_cache import compiled
+from nielsgpt.system.compile_cache import compile_if_enabled
 from nielsgpt.system.device import DTYPES, ExecutionConfig
 from nielsgpt.training.grad_scaler import GradScaler
 from nielsgpt.training.loss import exponentials, linear_cross_entropy
@@ -42,12 +42,12 @@ class InFloat64(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """The operation, on float64."""
-        named = {name: _widened(value) for name, value in (kwargs or {}).items()}
+        named = {name: _widen(value) for name, value in (kwargs or {}).items()}
         narrow = func in (Tensor.float, Tensor.bfloat16, Tensor.half)
-        return (Tensor.double if narrow else func)(*map(_widened, args), **named)
+        return (Tensor.double if narrow else func)(*map(_widen, args), **named)
 
 
-def _widened(value: Any) -> Any:
+def _widen(value: Any) -> Any:
     return torch.float64 if any(value is dtype for dtype in DTYPES.values()) else value
 
 
@@ -88,8 +88,8 @@ class StepUnderTest:
         self.model.compute_dtype = engine.dtype
         self.model.set_attention(engine.attention)
         self.model.to(engine.device)
-        self.trunk = compiled(self.model.trunk, engine)
-        self.exponentials = compiled(exponentials, engine, any_shape=True)
+        self.trunk = compile_if_enabled(self.model.trunk, engine)
+        self.exponentials = compile_if_enabled(exponentials, engine, any_shape=True)
 
     def step(self, inputs: Tensor, targets: Tensor) -> Step:
         """Loss and gradients, by the trainer's own way."""

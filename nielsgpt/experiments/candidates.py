@@ -37,7 +37,7 @@ def candidates_around(
 ) -> list[Candidate]:
     """Each shape in each batch: those given, else those around the settings' own."""
     own = settings.training.pretrain.batch_size
-    shapes = list(shapes) or [_scaled(settings.model, *size) for size in SIZES]
+    shapes = list(shapes) or [_scale(settings.model, *size) for size in SIZES]
     batches = list(batches) or sorted({max(1, round(times * own)) for times in BATCHES})
     return [Candidate(shape, batch) for shape in dict.fromkeys(shapes) for batch in batches]
 
@@ -115,7 +115,7 @@ def resolve_settings(
     return load.validate(load.merge(settings.model_dump(mode="json"), over), "the plan")
 
 
-def _scaled(own: ModelSettings, width: float, depth: float) -> ModelSettings:
+def _scale(own: ModelSettings, width: float, depth: float) -> ModelSettings:
     """The settings' model, wider and deeper, with heads as wide as they are."""
     heads = max(1, round(own.n_head * width))
     size = {

@@ -90,7 +90,7 @@ def _item(item: Any, where: str, notes: dict[str, None]) -> Configuration:
     if not isinstance(item, dict):
         raise SettingsError(f"{where} is {json.dumps(item)}, not an object of names and values")
     try:
-        translated = dict(_translated(item, where, notes))
+        translated = dict(_translate(item, where, notes))
         found = Configuration.model_validate(translated)
         _ = found.shape  # the shape must be a model too
     except ValidationError as error:
@@ -98,7 +98,7 @@ def _item(item: Any, where: str, notes: dict[str, None]) -> Configuration:
     return found
 
 
-def _translated(
+def _translate(
     item: Mapping[str, Any], where: str, notes: dict[str, None]
 ) -> Iterator[tuple[str, Any]]:
     """The item under today's names; `amp` and `amp_dtype` together are the precision."""

@@ -81,7 +81,7 @@ def recommend(
         place = len(SIZES) - 1
     for size in reversed(SIZES[: place + 1]):
         found = _of_size(settings, size, tokens, machine, priority)
-        fitted = _fitting(found, vocab_size, machine)
+        fitted = _sizes_that_fit(found, vocab_size, machine)
         if fitted is not None:
             return fitted
     raise SettingsError(
@@ -133,7 +133,7 @@ def _of_size(
     return load.validate(load.merge(settings.model_dump(mode="json"), over), "the rules")
 
 
-def _fitting(
+def _sizes_that_fit(
     settings: Settings, vocab_size: int, machine: MachineMemory
 ) -> tuple[Settings, int] | None:
     """The settings with the largest micro-batch that fits, and what they take; None where none."""

@@ -60,7 +60,7 @@ def train_pilot(pilot: Pilot, ready: Callable[[], None]) -> Row:
     device.apply_execution(pilot.engine.device, pilot.engine.threads)
     codec = registry.load(work.tokenizer)
     model = build.model_at_start(work, "pretrain", codec, {})
-    trainer = build.trainer(work, "pretrain", codec, model, pilot.engine)
+    trainer = build.build_trainer(work, "pretrain", codec, model, pilot.engine)
     ready()
     steps, every = trainer.phase.max_steps, trainer.phase.eval_every
     best, spent, evaluation = math.inf, 0.0, 0.0

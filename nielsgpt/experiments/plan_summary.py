@@ -7,7 +7,7 @@ from nielsgpt.experiments.plan import MASS, Plan, Planner
 from nielsgpt.experiments.throughput import CandidateSpeed
 from nielsgpt.progress import clock
 from nielsgpt.report import run_figures
-from nielsgpt.tables import aligned
+from nielsgpt.tables import align_columns
 from nielsgpt.training import memory_estimate
 from nielsgpt.training.loop import OFTEN
 
@@ -37,7 +37,7 @@ def table(plan: Plan, planner: Planner) -> str:
                 f"{plan.forecast.wins(0, n):.0%}" if n else "",
             ]
         )
-    return aligned(rows)
+    return align_columns(rows)
 
 
 def describe_choice(plan: Plan, planner: Planner, sft_s: float, now: datetime) -> str:

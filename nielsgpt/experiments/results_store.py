@@ -8,7 +8,7 @@ from typing import Any
 
 from nielsgpt.experiments.job import Row
 from nielsgpt.experiments.supervisor import TrialLimits, TrialWork
-from nielsgpt.system.workspace import seal, unseal, unwritable
+from nielsgpt.system.workspace import explain_unwritable, seal, unseal
 
 GROWN = 1.25  # times the memory or the time: what a failure must have gained to be tried again
 Measure = Callable[[Any, TrialLimits, Sequence[int]], Row]
@@ -32,7 +32,7 @@ class ResultsStore:
         error is tried again: what it came from may be mended.
         """
         known = self.rows.get(job.key)
-        if known is not None and not _worth_again(known, limits):
+        if known is not None and not _should_repeat(known, limits):
             return known
         found = self.measure(job, limits, asked)
         bounds = {"timeout_s": limits.timeout_s, "memory_bytes": limits.memory_bytes}
@@ -52,7 +52,7 @@ class ResultsStore:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise explain_unwritable(self.path, error) from error
 
 
 def _whole_lines(path: Path) -> list[str]:
@@ -61,7 +61,7 @@ def _whole_lines(path: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise explain_unwritable(path, error) from error
 
 
 def _row(line: str) -> Row | None:
@@ -73,7 +73,7 @@ def _row(line: str) -> Row | None:
     return row if isinstance(row, dict) and {"key", "job", "status"} <= set(row) else None
 
 
-def _worth_again(row: Row, limits: TrialLimits) -> bool:
+def _should_repeat(row: Row, limits: TrialLimits) -> bool:
     before = row["limits"]
     more = {
         "error": True,

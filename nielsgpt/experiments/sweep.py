@@ -16,7 +16,7 @@ from nielsgpt.experiments.sweep_summary import RankedResult
 from nielsgpt.progress import Progress
 from nielsgpt.system import machine
 from nielsgpt.system.device import ExecutionConfig
-from nielsgpt.system.signals import asked_to_stop
+from nielsgpt.system.signals import watch_stop_signals
 from nielsgpt.system.workspace import lock, write_text
 
 log = logging.getLogger("nielsgpt")
@@ -62,7 +62,7 @@ class Sweep:
         ends = began + self.wish.seconds_each * len(grid)
         with (
             lock(self.wish.folder),
-            asked_to_stop() as self.asked,
+            watch_stop_signals() as self.asked,
             Progress("bench", len(grid)) as bar,
         ):
             for number, configuration in enumerate(grid, 1):

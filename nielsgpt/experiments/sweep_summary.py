@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from nielsgpt.experiments.grid import Configuration
 from nielsgpt.experiments.job import Row
 from nielsgpt.model.variants import VARIANTS, inner_width
-from nielsgpt.tables import markdown
+from nielsgpt.tables import markdown_table
 
 NEAR = 0.9  # of the best speed: what gets a star
 NONE = "No successful configurations."
@@ -76,7 +76,7 @@ def _table(order: Sequence[RankedResult], hours: float) -> list[str]:
     for rank, entry in enumerate(order, 1):
         star = " ⭐" if _best(entry)["tokens_per_second"] >= NEAR * fastest else ""
         rows.append([f"{rank}{star}", *_cells(entry, hours)])
-    return [markdown(heads, rows), "", STARRED]
+    return [markdown_table(heads, rows), "", STARRED]
 
 
 def _cells(entry: RankedResult, hours: float) -> list[str]:

@@ -92,7 +92,7 @@ class Throughput:
             raise RunError("no candidate ran here; 'nielsgpt bench' says what does")
         tried = seconds >= WORTH_COMPILING_S and any(way.engine.compiled for way in found)
         gains = self._gains(found) if tried else {}
-        return [_compiled(way, gains.get(way.candidate.shape), seconds) for way in found]
+        return [_with_compile(way, gains.get(way.candidate.shape), seconds) for way in found]
 
     def _row(self, candidate: Candidate, engine: ExecutionConfig) -> Row:
         return self.ledger.result(self._job(candidate, engine), limits(TRIAL_S), self.asked)
@@ -130,7 +130,7 @@ def limits(seconds: float, start_s: float | None = None) -> TrialLimits:
     return TrialLimits(seconds, int(SHARE * machine.available_bytes()), start_s)
 
 
-def _compiled(
+def _with_compile(
     way: CandidateSpeed, gain: tuple[float, float] | None, seconds: float
 ) -> CandidateSpeed:
     """The way compiled where that reads more tokens in so many seconds, else not compiled."""

@@ -52,7 +52,7 @@ def _measure(job: TrialJob, ready: Callable[[], None]) -> dict[str, Any]:
         _step_s(trainer)
     prepared = time.perf_counter() - began
     ready()
-    seconds = _timed(trainer, job.seconds)
+    seconds = _time_steps(trainer, job.seconds)
     step, tokens = statistics.median(seconds), job.batch_size * job.shape.context_length
     return {
         "params": parameter_count(trainer.model),
@@ -74,7 +74,7 @@ def _trainer(job: TrialJob) -> Trainer:
     return Trainer(model, phase, engine, rows, {}, {}, torch.zeros(0), seed=0)
 
 
-def _timed(trainer: Trainer, budget_s: float) -> list[float]:
+def _time_steps(trainer: Trainer, budget_s: float) -> list[float]:
     """Seconds of as many steps as fit into the budget, after two that warm up, and of one at the
     least; of a step that is longer than the budget, the second one's."""
     taken: list[float] = []

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nielsgpt.errors import DataError
-from nielsgpt.system.workspace import lock, name_beside, sync_file, sync_folder, unwritable
+from nielsgpt.system.workspace import explain_unwritable, lock, name_beside, sync_file, sync_folder
 
 
 def check_place(path: Path, name: str, held: str | None, is_export: bool, force: bool) -> None:
@@ -41,7 +41,7 @@ def new_folder(path: Path) -> Iterator[Path]:
             (beside / ".lock").unlink()
             _swap(beside, path)
         except OSError as error:
-            raise unwritable(path, error) from error
+            raise explain_unwritable(path, error) from error
         finally:
             if beside.exists():
                 shutil.rmtree(beside, ignore_errors=True)

@@ -35,7 +35,7 @@ def write(trained: TrainedModel, out: Path, dtype: str, force: bool) -> None:
     Raises TokenizerError where llama.cpp has no form for the tokenizer, DataError where another
     model's file lies at `out`, RunError where what is read back is not what was written.
     """
-    is_export, held = _held(out)
+    is_export, held = _check_held(out)
     check_place(out, trained.name, held, is_export, force)
     words = gguf_tokenizer.spell_tokens(trained.tokenizer)
     with new_file(out) as path:
@@ -44,7 +44,7 @@ def write(trained: TrainedModel, out: Path, dtype: str, force: bool) -> None:
         _shape(writer, trained.model)
         gguf_tokenizer.add(writer, words, trained.tokenizer.specials)
         writer.add_chat_template(jinja(parts=False))
-        for name, numbers, kind in stored(trained.model, dtype):
+        for name, numbers, kind in choose_dtype(trained.model, dtype):
             writer.add_tensor(name, numbers, raw_dtype=kind)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
@@ -55,7 +55,7 @@ def write(trained: TrainedModel, out: Path, dtype: str, force: bool) -> None:
     write_text(out.with_suffix(".Modelfile"), told)
 
 
-def stored(model: GPT, dtype: str) -> Iterator[tuple[str, Numbers, GGMLQuantizationType]]:
+def choose_dtype(model: GPT, dtype: str) -> Iterator[tuple[str, Numbers, GGMLQuantizationType]]:
     """Name, numbers as they lie in the file, and their kind: vectors stay float32, and rows that
     q8_0 cannot cut into blocks are float16."""
     for name, tensor in export_tensors(model, "gguf"):
@@ -70,7 +70,7 @@ def stored(model: GPT, dtype: str) -> Iterator[tuple[str, Numbers, GGMLQuantizat
 def check(path: Path, model: GPT, dtype: str) -> None:
     """Raise RunError unless the file holds exactly the model's tensors, number for number."""
     left = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
-    for name, numbers, kind in stored(model, dtype):
+    for name, numbers, kind in choose_dtype(model, dtype):
         found = left.pop(name, None)
         if found is None or found.tensor_type != kind or not np.array_equal(found.data, numbers):
             raise RunError(f"{name} did not come back from {path} as it was written")
@@ -78,7 +78,7 @@ def check(path: Path, model: GPT, dtype: str) -> None:
         raise RunError(f"{path} holds {min(left)}, which is no tensor of the model")
 
 
-def _held(out: Path) -> tuple[bool, str | None]:
+def _check_held(out: Path) -> tuple[bool, str | None]:
     """Whether a GGUF file lies there, and the name of its model."""
     try:
         field = gguf.GGUFReader(out).get_field("general.name")

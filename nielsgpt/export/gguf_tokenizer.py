@@ -21,10 +21,10 @@ UNREACHED = "<U+2581>"  # llama.cpp takes this character of a text for a space
 def spell_tokens(tokenizer: Tokenizer) -> TokenTable:
     """The vocabulary, where llama.cpp would give the same ids. Raises TokenizerError elsewhere."""
     if tokenizer.kind == "word":
-        raise _unheld("kind word")
+        raise _list_unsupported("kind word")
     words = vocabulary(tokenizer)
     if words.form == "unigram":
-        raise _unheld("algorithm unigram")
+        raise _list_unsupported("algorithm unigram")
     return words
 
 
@@ -57,7 +57,7 @@ def _with_marks(entry: TokenEntry) -> str:
     return UNREACHED if entry.spelling == SPACE else entry.spelling.replace(" ", SPACE)
 
 
-def _unheld(what: str) -> TokenizerError:
+def _list_unsupported(what: str) -> TokenizerError:
     return TokenizerError(
         f"llama.cpp has nothing that gives the ids of a tokenizer of {what}; use --to hf, or train "
         "one of kind sentencepiece with algorithm bpe, or of kind bpe, char or byte"

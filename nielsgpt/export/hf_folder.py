@@ -30,7 +30,7 @@ def write(trained: TrainedModel, out: Path, dtype: str, force: bool) -> None:
     Raises DataError where another model's export, or something else, lies at `out`; RunError where
     a tensor did not come back as it was.
     """
-    is_export, held = _held(out)
+    is_export, held = _check_held(out)
     check_place(out, trained.name, held, is_export, force)
     model, specials = trained.model, trained.tokenizer.specials
     with new_folder(out) as folder:
@@ -56,7 +56,7 @@ def check(folder: Path, model: GPT, dtype: torch.dtype) -> None:
         raise RunError(f"{path} holds {sorted(left)[0]}, which is no tensor of the model")
 
 
-def _held(out: Path) -> tuple[bool, str | None]:
+def _check_held(out: Path) -> tuple[bool, str | None]:
     """Whether an export lies there, and the name of its model."""
     try:
         with safe_open(out / WEIGHTS, framework="pt") as file:
@@ -79,12 +79,12 @@ def _write_weights(trained: TrainedModel, path: Path, dtype: torch.dtype) -> Non
         save_file(tensors, path, metadata)
     except SafetensorError as error:
         raise RunError(f"{path} could not be written: {error}; free some space") from None
-    _settle_header(path)
+    _normalize_header(path)
     path.chmod((path.parent / "config.json").stat().st_mode)  # the library hides it from others
     sync_file(path)
 
 
-def _settle_header(path: Path) -> None:
+def _normalize_header(path: Path) -> None:
     """Sort the metadata, which the library writes in any order: the same model, the same bytes."""
     with path.open("r+b") as file:
         size = int.from_bytes(file.read(8), "little")

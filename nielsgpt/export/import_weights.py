@@ -58,10 +58,10 @@ def _ours(
             for kind in ("weight", "bias"):
                 name = f"{row.ours.format(layer)}.{kind}"
                 if name in expected:
-                    yield name, _joined(tensors, row, layer, kind, shape.n_head, path)
+                    yield name, _join(tensors, row, layer, kind, shape.n_head, path)
 
 
-def _joined(
+def _join(
     tensors: Weights, row: TensorRow, layer: int | None, kind: str, heads: int, path: Path
 ) -> Tensor:
     names = [f"{name.format(layer)}.{kind}" for name in row.hf]
@@ -74,7 +74,7 @@ def _joined(
         raise DataError(f"{path.name} has a {names[0]} of a shape that fits nothing") from None
 
 
-def _turned(tensor: Tensor, heads: int) -> Tensor:
+def _turn(tensor: Tensor, heads: int) -> Tensor:
     return tensor.mT if tensor.dim() == 2 else tensor
 
 
@@ -86,6 +86,6 @@ def _by_part(tensor: Tensor, heads: int) -> Tensor:
 
 BACK: dict[Layout, Callable[[Tensor, int], Tensor]] = {
     "ours": lambda tensor, heads: tensor,
-    "turned": _turned,
+    "turned": _turn,
     "by head": _by_part,
 }

@@ -4,7 +4,7 @@ from nielsgpt import __version__
 from nielsgpt.export.tensors import family_of
 from nielsgpt.export.trained import Facts, TrainedModel
 from nielsgpt.model.gpt import parameter_count
-from nielsgpt.tables import markdown
+from nielsgpt.tables import markdown_table
 
 FORMLESS = "Its tokenizer has no form outside of nielsgpt; the weights take ids."
 UNCHOSEN = (
@@ -25,9 +25,9 @@ def text(
         f"# {trained.name}\n\n{_what(trained, dtype)}",
         _use(place) if opens else FORMLESS,
         "" if place == "." else _again(place),
-        "## Measured\n\n" + markdown(("", ""), _measured(trained)),
+        "## Measured\n\n" + markdown_table(("", ""), _measured(trained)),
         _marks(trained.marks),
-        "## Made from\n\n" + markdown(("", ""), _sources(trained)),
+        "## Made from\n\n" + markdown_table(("", ""), _sources(trained)),
         f"## Licence\n\n{licence or UNCHOSEN}\n",
     ]
     return "\n\n".join(part for part in parts if part)
@@ -112,7 +112,7 @@ def _marks(marks: Facts | None) -> str:
         ]
         for row in marks["sections"]
     ]
-    table = markdown(("section", "right", "95 % interval", "chance"), rows)
+    table = markdown_table(("section", "right", "95 % interval", "chance"), rows)
     ended = f"{marks['ended']} of {marks['replies']} replies were ended by the model itself."
     return "\n".join(["## Exam", "", table, "", ended])
 

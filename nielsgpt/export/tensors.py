@@ -54,7 +54,7 @@ def _of_row(
             yield f"{name.format(layer)}.{kind}", laid.clone(memory_format=torch.contiguous_format)
 
 
-def _turned(tensor: Tensor, heads: int) -> Tensor:
+def _turn(tensor: Tensor, heads: int) -> Tensor:
     return tensor.mT if tensor.dim() == 2 else tensor
 
 
@@ -64,7 +64,7 @@ def _by_head(tensor: Tensor, heads: int) -> Tensor:
     return apart.transpose(0, 1).reshape(tensor.shape)
 
 
-def _interleaved(tensor: Tensor, heads: int) -> Tensor:
+def _interleave(tensor: Tensor, heads: int) -> Tensor:
     """(H D, ...) -> the same rows; in each head the first of one half, of the other, and so on."""
     halves = tensor.reshape(heads, 2, -1, *tensor.shape[1:])  # (H, 2, D/2, ...)
     return halves.transpose(1, 2).reshape(tensor.shape)
@@ -72,7 +72,7 @@ def _interleaved(tensor: Tensor, heads: int) -> Tensor:
 
 LAYOUTS: dict[Layout, Callable[[Tensor, int], Tensor]] = {
     "ours": lambda tensor, heads: tensor,
-    "turned": _turned,
+    "turned": _turn,
     "by head": _by_head,
-    "interleaved": _interleaved,
+    "interleaved": _interleave,
 }

@@ -50,7 +50,7 @@ def vocabulary(tokenizer: Tokenizer) -> TokenTable:
     """The tokenizer's vocabulary. Raises TokenizerError for kind word: a word that it does not know
     is spelled in bytes even where its characters are words themselves, which no one else does."""
     if tokenizer.kind == "sentencepiece":
-        return _pieced(tokenizer.files()[sentence_piece.MODEL_FILE])
+        return _sentencepiece_tokens(tokenizer.files()[sentence_piece.MODEL_FILE])
     if tokenizer.kind == "bpe":
         model = json.loads(tokenizer.files()[bpe.MODEL_FILE])["model"]
         merges = tuple((left, right) for left, right in model["merges"])
@@ -63,7 +63,7 @@ def vocabulary(tokenizer: Tokenizer) -> TokenTable:
     raise TokenizerError(f"a tokenizer of kind {tokenizer.kind} has no form outside of nielsgpt")
 
 
-def _pieced(model: bytes) -> TokenTable:
+def _sentencepiece_tokens(model: bytes) -> TokenTable:
     processor: Any = sentencepiece.SentencePieceProcessor(model_proto=model)
     entries = []
     for token in range(processor.vocab_size()):

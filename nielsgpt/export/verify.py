@@ -48,11 +48,11 @@ def verify(trained: TrainedModel, folder: Path) -> ExportCheck:
 
     Raises EngineError where Transformers is not installed.
     """
-    theirs, tokenizer = _opened(folder)
+    theirs, tokenizer = _open(folder)
     codec, context = trained.tokenizer, trained.model.context_length
     asked = [Conversation((Message("user", text),)) for text in QUESTIONS]
     rows = [prompt(conversation, codec) for conversation in asked]
-    rendered = [_rendered(tokenizer, conversation) for conversation in asked]
+    rendered = [_render_chat(tokenizer, conversation) for conversation in asked]
     full = torch.randint(trained.model.vocab_size, (context,), generator=torch.Generator())
     pairs = [_logits(trained, theirs, row[:context]) for row in (*rows, full.tolist())]
     fitting = [row for row in rows if len(row) < context]
@@ -65,7 +65,7 @@ def verify(trained: TrainedModel, folder: Path) -> ExportCheck:
     )
 
 
-def _opened(folder: Path) -> tuple[Any, Any]:
+def _open(folder: Path) -> tuple[Any, Any]:
     try:
         library = importlib.import_module("transformers")
     except ImportError:
@@ -78,7 +78,7 @@ def _opened(folder: Path) -> tuple[Any, Any]:
     return model.eval(), library.AutoTokenizer.from_pretrained(folder) if own else None
 
 
-def _rendered(tokenizer: Any, conversation: Conversation) -> list[int]:
+def _render_chat(tokenizer: Any, conversation: Conversation) -> list[int]:
     if tokenizer is None:
         return []
     messages = [{"role": m.role, "content": m.content} for m in conversation.messages]

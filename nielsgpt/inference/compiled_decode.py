@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from nielsgpt.model.gpt import GPT
-from nielsgpt.system.compile_cache import compiling
+from nielsgpt.system.compile_cache import guard_compile
 
 Blocks = Sequence[tuple[Tensor, Tensor]]  # of each layer: keys and values, (1, S, H, D)
 FORMS = ("float32", "int8")  # packed bfloat16 is opaque to the compiler
@@ -45,4 +45,4 @@ def compile_decode(model: GPT) -> Step:
         hidden = model.trunk(ids, StaticKVCache(position, blocks))
         return model.head(hidden[:, -1])
 
-    return compiling(step, any_shape=True)
+    return guard_compile(step, any_shape=True)

@@ -51,13 +51,15 @@ class Detokenizer:
             end, stop = min(found, key=lambda pair: (pair[0], -len(pair[1])))
             cut, self._waiting = end - len(stop), ""
         else:
-            cut = len(text) - max((_begun(text, stop) for stop in self._stop_strings), default=0)
+            cut = len(text) - max(
+                (_starts_of(text, stop) for stop in self._stop_strings), default=0
+            )
             self._waiting = text[cut:]
         self._shown.append(text[:cut])
         return text[:cut]
 
 
-def _begun(text: str, stop: str) -> int:
+def _starts_of(text: str, stop: str) -> int:
     """How many last characters of the text are the first ones of an unfinished stop string."""
     longest = min(len(text), len(stop) - 1)
     return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)

@@ -64,7 +64,7 @@ class KVCache:
         )
         assert rows <= shape[0], f"{rows} rows in a cache for {shape[0]}"
         assert positions <= shape[1], f"{positions} positions in a cache for {shape[1]}"
-        self._layers[layer] = _grown(keys, shape), _grown(values, shape)
+        self._layers[layer] = _grow(keys, shape), _grow(values, shape)
         return self._layers[layer]
 
 
@@ -124,7 +124,7 @@ def _power(count: int) -> int:
     return 1 << (count - 1).bit_length()
 
 
-def _grown(block: Tensor, shape: tuple[int, int]) -> Tensor:
+def _grow(block: Tensor, shape: tuple[int, int]) -> Tensor:
     rows, positions = block.shape[:2]
     larger = block.new_zeros(*shape, *block.shape[2:])  # masked positions must not hold a NaN
     larger[:rows, :positions] = block

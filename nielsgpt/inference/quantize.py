@@ -121,7 +121,7 @@ def fastest_form(model: GPT, rows: int) -> Form:
     key = fingerprint(known, shape, rows)
     found = machine.recall("replies", key)
     if found is None:
-        found = _measured(model, rows, where)
+        found = _measure_forms(model, rows, where)
         machine.remember("replies", key, found)
     first, *others = weight_forms(where)
     close = [form for form in others if found[form] < MARGIN * found[first]]
@@ -129,7 +129,7 @@ def fastest_form(model: GPT, rows: int) -> Form:
 
 
 @torch.inference_mode()
-def _measured(model: GPT, rows: int, where: str) -> dict[str, float]:
+def _measure_forms(model: GPT, rows: int, where: str) -> dict[str, float]:
     """Seconds of one step of so many rows in each form, the median of the rounds."""
     models = {form: convert_weights(deepcopy(model), form) for form in weight_forms(where)}
     taken: dict[str, list[float]] = {form: [] for form in models}

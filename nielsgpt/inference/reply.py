@@ -14,7 +14,7 @@ from nielsgpt.model.gpt import GPT
 from nielsgpt.tokenizers.base import Tokenizer
 
 
-def speak(
+def stream_reply(
     batch: Batcher,
     prompt_ids: Sequence[int],
     sampling: GenerationSettings,
@@ -26,7 +26,7 @@ def speak(
     specials = text.tokenizer.specials
     end, roles = (specials.end,), specials.roles
     asked = GenerationRequest(tuple(prompt_ids), sampling, generator, end, roles)
-    return (yield from spoken(stream(batch, asked), text))
+    return (yield from reply_text(stream(batch, asked), text))
 
 
 def continue_text(
@@ -39,10 +39,10 @@ def continue_text(
     prompt_ids = [tokenizer.specials.end, *tokenizer.encode(prompt)]
     text = Detokenizer(tokenizer, sampling.stop_strings)
     generator = generator_for(sampling.seed, index)
-    return (yield from speak(Batcher(model, 1), prompt_ids, sampling, generator, text))
+    return (yield from stream_reply(Batcher(model, 1), prompt_ids, sampling, generator, text))
 
 
-def spoken(
+def reply_text(
     ids: Generator[int, None, FinishReason], text: Detokenizer
 ) -> Generator[str, None, FinishReason]:
     """Yields the text of the ids in pieces, none empty; returns the finish reason."""

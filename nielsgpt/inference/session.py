@@ -18,7 +18,7 @@ from nielsgpt.data.primer.dialogues import SYSTEM_LINE
 from nielsgpt.errors import DataError, SettingsError
 from nielsgpt.inference.batcher import Batcher, FinishReason
 from nielsgpt.inference.detokenizer import Detokenizer
-from nielsgpt.inference.reply import speak
+from nielsgpt.inference.reply import stream_reply
 from nielsgpt.inference.sampling import generator_for
 from nielsgpt.model.gpt import GPT
 from nielsgpt.tokenizers.base import Tokenizer
@@ -151,8 +151,8 @@ class Session:
         came_s: list[float] = []
         started_s = perf_counter()
         try:
-            pieces = speak(self._batch, prompt_ids, self.generation, self._generator, said)
-            reason = yield from _noting(pieces, came_s)
+            pieces = stream_reply(self._batch, prompt_ids, self.generation, self._generator, said)
+            reason = yield from _record_reply(pieces, came_s)
         except KeyboardInterrupt:
             self._batch = Batcher(self._model, 1)  # a step of it may have been cut in two
             raise
@@ -166,7 +166,7 @@ class Session:
             self.last = ReplyRecord(len(prompt_ids), said.tokens, seconds, first_s, reason)
 
 
-def _noting(
+def _record_reply(
     pieces: Generator[str, None, FinishReason], came_s: list[float]
 ) -> Generator[str, None, FinishReason]:
     """The same pieces, and the time at which the first of them came."""

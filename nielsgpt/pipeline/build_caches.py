@@ -21,7 +21,7 @@ from nielsgpt.data.tokenize import characters, encode, encode_in_worker
 from nielsgpt.errors import DataError
 from nielsgpt.progress import Progress
 from nielsgpt.system.machine import core_count
-from nielsgpt.system.worker_pool import in_order
+from nielsgpt.system.worker_pool import map_in_order
 from nielsgpt.system.workspace import Workspace, lock
 from nielsgpt.tokenizers.base import Tokenizer
 
@@ -139,7 +139,7 @@ class _Stage:
         files = self.codec.files()
         began, spelled, documents = time.monotonic(), 0, read
         with Progress(f"{self.label}: documents", 0) as progress:
-            for block in in_order(
+            for block in map_in_order(
                 tasks,
                 encode(name, self.phase, settings, self.codec),
                 encode_in_worker,

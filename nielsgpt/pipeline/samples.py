@@ -29,7 +29,7 @@ def make_sampler(codec: Tokenizer, numbers: PhaseSettings, chats: bool) -> Sampl
         before, training = model.compute_dtype, model.training
         model.compute_dtype = torch.float32
         try:
-            with average.applied() if average else nullcontext():
+            with average.apply() if average else nullcontext():
                 replies = complete_all(
                     model.eval(), asked, greedy, stop_ids=[specials.end], banned_ids=specials.roles
                 )

@@ -73,7 +73,7 @@ def train(
         )
         if state is not None:
             run_metadata.log_changed_settings(phase, state, facts)
-        if state is not None and resume.path is None and _over(state, numbers):
+        if state is not None and resume.path is None and _is_complete(state, numbers):
             log.info("%s: up to date at step %d", phase, state["step"])
             return
         _train(work, phase, codec, facts, state, resume, began, team)
@@ -85,7 +85,7 @@ def check(work: Workspace, phase: Phase, resume: Resume) -> None:
     check_settings(work, phase)
     if resume.path is not None:
         checkpoint_file.load(resume.path)
-    _started_from(work, phase)
+    _starting_weights(work, phase)
 
 
 def check_settings(work: Workspace, phase: Phase) -> None:
@@ -101,7 +101,7 @@ def check_settings(work: Workspace, phase: Phase) -> None:
         )
 
 
-def _started_from(work: Workspace, phase: Phase) -> Path | None:
+def _starting_weights(work: Workspace, phase: Phase) -> Path | None:
     """The file of the starting weights. Raises CheckpointError where it is not there."""
     path = starting_weights(work, phase)
     if path is not None and not path.is_file():
@@ -118,7 +118,7 @@ def _state(
     return state_to_resume(folder, phase, facts, resume)
 
 
-def _over(state: checkpoint_file.State, numbers: PhaseSettings) -> bool:
+def _is_complete(state: checkpoint_file.State, numbers: PhaseSettings) -> bool:
     """Whether a state is the last one that these numbers ask for."""
     if state["due"] is not None:
         return False
@@ -188,7 +188,7 @@ def _trainer(
     if team.is_rank_zero:
         require_trusted(engine)
     model = build.model_at_start(work, phase, codec, facts["shape"], team.is_rank_zero)
-    trainer = build.trainer(work, phase, codec, model, engine, team)
+    trainer = build.build_trainer(work, phase, codec, model, engine, team)
     if state is not None:
         trainer.load(state)
         run_metadata.log_changed_execution(state["facts"]["engine"], trainer.execution)
@@ -259,7 +259,7 @@ def _facts(work: Workspace, phase: Phase, codec: Tokenizer) -> Facts:
     check_settings(work, phase)
     folder = work.splits(phase)
     origin: Facts = {name: identity(folder, f"{name}_train") for name in sorted(mix)}
-    path = _started_from(work, phase)
+    path = _starting_weights(work, phase)
     if path is not None:
         origin["start"] = _start(path)
         if origin["start"] is None:

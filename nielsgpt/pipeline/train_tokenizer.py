@@ -45,7 +45,7 @@ def train(work: Workspace) -> Tokenizer:
     """Train the tokenizer on the mixes, unless the one on disk was made from just these."""
     asked = work.settings.tokenizer
     shares = [] if asked.kind in UNTRAINED else training_shares(work)
-    made_from = _made_from(work.settings, shares)
+    made_from = _trained_on(work.settings, shares)
     meta = registry.read_meta(work.tokenizer)
     if meta is not None and meta.get("made_from") == made_from:
         log.info("tokenizer: up to date (%s ids in %s)", meta["vocab_size"], work.tokenizer)
@@ -54,7 +54,7 @@ def train(work: Workspace) -> Tokenizer:
     log.info("tokenizer: training (%s)", why)
     counts: dict[str, dict[str, int]] = {}
     with lock(work.tokenizer):
-        made = registry.make(asked, _counted(shares, work.settings, counts))
+        made = registry.make(asked, _count_characters(shares, work.settings, counts))
         known = {"made_from": made_from, "trained_on": counts}
         registry.save(made, work.tokenizer, known)
     log.info("tokenizer: %s ids in %s", made.vocab_size, work.tokenizer)
@@ -84,7 +84,7 @@ def training_shares(work: Workspace) -> list[Share]:
     asked = work.settings.tokenizer
     found = mix_texts(work, asked.training_characters)
     if asked.input_globs:
-        found.append(_globbed(work))
+        found.append(_glob(work))
     if asked.include_wikitext:
         found.append(from_hub(work, "wikitext", asked.training_characters))
     if asked.fineweb_bytes:
@@ -136,7 +136,7 @@ def _is_held_out(item: Document | Conversation, source: Source, settings: Settin
     return locate(item, key, settings.seed) <= share
 
 
-def _counted(
+def _count_characters(
     shares: list[Share], settings: Settings, counts: dict[str, dict[str, int]]
 ) -> Iterator[str]:
     """The training text of all shares; `counts` says afterwards how much there was of each."""
@@ -148,7 +148,7 @@ def _counted(
             yield text
 
 
-def _globbed(work: Workspace) -> Share:
+def _glob(work: Workspace) -> Share:
     """The files of all patterns, each once. Raises DataError naming a pattern without a file."""
     found: set[Path] = set()
     for pattern in work.settings.tokenizer.input_globs:
@@ -163,7 +163,7 @@ def _globbed(work: Workspace) -> Share:
     return from_files(sorted(found), work.settings)
 
 
-def _made_from(settings: Settings, shares: list[Share]) -> str:
+def _trained_on(settings: Settings, shares: list[Share]) -> str:
     if not shares:
         return fingerprint(settings.tokenizer.kind)
     data = settings.data

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from nielsgpt.data.cache.inventory import Holding
+from nielsgpt.data.cache.inventory import SplitSummary
 from nielsgpt.report.run_figures import NONE, ago, known, magnitude, size
 
 HEADINGS = (
@@ -11,7 +11,7 @@ HEADINGS = (
 )
 
 
-def table(holdings: Sequence[Holding], now: float) -> list[list[str]]:
+def table(holdings: Sequence[SplitSummary], now: float) -> list[list[str]]:
     """A heading and a line for each split; `now` in seconds since 1970.
 
     "tokens in rows" is the share of the tokens that an epoch reaches, "row fill" the share of the
@@ -20,7 +20,7 @@ def table(holdings: Sequence[Holding], now: float) -> list[list[str]]:
     return [list(HEADINGS), *(_row(holding, now) for holding in holdings)]
 
 
-def _row(holding: Holding, now: float) -> list[str]:
+def _row(holding: SplitSummary, now: float) -> list[str]:
     meta = holding.meta
     is_chat = "mask" in meta
     share = known(holding.use, "{:.1%}".format)

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nielsgpt.data.cache.inventory import Holding
+from nielsgpt.data.cache.inventory import SplitSummary
 from nielsgpt.report.comparison import flat
 from nielsgpt.report.run_figures import size
-from nielsgpt.tables import markdown
+from nielsgpt.tables import markdown_table
 
 INVENTED = "invented by nielsgpt from its own facts; MIT, as nielsgpt"
 UNSAID = "the owner's to say"
@@ -29,7 +29,7 @@ OPEN = (
 
 def text(
     name: str,
-    holdings: Sequence[Holding],
+    holdings: Sequence[SplitSummary],
     shares: Mapping[tuple[str, str], float],
     origins: Mapping[str, str],
     settings: Mapping[str, Any],
@@ -40,21 +40,21 @@ def text(
         f"# The data of {name}",
         "What stands in tables was counted when the caches were built; the rest is for the owner "
         "to write before anyone else is given the data, or a model of it.",
-        markdown(
+        markdown_table(
             ("phase", "source", "share", "split", "documents", "tokens", "text", "revision"),
             [_row(holding, shares) for holding in holdings],
         ),
         "## Where it comes from\n\n" + _sources(holdings, origins),
         "## How it was cut\n\n" + _cut(holdings),
         *(f"## {heading}\n\n_{UNSAID}: {ask}._" for heading, ask in OPEN),
-        "## The same again\n\n" + markdown(("setting", "value"), _settings(settings)),
+        "## The same again\n\n" + markdown_table(("setting", "value"), _settings(settings)),
         "`nielsgpt caches` with these settings, and defaults else, makes the same bytes; "
         "`nielsgpt caches verify` reads every checksum.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _row(holding: Holding, shares: Mapping[tuple[str, str], float]) -> list[str]:
+def _row(holding: SplitSummary, shares: Mapping[tuple[str, str], float]) -> list[str]:
     meta, source = holding.meta, str(holding.meta["source"])
     return [
         holding.phase,
@@ -68,20 +68,20 @@ def _row(holding: Holding, shares: Mapping[tuple[str, str], float]) -> list[str]
     ]
 
 
-def _sources(holdings: Sequence[Holding], origins: Mapping[str, str]) -> str:
+def _sources(holdings: Sequence[SplitSummary], origins: Mapping[str, str]) -> str:
     names = dict.fromkeys(str(holding.meta["source"]) for holding in holdings)
     rows = [
         [source, origins.get(source, ""), INVENTED if source == "primer" else f"_{UNSAID}_"]
         for source in names
     ]
-    return markdown(("source", "from", "licence"), rows)
+    return markdown_table(("source", "from", "licence"), rows)
 
 
 def _settings(settings: Mapping[str, Any]) -> list[list[str]]:
     return [[f"`{name}`", f"`{value}`"] for name, value in flat(settings)]
 
 
-def _cut(holdings: Sequence[Holding]) -> str:
+def _cut(holdings: Sequence[SplitSummary]) -> str:
     rules = dict.fromkeys(
         f"- {h.meta['source']}, {h.phase}: to validation where {h.meta['split_rule']}; "
         f"seed {h.meta['seed']}, tokenizer `{h.meta['tokenizer']}`, made from `{h.meta['inputs']}`"

@@ -77,12 +77,12 @@ def draw(axes: "Axes", plot: Plot, records: Sequence[RunRecord]) -> None:
     divisor, unit = _unit(plot.x, records)
     alone = len(records) == 1
     for number, record in enumerate(records):
-        for place, (curve, (x, y), is_main) in enumerate(_chosen(plot, record, alone)):
+        for place, (curve, (x, y), is_main) in enumerate(_choose(plot, record, alone)):
             colour = CURVES[(place if alone else number) % len(CURVES)]
             label = curve.label if alone else f"{record.short_id} {record.name}"
             x = x / divisor
             if alone and curve.noisy and len(x) > FEW_POINTS:
-                axes.plot(*_thinned(x, y), color=colour, linewidth=0.7, alpha=0.3)
+                axes.plot(*_thin(x, y), color=colour, linewidth=0.7, alpha=0.3)
             _line(axes, (x, y), curve.noisy, {"color": colour, "label": label}, is_main)
         if plot.marked and alone:
             _mark(axes, record, plot.x, divisor)
@@ -92,7 +92,7 @@ def draw(axes: "Axes", plot: Plot, records: Sequence[RunRecord]) -> None:
     SCALES[plot.scale](axes)
 
 
-def _chosen(plot: Plot, record: RunRecord, alone: bool) -> list[tuple[Curve, Points, bool]]:
+def _choose(plot: Plot, record: RunRecord, alone: bool) -> list[tuple[Curve, Points, bool]]:
     """The curves to draw, and whether each is a main one; of several runs one main curve each."""
     found = draw_plot(plot, record)
     steady = [curve for curve, _ in found if not curve.noisy] or [curve for curve, _ in found]
@@ -110,9 +110,9 @@ def _line(axes: "Axes", points: Points, noisy: bool, style: dict[str, Any], is_m
         y = _running_mean(y, len(y) // 80 + 1)
     if is_main:
         marker = "o" if few else ""
-        axes.plot(*_thinned(x, y), linewidth=1.6, marker=marker, markersize=3.5, **style)
+        axes.plot(*_thin(x, y), linewidth=1.6, marker=marker, markersize=3.5, **style)
     else:
-        axes.plot(*_thinned(x, y), linewidth=1.0, linestyle=":", color=style["color"])
+        axes.plot(*_thin(x, y), linewidth=1.0, linestyle=":", color=style["color"])
 
 
 def _mark(axes: "Axes", record: RunRecord, x: str, divisor: float) -> None:
@@ -133,7 +133,7 @@ def _unit(x: str, records: Sequence[RunRecord]) -> tuple[float, str]:
     return next(reached, UNITS[x][-1])
 
 
-def _settling(axes: "Axes") -> None:
+def _skip_warmup(axes: "Axes") -> None:
     """Leaves the first fall out of the frame where it would press the rest flat."""
     left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
@@ -147,7 +147,7 @@ def _settling(axes: "Axes") -> None:
         axes.set_ylim(bottom, min(top, highest + 0.04 * (highest - bottom)))
 
 
-def _logarithmic(axes: "Axes") -> None:
+def _use_log_scale(axes: "Axes") -> None:
     """Powers of ten where the numbers span one; fewer are read better plain."""
     values = np.concatenate([y for _, y in _lines(axes)])
     if values.max() < 10.0 * values.min():
@@ -171,8 +171,8 @@ def _lines(axes: "Axes") -> list[Points]:
 
 SCALES: dict[str, Callable[["Axes"], None]] = {
     "from zero": _from_zero,
-    "settling": _settling,
-    "logarithmic": _logarithmic,
+    "settling": _skip_warmup,
+    "logarithmic": _use_log_scale,
 }
 
 
@@ -184,7 +184,7 @@ def _running_mean(values: Column, reach: int) -> Column:
     return np.asarray((sums[last] - sums[first]) / (last - first))
 
 
-def _thinned(x: Column, y: Column) -> tuple[Column, Column]:
+def _thin(x: Column, y: Column) -> tuple[Column, Column]:
     """The lowest and the highest point of each part, so that a spike is never lost."""
     if len(x) <= 2 * MOST_POINTS:
         return x, y

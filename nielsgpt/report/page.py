@@ -43,7 +43,7 @@ def write(folder: Path, exam: Tree | None) -> Path:
     record = read(folder)
     plots.write(record, folder / PLOTS_FOLDER)
     steps, samples = _samples(record)
-    text = _filled(
+    text = _fill(
         "page.html.j2",
         record=record,
         outcome=record.outcome(datetime.now(UTC)),
@@ -63,7 +63,7 @@ def write(folder: Path, exam: Tree | None) -> Path:
 
 def compare(runs: Path, records: Sequence[RunRecord]) -> Path:
     """Make runs/compare-<short ids>.html: figures, curves over each other, settings that differ."""
-    text = _filled(
+    text = _fill(
         "compare.html.j2",
         records=records,
         colours=[name for name in INKS if name.startswith("curve")],
@@ -76,7 +76,7 @@ def compare(runs: Path, records: Sequence[RunRecord]) -> Path:
     return path
 
 
-def _filled(template: str, **values: Any) -> str:
+def _fill(template: str, **values: Any) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -114,7 +114,7 @@ def _facts(record: RunRecord) -> list[tuple[str, list[Pair]]]:
         "Data and weights": weights,
         "Run": {"run": record.run_id, **versions, **dates},
     }
-    shown = {title: _measured(tree) for title, tree in tables.items()}
+    shown = {title: _list_measurements(tree) for title, tree in tables.items()}
     return [(title, lines) for title, lines in shown.items() if lines]
 
 
@@ -123,7 +123,7 @@ def _tree(meta: Tree, name: str) -> Tree:
     return value if isinstance(value, dict) else {}
 
 
-def _measured(tree: Tree) -> list[Pair]:
+def _list_measurements(tree: Tree) -> list[Pair]:
     """The leaves that are known, in words; numbers whose name ends in a unit with that unit."""
     lines = []
     for name, text in flat({name: value for name, value in tree.items() if value is not None}):

@@ -14,7 +14,7 @@ from typing import Any
 
 from nielsgpt.report.drawing import INKS, Curve, Plot, draw, draw_plot
 from nielsgpt.report.run_reader import RunRecord
-from nielsgpt.system.workspace import writing
+from nielsgpt.system.workspace import write_atomically
 
 INCHES, DOTS_PER_INCH = (5.6, 3.1), 160
 STYLE: Any = {  # matplotlib spells out every key in the type that it takes
@@ -95,8 +95,8 @@ def svgs(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
     found = []
     for plot in PLOTS:
         if any(draw_plot(plot, record) for record in records):
-            text = _rendered(plot, records, "svg", transparent=True).decode("utf-8")
-            found.append((plot.title, _themed(text, plot)))
+            text = _render(plot, records, "svg", transparent=True).decode("utf-8")
+            found.append((plot.title, _apply_theme(text, plot)))
     return found
 
 
@@ -106,12 +106,12 @@ def write(record: RunRecord, folder: Path) -> list[Path]:
     for plot in PLOTS:
         if draw_plot(plot, record):
             paths.append(folder / f"{plot.name}.png")
-            with writing(paths[-1]) as file:
-                file.write(_rendered(plot, [record], "png", dpi=DOTS_PER_INCH))
+            with write_atomically(paths[-1]) as file:
+                file.write(_render(plot, [record], "png", dpi=DOTS_PER_INCH))
     return paths
 
 
-def _rendered(plot: Plot, records: Sequence[RunRecord], form: str, **options: Any) -> bytes:
+def _render(plot: Plot, records: Sequence[RunRecord], form: str, **options: Any) -> bytes:
     """The drawing as a file's bytes, without a date."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where a home is read-only
     import matplotlib
@@ -130,7 +130,7 @@ def _rendered(plot: Plot, records: Sequence[RunRecord], form: str, **options: An
     return file.getvalue()
 
 
-def _themed(svg: str, plot: Plot) -> str:
+def _apply_theme(svg: str, plot: Plot) -> str:
     """SVG to stand in a page: its colours are variables, its ids its own, its size the column's."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<defs>\s*<style.*?</defs>\s*", "", svg, count=1, flags=re.DOTALL)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nielsgpt.report.drawing import CURVES
 from nielsgpt.report.plots import DOTS_PER_INCH, INCHES, STYLE
-from nielsgpt.system.workspace import writing
+from nielsgpt.system.workspace import write_atomically
 
 Point = tuple[float, float, str]  # parameters, tokens a second, what it is
 
@@ -31,5 +31,5 @@ def write(path: Path, points: Sequence[Point]) -> None:
         axes.set_ylim(bottom=0.0)
         figure.legend(loc="outside upper left", ncols=3)
         figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-    with writing(path) as out:
+    with write_atomically(path) as out:
         out.write(file.getvalue())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nielsgpt.report.drawing import CURVES
 from nielsgpt.report.plots import DOTS_PER_INCH, STYLE
 from nielsgpt.report.tokenizer_report import Report
-from nielsgpt.system.workspace import writing
+from nielsgpt.system.workspace import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ def write(report: Report, path: Path) -> None:
         figure.legend(loc="outside upper left", ncols=2)
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-    with writing(path) as target:
+    with write_atomically(path) as target:
         target.write(file.getvalue())
 
 

@@ -87,12 +87,12 @@ def measure(
         "scripts_of_text": combined.by_script(),
         "scripts_of_samples": _samples(tokenizer),
         "specials": {text: int(combined.ids[token]) for text, token in ids},
-        "top": [[t, int(combined.ids[t]), shown(tokenizer, t)] for t in top if combined.ids[t]],
+        "top": [[t, int(combined.ids[t]), show(tokenizer, t)] for t in top if combined.ids[t]],
         "head": _head(shape, tokenizer.vocab_size),
     }
 
 
-def shown(tokenizer: Tokenizer, token: int) -> str:
+def show(tokenizer: Tokenizer, token: int) -> str:
     """An id's piece, to read: quoted, bytes that are no character escaped; a special's name."""
     for text, special in zip(SPECIAL_TEXTS, asdict(tokenizer.specials).values(), strict=True):
         if token == special:

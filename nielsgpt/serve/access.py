@@ -115,14 +115,14 @@ class AccessGuard:
             pass
         except Exception as error:
             if not isinstance(error, ApiError):
-                log.exception("%s failed", told(scope))
+                log.exception("%s failed", log_line(scope))
             if answered:
                 raise
             await error_response(error).response(scope, receive, sent)
         finally:
             seconds = perf_counter() - started
             client = (scope.get("client") or ("-",))[0]
-            log.info("%s %s %d %.3f s", client, told(scope), status, seconds)
+            log.info("%s %s %d %.3f s", client, log_line(scope), status, seconds)
             self._note(getattr(scope.get("route"), "path", "other"), status, seconds)
 
     def _admit(self, scope: Scope) -> Response | None:
@@ -163,7 +163,7 @@ def _check_size(scope: Scope) -> None:
         raise ApiError(431, f"the headers are longer than {HEADER_BYTES} bytes")
 
 
-def told(scope: Scope) -> str:
+def log_line(scope: Scope) -> str:
     """Method and path on one line of plain characters, whatever the client sent; no query."""
     line = f"{scope['method']} {scope['path'][:200]}"
     return line.encode("unicode_escape").decode("ascii")

@@ -29,7 +29,7 @@ def can_compile(device: str) -> bool:
     if device == "mps" or (device == "cpu" and not any(map(shutil.which, ("g++", "clang++")))):
         return False
     try:
-        compiling(_probe)(torch.ones(64, device=device))
+        guard_compile(_probe)(torch.ones(64, device=device))
     except Exception as error:  # any failure of the tool chain means: do without it
         log.info(
             "torch.compile does not work here (%s); going on without it", first_line(error)[:120]
@@ -42,14 +42,14 @@ def _probe(x: torch.Tensor) -> torch.Tensor:
     return (x * 2 + 1).sin()
 
 
-def compiled(
+def compile_if_enabled(
     function: Callable[P, R], engine: ExecutionConfig, any_shape: bool = False
 ) -> Callable[P, R]:
     """The function, compiled where the engine compiles: for fixed shapes, or once for all."""
-    return compiling(function, any_shape) if engine.compiled else function
+    return guard_compile(function, any_shape) if engine.compiled else function
 
 
-def compiling(function: Callable[P, R], any_shape: bool = False) -> Callable[P, R]:
+def guard_compile(function: Callable[P, R], any_shape: bool = False) -> Callable[P, R]:
     """The function, to be compiled when it is called, by a cache that is sound."""
     _sweep()
     return torch.compile(function, dynamic=any_shape)

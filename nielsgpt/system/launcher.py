@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nielsgpt.errors import RunError
-from nielsgpt.system.signals import asked_to_stop
+from nielsgpt.system.signals import watch_stop_signals
 
 log = logging.getLogger("nielsgpt")
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
@@ -73,7 +73,7 @@ def run(words: Sequence[str], count: int, newest: Callable[[], object]) -> int:
     no new one.
     """
     pause, fruitless = FIRST_PAUSE_S, 0
-    with asked_to_stop() as asked:
+    with watch_stop_signals() as asked:
         while True:
             before = newest()
             code, why = _Attempt(words, count).run(asked)

@@ -63,7 +63,7 @@ def available_bytes() -> int:
     if limit is None:
         return free
     # What files leave in memory counts as used there, and goes as soon as anyone needs the room.
-    used = (_container("memory.current") or 0) - _cached()
+    used = (_container("memory.current") or 0) - _cache_path()
     return min(free, limit - max(0, used))
 
 
@@ -74,7 +74,7 @@ def free_disk_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _cached() -> int:
+def _cache_path() -> int:
     """Bytes of files that this process's control group holds in memory; 0 where none are told."""
     with suppress(OSError, ValueError):
         lines = (CONTROL_GROUP / "memory.stat").read_text(encoding="ascii").splitlines()

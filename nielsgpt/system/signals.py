@@ -9,7 +9,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def asked_to_stop(once: bool = False) -> Iterator[list[int]]:
+def watch_stop_signals(once: bool = False) -> Iterator[list[int]]:
     """A list that takes in the signals' numbers as they come; with `once` a second one ends now."""
     asked: list[int] = []
 

@@ -23,7 +23,7 @@ AHEAD = 2  # tasks under way for each process
 _work: list[Callable[[Any], Any]] = []
 
 
-def in_order(
+def map_in_order(
     tasks: Iterable[Task],
     work: Callable[[Task], Result],
     make: Callable[..., Callable[[Task], Result]],
@@ -38,7 +38,7 @@ def in_order(
     left, spent = iter(tasks), 0.0
     for task in left:
         if count > 1 and spent >= ALONE_S:
-            yield from _shared(itertools.chain([task], left), make, arguments, count)
+            yield from _share(itertools.chain([task], left), make, arguments, count)
             return
         began = time.monotonic()
         result = work(task)
@@ -46,7 +46,7 @@ def in_order(
         yield result
 
 
-def _shared(
+def _share(
     tasks: Iterator[Task],
     make: Callable[..., Callable[[Task], Result]],
     arguments: tuple[Any, ...],
@@ -57,11 +57,11 @@ def _shared(
         count, multiprocessing.get_context("spawn"), _begin, (os.getpid(), make, arguments)
     )
     waiting: deque[Future[Result]] = deque()
-    with _terminated_in_words():
+    with _describe_exit():
         try:
             for task in _last_words(tasks, waiting):
                 if task is not None:
-                    with _ctrl_c_later():
+                    with _defer_interrupt():
                         waiting.append(pool.submit(_do, task))
                 if task is None or len(waiting) >= AHEAD * count:
                     yield waiting.popleft().result()
@@ -100,7 +100,7 @@ def _do(task: Any) -> Any:
 
 
 @contextmanager
-def _ctrl_c_later() -> Iterator[None]:
+def _defer_interrupt() -> Iterator[None]:
     """No SIGINT meanwhile, and never one for a process that starts here: Ctrl-C reaches all of
     them, and the first one decides."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -111,7 +111,7 @@ def _ctrl_c_later() -> Iterator[None]:
 
 
 @contextmanager
-def _terminated_in_words() -> Iterator[None]:
+def _describe_exit() -> Iterator[None]:
     """SIGTERM as an exception, so that the other processes are ended in order."""
 
     def leave(number: int, frame: FrameType | None) -> None:

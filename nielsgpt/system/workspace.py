@@ -81,14 +81,14 @@ def name_beside(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield name
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise explain_unwritable(path, error) from error
     finally:
         with suppress(OSError):
             name.unlink()
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[IO[bytes]]:
+def write_atomically(path: Path) -> Iterator[IO[bytes]]:
     """A file that appears at `path` whole, or not at all.
 
     Written, fsynced, renamed, and its folder fsynced. Raises as `name_beside` does.
@@ -104,7 +104,7 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically; what is no text, as in some names of files, is escaped."""
-    with writing(path) as file:
+    with write_atomically(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
 
 
@@ -178,7 +178,7 @@ def lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("a+b", buffering=0)
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise explain_unwritable(folder, error) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -196,7 +196,7 @@ def lock(folder: Path) -> Iterator[None]:
             file.truncate(0)
             file.write(b"%d\n" % os.getpid())
         except OSError as error:
-            raise unwritable(folder / ".lock", error) from error
+            raise explain_unwritable(folder / ".lock", error) from error
         yield
 
 
@@ -206,7 +206,7 @@ def _sweep(folder: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def unwritable(path: Path, error: OSError) -> NielsError:
+def explain_unwritable(path: Path, error: OSError) -> NielsError:
     """What to tell a person whose disk is full or whose folder may not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         free = os.statvfs(path.parent if path.parent.exists() else Path())

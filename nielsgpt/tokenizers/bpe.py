@@ -85,7 +85,7 @@ def train(texts: Iterable[str], vocab_size: int) -> BpeTokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    inner.train_from_iterator(_sound(texts), trainer)
+    inner.train_from_iterator(_check(texts), trainer)
     made = BpeTokenizer(inner.to_str().encode())
     if made.vocab_size != vocab_size:
         raise too_large(vocab_size, made.vocab_size)
@@ -127,7 +127,7 @@ def _spellings() -> Iterator[str]:
         hidden += not shown
 
 
-def _sound(texts: Iterable[str]) -> Iterator[str]:
+def _check(texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
         utf8(text)
         yield text

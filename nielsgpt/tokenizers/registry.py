@@ -9,7 +9,7 @@ from typing import Any
 from nielsgpt import __version__
 from nielsgpt.config.settings import TokenizerSettings
 from nielsgpt.errors import TokenizerError
-from nielsgpt.system.workspace import read_json, remove_meta, write_sealed, writing
+from nielsgpt.system.workspace import read_json, remove_meta, write_atomically, write_sealed
 from nielsgpt.tokenizers import bpe, char, sentence_piece, word
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.tokenizers.byte import ByteTokenizer
@@ -62,7 +62,7 @@ def save(tokenizer: Tokenizer, folder: Path, made_from: Mapping[str, Any]) -> No
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
     for name, content in tokenizer.files().items():
-        with writing(folder / name) as file:
+        with write_atomically(folder / name) as file:
             file.write(content)
     own = tokenizer.library == "nielsgpt"
     meta = {

@@ -60,7 +60,7 @@ def choose_execution(
     where = device.choose_device(settings.device)
     device.apply_execution(where, settings.threads)
     if before is not None and before.get("device") == where:
-        chosen = _insisted(question, before)
+        chosen = _fixed_by_settings(question, before)
         device.apply_execution(where, chosen.threads)
         return chosen
     if not settings.measure:
@@ -71,8 +71,8 @@ def choose_execution(
         log.info("timing the ways to compute, once on this machine: up to a minute")
         found = _measure(question, default_execution(question, where))
         machine.remember("engines", key, found)
-        log.info("%s", _told(found))
-    chosen = _insisted(question, found["engine"])
+        log.info("%s", _describe(found))
+    chosen = _fixed_by_settings(question, found["engine"])
     if settings.compile == "auto":
         chosen = replace(chosen, compiled=_gains(found, question))
     device.apply_execution(where, chosen.threads)
@@ -106,7 +106,7 @@ def _size(question: TuningKey, where: str) -> int:
     return phase.micro_batch_size or largest_divisor(phase.batch_size, at_once)
 
 
-def _insisted(question: TuningKey, found: Mapping[str, Any]) -> ExecutionConfig:
+def _fixed_by_settings(question: TuningKey, found: Mapping[str, Any]) -> ExecutionConfig:
     """The engine that was found, but for what the settings insist on."""
     settings, phase = question.settings, question.phase
     chosen = ExecutionConfig(**{**found, "torch_version": str(torch.__version__)})
@@ -246,8 +246,8 @@ def _row(question: TuningKey, engine: ExecutionConfig) -> Callable[[], None]:
         ids = torch.randint(question.vocab_size, size).to(engine.device)
     model.compute_dtype, model.checkpointing = engine.dtype, question.phase.activation_checkpointing
     model.set_attention(engine.attention)
-    trunk = compile_cache.compiled(model.train().trunk, engine)
-    kernel = compile_cache.compiled(exponentials, engine, any_shape=True)
+    trunk = compile_cache.compile_if_enabled(model.train().trunk, engine)
+    kernel = compile_cache.compile_if_enabled(exponentials, engine, any_shape=True)
 
     def run() -> None:
         hidden = trunk(ids)
@@ -258,7 +258,7 @@ def _row(question: TuningKey, engine: ExecutionConfig) -> Callable[[], None]:
     return run
 
 
-def _told(found: Mapping[str, Any]) -> str:
+def _describe(found: Mapping[str, Any]) -> str:
     """One line: what is slower here."""
     shares = [f"{what} {share:.0%}" for what, share in found["slower"].items()]
     return (

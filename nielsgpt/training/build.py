@@ -77,7 +77,7 @@ def _take_what_fits(
     log.info("%d of %d tensors from %s; not: %s", len(fitting), len(own), path, shown or "none")
 
 
-def trainer(
+def build_trainer(
     work: Workspace,
     phase: Phase,
     codec: Tokenizer,

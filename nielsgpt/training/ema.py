@@ -29,7 +29,7 @@ class EMA:
         torch._foreach_lerp_(self._mean, [p.detach() for p in self._live], 1 - decay)
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
+    def apply(self) -> Iterator[None]:
         """The model with the mean as its weights."""
         self._swap()
         try:

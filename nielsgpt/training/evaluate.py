@@ -33,7 +33,7 @@ class Evaluation:
         """Bits per UTF-8 byte of the tokens' text."""
         return self.nats / (math.log(2) * self.text_bytes)
 
-    def summed(self, totals: Callable[[Sequence[float]], list[float]]) -> "Evaluation":
+    def all_reduce(self, totals: Callable[[Sequence[float]], list[float]]) -> "Evaluation":
         """The sums over all processes, each of which measured a part of the rows."""
         nats, tokens, text_bytes = totals([self.nats, self.tokens, self.text_bytes])
         return Evaluation(nats, int(tokens), int(text_bytes))

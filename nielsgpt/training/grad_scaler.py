@@ -19,7 +19,7 @@ class GradScaler:
         self.moves = dtype == torch.float16
         self.value, self.calm = (FIRST if self.moves else 1.0), 0
 
-    def overflowed(self, finite: bool) -> bool:
+    def check_overflow(self, finite: bool) -> bool:
         """Take note of a step; true where its gradient overflowed and a smaller scale may help."""
         if not self.moves:
             return False

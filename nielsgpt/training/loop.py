@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from nielsgpt.errors import RunError, Stopped
-from nielsgpt.system.signals import asked_to_stop
+from nielsgpt.system.signals import watch_stop_signals
 from nielsgpt.training.run_log import RunLog
 from nielsgpt.training.spike_guard import MOST_ROLLBACKS
 from nielsgpt.training.time_budget import TimeBudget
@@ -57,7 +57,7 @@ class TrainingLoop:
         trainer = self.trainer
         self._warn_of_repeats()
         try:
-            with asked_to_stop(once=True) as asked, self.run_log.progress:
+            with watch_stop_signals(once=True) as asked, self.run_log.progress:
                 # Of several processes none may leave a step that the others go on with.
                 trainer.should_stop = lambda: trainer.group.is_single and bool(asked)
                 while trainer.pending_row or not self._over:

@@ -133,7 +133,7 @@ def _activations(
     shape: ModelSettings, phase: PhaseSettings, engine: ExecutionConfig, size: int
 ) -> int:
     """What autograd keeps from the forward to the backward pass, and one block's working space."""
-    one, two = (_kept(replace_layers(shape, n), engine, size) for n in (1, 2))
+    one, two = (_count_saved(replace_layers(shape, n), engine, size) for n in (1, 2))
     block, rest = two - one, one - (two - one)
     share = COMPILED_SHARE if engine.compiled else 1.0
     scores = size * shape.n_head * shape.context_length**2 * 4 * (engine.attention == "plain")
@@ -145,13 +145,13 @@ def _activations(
 
 
 @cache
-def _kept(shape: ModelSettings, engine: ExecutionConfig, size: int) -> int:
+def _count_saved(shape: ModelSettings, engine: ExecutionConfig, size: int) -> int:
     """Bytes that autograd keeps of a trunk for `size` rows."""
     with torch.device("meta"):
         model = GPT(shape, 2)
         model.compute_dtype = engine.dtype
         model.set_attention(engine.attention)
-        kept = kept_of(model, torch.zeros(size, shape.context_length, dtype=torch.int64))
+        kept = saved_tensors_of(model, torch.zeros(size, shape.context_length, dtype=torch.int64))
     if engine.attention == "plain" or shape.dropout:
         return kept
     # Without numbers torch takes the form that keeps a float32 for each score; the fused one keeps
@@ -160,15 +160,15 @@ def _kept(shape: ModelSettings, engine: ExecutionConfig, size: int) -> int:
     return kept - shape.n_layer * row * (shape.context_length - 1)
 
 
-def kept_of(model: GPT, ids: Tensor) -> int:
+def saved_tensors_of(model: GPT, ids: Tensor) -> int:
     """Bytes that autograd keeps for the backward pass of a trunk, its parameters left out."""
-    with _counted({p.untyped_storage()._cdata for p in model.parameters()}) as kept:
+    with _count({p.untyped_storage()._cdata for p in model.parameters()}) as kept:
         model.trunk(ids)
     return sum(kept.values())
 
 
 @contextmanager
-def _counted(left_out: set[int]) -> Iterator[dict[int, int]]:
+def _count(left_out: set[int]) -> Iterator[dict[int, int]]:
     """The bytes of each storage that autograd is given to keep."""
     kept: dict[int, int] = {}
     alive = []

@@ -44,8 +44,8 @@ class Muon(torch.optim.Optimizer):
             gradients = [p.grad for p in held]
             torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
             wanted = torch._foreach_lerp(gradients, momenta, group["momentum"])
-            for place, batch in _alike(list(wanted)):
-                updates = orthogonal(batch, self.dtype)
+            for place, batch in _group_by_shape(list(wanted)):
+                updates = orthogonalize(batch, self.dtype)
                 for p, update in zip([held[i] for i in place], updates, strict=True):
                     self._apply(p, update.view_as(p), group)
 
@@ -58,7 +58,7 @@ class Muon(torch.optim.Optimizer):
         p.add_(update, alpha=-rate * max(1.0, p.size(0) / p.size(1)) ** 0.5)
 
 
-def _alike(matrices: list[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
+def _group_by_shape(matrices: list[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
     """The matrices of each shape as one batch, with their places in the list."""
     places: dict[torch.Size, list[int]] = defaultdict(list)
     for place, matrix in enumerate(matrices):
@@ -67,7 +67,7 @@ def _alike(matrices: list[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
         yield found, torch.stack([matrices[i] for i in found])  # (n, rows, columns)
 
 
-def orthogonal(batch: Tensor, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+def orthogonalize(batch: Tensor, dtype: torch.dtype = torch.bfloat16) -> Tensor:
     """Nearly the orthogonal factor U V' of each matrix U S V' of (n, rows, columns)."""
     tall = batch.size(-2) > batch.size(-1)
     x = batch.to(dtype)

@@ -32,7 +32,7 @@ def state_to_resume(
     state, path = newest
     _check_whole(path, state)
     before = state["facts"]
-    moved = list(checkpoint_file.differences(before["origin"], facts["origin"]))
+    moved = list(checkpoint_file.list_differences(before["origin"], facts["origin"]))
     if moved:
         # New text makes a new tokenizer too; another shape is still the user's to decide.
         before = {**before, "shape": {**before["shape"], "tokenizer": facts["shape"]["tokenizer"]}}
@@ -83,7 +83,7 @@ def _check_whole(path: Path, state: checkpoint_file.State) -> None:
 
 def check_fits(path: Path, before: Facts, now: Facts) -> None:
     """Raise CheckpointError field by field where a checkpoint's shape is not the settings'."""
-    diff = "; ".join(checkpoint_file.differences(before, now))
+    diff = "; ".join(checkpoint_file.list_differences(before, now))
     if diff:
         raise CheckpointError(
             f"{path} does not fit these settings: {diff}; keep its settings, choose another name "

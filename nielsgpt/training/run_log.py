@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nielsgpt.progress import Progress
-from nielsgpt.system.workspace import unwritable, write_json, write_sealed, write_text
+from nielsgpt.system.workspace import explain_unwritable, write_json, write_sealed, write_text
 from nielsgpt.training.trackers import Tracker, scalars
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class RunLog:
             with path.open("a", encoding="utf-8", newline="") as file:
                 file.write(text)
         except OSError as error:
-            raise unwritable(path, error) from error
+            raise explain_unwritable(path, error) from error
 
     def _csv(self, rows: Iterable[Mapping[str, Any]]) -> str:
         text = io.StringIO()

@@ -97,7 +97,7 @@ def log_start(trainer: Trainer, phase: Phase, folder: Path) -> None:
 
 def log_changed_settings(phase: Phase, state: checkpoint_file.State, facts: Facts) -> None:
     """A line where the phase was trained with other numbers so far."""
-    changed = list(checkpoint_file.differences(state["facts"]["numbers"], facts["numbers"]))
+    changed = list(checkpoint_file.list_differences(state["facts"]["numbers"], facts["numbers"]))
     if changed:
         log.info(
             "%s: so far trained with other numbers (%s); --no-resume trains anew",
@@ -108,7 +108,7 @@ def log_changed_settings(phase: Phase, state: checkpoint_file.State, facts: Fact
 
 def log_changed_execution(before: Facts, engine: ExecutionConfig) -> None:
     """A warning where this machine computes in another way than the run did so far."""
-    changed = list(checkpoint_file.differences(before, engine.facts()))
+    changed = list(checkpoint_file.list_differences(before, engine.facts()))
     if changed:
         log.warning(
             "the bits will differ from an undisturbed run, for this machine computes in another "

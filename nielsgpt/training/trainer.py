@@ -19,7 +19,7 @@ from nielsgpt.data.cache.shuffle import mix_seed
 from nielsgpt.distributed.group import SINGLE_PROCESS, ProcessGroup
 from nielsgpt.distributed.partition import largest_divisor
 from nielsgpt.model.gpt import GPT
-from nielsgpt.system.compile_cache import compiled
+from nielsgpt.system.compile_cache import compile_if_enabled
 from nielsgpt.system.device import ExecutionConfig, is_out_of_memory
 from nielsgpt.training.ema import EMA
 from nielsgpt.training.evaluate import Evaluation, evaluate
@@ -62,8 +62,8 @@ class Trainer:
         self.byte_lengths, self.seed = byte_lengths, seed
         self.optimizer = Optimizer(model, phase)
         self.ema = EMA(model, phase.ema_decay) if phase.ema_decay else None
-        self.trunk = compiled(model.trunk, engine)
-        self.exponentials = compiled(exponentials, engine, any_shape=True)
+        self.trunk = compile_if_enabled(model.trunk, engine)
+        self.exponentials = compile_if_enabled(exponentials, engine, any_shape=True)
         self.schedule, self.spike_guard = LRSchedule.for_phase(phase), SpikeGuard(phase)
         self.grad_scaler = GradScaler(engine.dtype)
         self.micro_batch_size = phase.micro_batch_size or engine.micro_batch_size
@@ -93,7 +93,9 @@ class Trainer:
         loss = self._gradients(inputs, targets, max(1, counted)) / max(1, counted)
         norm = self.optimizer.clip(self.grad_scaler.value)
         rate = lr_at(self.step, self.phase, self.schedule) * self.spike_guard.rate_scale
-        skipped = self._verdict(loss, norm) if counted else "none of its tokens is supervised"
+        skipped = (
+            self._reason_to_skip(loss, norm) if counted else "none of its tokens is supervised"
+        )
         if skipped is None:
             self.optimizer.step(rate)
             if self.ema is not None:
@@ -117,11 +119,11 @@ class Trainer:
     def _gradients(self, inputs: Tensor, targets: Tensor, counted: int) -> float:
         """Add up the gradients of the step's loss; returns the nats summed over its tokens."""
         rows = self.group.rank_rows(len(inputs))
-        nats = self._sparing(lambda: self._micro_batches(inputs, targets, counted, rows))
+        nats = self._retry_smaller(lambda: self._micro_batches(inputs, targets, counted, rows))
         self.group.sum_gradients(self.model.parameters())
         return self.group.all_reduce_sum([nats])[0]
 
-    def _sparing(self, work: Callable[[], Found]) -> Found:
+    def _retry_smaller(self, work: Callable[[], Found]) -> Found:
         """What the work comes to; out of memory: the same once more in micro-batches half as
         large, with the same mathematics."""
         while True:
@@ -170,10 +172,10 @@ class Trainer:
             totals.append(total.detach())
         return float(torch.stack(totals).double().sum())
 
-    def _verdict(self, loss: float, norm: float) -> str | None:
+    def _reason_to_skip(self, loss: float, norm: float) -> str | None:
         """Why the step must not touch the weights, or None."""
         finite = math.isfinite(loss) and math.isfinite(norm)
-        if self.grad_scaler.overflowed(finite):
+        if self.grad_scaler.check_overflow(finite):
             return f"the gradient overflowed float16; the loss's scale is {self.grad_scaler.value:g} now"
         return self.spike_guard.reason_to_skip(loss, norm)
 
@@ -184,7 +186,7 @@ class Trainer:
         """
         self.raw_evaluations = self.evaluations = self._evaluations()
         if self.ema is not None:
-            with self.ema.applied():
+            with self.ema.apply():
                 self.evaluations = self._evaluations()
         value = self.metric("loss")
         improved = value < self.best
@@ -195,23 +197,23 @@ class Trainer:
         return improved
 
     def _evaluations(self) -> dict[str, Evaluation]:
-        found = self._sparing(self._measured)
-        return {name: e.summed(self.group.all_reduce_sum) for name, e in found.items()}
+        found = self._retry_smaller(self._evaluate_sources)
+        return {name: e.all_reduce(self.group.all_reduce_sum) for name, e in found.items()}
 
-    def _measured(self) -> dict[str, Evaluation]:
+    def _evaluate_sources(self) -> dict[str, Evaluation]:
         """This process's part of every validation source."""
         rows, size = self.phase.eval_batches * self.phase.batch_size, self.micro_batch_size
         return {
             name: evaluate(
                 self.model,
-                self.group.shard_batches(self._watched(source.in_order(rows, size))),
+                self.group.shard_batches(self._interruptible(source.in_order(rows, size))),
                 self.byte_lengths,
                 self.execution.device,
             )
             for name, source in self.validation.items()
         }
 
-    def _watched(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+    def _interruptible(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches; raises Abandoned between two of them when the process is asked to end."""
         for batch in batches:
             if self.should_stop():

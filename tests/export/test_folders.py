@@ -242,9 +242,9 @@ def test_the_gguf_file_says_what_llama_cpp_must_know(
 
 def test_q8_0_keeps_vectors_whole_and_rows_that_have_no_blocks_in_float16(lively: Lively) -> None:
     model = lively("gpt_plus", d_ff=40)
-    kinds = {name: kind.name for name, _, kind in gguf_file.stored(model, "q8_0")}
+    kinds = {name: kind.name for name, _, kind in gguf_file.choose_dtype(model, "q8_0")}
     assert kinds["blk.0.attn_norm.weight"] == "F32"
     assert kinds["blk.0.attn_q.weight"] == "Q8_0"
     assert kinds["blk.0.ffn_down.weight"] == "F16"
-    learned = {name: kind.name for name, _, kind in gguf_file.stored(lively("gpt"), "q8_0")}
+    learned = {name: kind.name for name, _, kind in gguf_file.choose_dtype(lively("gpt"), "q8_0")}
     assert learned["position_embd.weight"] == "F32"

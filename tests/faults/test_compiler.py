@@ -10,13 +10,13 @@ import pytest
 
 SCRIPT = """
 import torch
-from nielsgpt.system.compile_cache import compiling
+from nielsgpt.system.compile_cache import guard_compile
 
 def function(x):
     return (x.exp() * 3).sum(dim=-1) + (x @ x).tanh().sum()
 
 x = (torch.arange(4096.0).view(64, 64) / 4096).requires_grad_()
-y = compiling(function)(x).sum()
+y = guard_compile(function)(x).sum()
 y.backward()
 print(y.item().hex(), x.grad.sum().item().hex())
 """

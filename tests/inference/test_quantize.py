@@ -126,7 +126,7 @@ def test_the_fastest_form_is_measured_once_and_remembered(
     monkeypatch.setenv("NIELSGPT_CACHE", str(tmp_path))
     first = fastest_form(make_model(), 2)
     assert first in weight_forms("cpu")
-    monkeypatch.setattr(quantize, "_measured", None)  # would fail if it were called
+    monkeypatch.setattr(quantize, "_measure_forms", None)  # would fail if it were called
     assert fastest_form(make_model(seed=9), 2) == first
 
 

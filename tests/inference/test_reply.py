@@ -5,7 +5,7 @@ import pytest
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.inference.detokenizer import Detokenizer
 from nielsgpt.inference.generate import FinishReason, generate
-from nielsgpt.inference.reply import continue_text, spoken
+from nielsgpt.inference.reply import continue_text, reply_text
 from nielsgpt.inference.sampling import generator_for
 from nielsgpt.model.gpt import GPT
 from nielsgpt.tokenizers.byte import ByteTokenizer
@@ -21,7 +21,7 @@ def test_spoken_returns_the_reason_of_the_ids(reason: FinishReason) -> None:
         yield from BYTES.encode("né")
         return reason
 
-    text = spoken(ids(), Detokenizer(BYTES))
+    text = reply_text(ids(), Detokenizer(BYTES))
     assert [next(text), next(text)] == ["n", "é"]
     with pytest.raises(StopIteration) as end:
         next(text)
@@ -39,7 +39,7 @@ def test_spoken_ends_the_ids_when_a_stop_string_comes() -> None:
         return "length"
 
     def collect() -> Generator[str, None, None]:
-        reasons.append((yield from spoken(source, Detokenizer(BYTES, ["."]))))
+        reasons.append((yield from reply_text(source, Detokenizer(BYTES, ["."]))))
 
     source = ids()
     reasons: list[FinishReason] = []

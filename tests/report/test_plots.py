@@ -105,7 +105,7 @@ def test_a_long_curve_is_thinned_and_keeps_its_spike_and_its_ends() -> None:
     x = np.arange(100_000.0)
     y = np.sin(x / 9000)
     y[54_321] = 77.0
-    thin_x, thin_y = drawing._thinned(x, y)
+    thin_x, thin_y = drawing._thin(x, y)
     assert len(thin_x) < 1100
     assert (thin_x[0], thin_x[-1]) == (0.0, 99_999.0)
     assert thin_y[thin_x == 54_321.0] == [77.0]

@@ -13,7 +13,7 @@ import pytest
 
 from nielsgpt.errors import DataError, RunError, Stopped
 from nielsgpt.system import worker_pool
-from nielsgpt.system.worker_pool import in_order
+from nielsgpt.system.worker_pool import map_in_order
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Work = Callable[[int], tuple[int, int]]
@@ -36,7 +36,7 @@ def squares(broken: int = -1, deadly: int = -1) -> Work:
 
 
 def run(tasks: Iterator[int], count: int, broken: int = -1) -> list[tuple[int, int]]:
-    return list(in_order(tasks, squares(broken), squares, (broken,), count))
+    return list(map_in_order(tasks, squares(broken), squares, (broken,), count))
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -63,7 +63,7 @@ def test_what_a_task_raises_comes_in_its_place_and_before_what_the_tasks_maker_r
 
     found = []
     with pytest.raises(DataError, match=f"number {broken} is broken"):
-        for square, _ in in_order(tasks(), squares(broken), squares, (broken,), count):
+        for square, _ in map_in_order(tasks(), squares(broken), squares, (broken,), count):
             found.append(square)
     assert found == [n * n for n in range(broken)]
     with pytest.raises(DataError, match="the walk is broken"):
@@ -78,7 +78,7 @@ def test_at_most_two_tasks_a_process_are_under_way() -> None:
             made.append(number)
             yield number
 
-    with closing(in_order(tasks(), squares(), squares, (), 2)) as results:
+    with closing(map_in_order(tasks(), squares(), squares, (), 2)) as results:
         for _ in range(20):
             next(results)
     assert len(made) < 20 + 2 * 2 + 1
@@ -86,7 +86,7 @@ def test_at_most_two_tasks_a_process_are_under_way() -> None:
 
 def test_a_process_that_is_killed_is_one_line_that_says_what_to_do() -> None:
     with pytest.raises(RunError, match=r"was ended from outside.*data\.workers=1") as caught:
-        list(in_order(iter(range(9)), squares(), squares, (-1, 6), 2))
+        list(map_in_order(iter(range(9)), squares(), squares, (-1, 6), 2))
     assert caught.value.exit_code == 1
     assert "\n" not in str(caught.value)
 
@@ -110,10 +110,10 @@ def test_no_process_outlives_the_one_that_started_it(number: signal.Signals) -> 
     code = """
 import itertools
 from nielsgpt.system import worker_pool
-from nielsgpt.system.worker_pool import in_order
+from nielsgpt.system.worker_pool import map_in_order
 from tests.system.test_worker_pool import squares
 worker_pool.ALONE_S = 0.0
-for square, place in in_order(itertools.count(), squares(), squares, (), 2):
+for square, place in map_in_order(itertools.count(), squares(), squares, (), 2):
     print(place, flush=True)
 """
     process = subprocess.Popen(

@@ -10,12 +10,19 @@ import pytest
 
 from nielsgpt.config.settings import Settings
 from nielsgpt.errors import BusyError, DataError, RunError
-from nielsgpt.system.workspace import Workspace, fingerprint, lock, read_json, write_json, writing
+from nielsgpt.system.workspace import (
+    Workspace,
+    fingerprint,
+    lock,
+    read_json,
+    write_atomically,
+    write_json,
+)
 
 
 def test_a_file_that_is_not_finished_is_never_seen(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "file"
-    with pytest.raises(ZeroDivisionError), writing(path) as file:
+    with pytest.raises(ZeroDivisionError), write_atomically(path) as file:
         file.write(b"half")
         assert not path.exists()
         raise ZeroDivisionError
@@ -25,7 +32,7 @@ def test_a_file_that_is_not_finished_is_never_seen(tmp_path: Path) -> None:
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    with writing(path) as file:
+    with write_atomically(path) as file:
         file.write(b"new")
         file.flush()
         assert path.read_bytes() == b"old"
@@ -38,11 +45,11 @@ def test_a_full_disk_names_the_place_and_keeps_the_old_file(tmp_path: Path) -> N
     code = """
 import resource, signal, sys
 from pathlib import Path
-from nielsgpt.system.workspace import writing
+from nielsgpt.system.workspace import write_atomically
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
-    with writing(Path(sys.argv[1])) as file:
+    with write_atomically(Path(sys.argv[1])) as file:
         file.write(b"x" * 5000)
 except Exception as error:
     print(type(error).__name__, error)
@@ -61,7 +68,7 @@ def test_a_folder_that_is_a_file_is_an_error_with_a_way_out(tmp_path: Path) -> N
     (tmp_path / "taken").write_text("x")
     with (
         pytest.raises(DataError, match=r"cannot be written .* NIELSGPT_ROOT"),
-        writing(tmp_path / "taken" / "file"),
+        write_atomically(tmp_path / "taken" / "file"),
     ):
         pass
 

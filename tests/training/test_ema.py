@@ -34,7 +34,7 @@ def test_applied_lends_the_mean_and_gives_the_weights_back_also_after_an_error()
     average = EMA(model, 0.5)
     walked(average, model, 5)
     own, mean = model.weight.detach().clone(), average.weights()["weight"].clone()
-    with pytest.raises(KeyError), average.applied():
+    with pytest.raises(KeyError), average.apply():
         assert torch.equal(model.weight, mean)
         raise KeyError
     assert torch.equal(model.weight, own)

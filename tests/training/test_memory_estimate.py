@@ -61,8 +61,8 @@ def test_what_is_forecast_without_numbers_is_what_autograd_keeps(
     shape = SHAPE.model_copy(update={"variant": variant, "dropout": dropout})
     model = memory_estimate.GPT(shape, 2)
     model.set_attention(attention)
-    real = memory_estimate.kept_of(model, torch.zeros(5, 64, dtype=torch.int64))
-    forecast = memory_estimate._kept(shape, replace(ENGINE, attention=attention), 5)
+    real = memory_estimate.saved_tensors_of(model, torch.zeros(5, 64, dtype=torch.int64))
+    forecast = memory_estimate._count_saved(shape, replace(ENGINE, attention=attention), 5)
     assert forecast == pytest.approx(real, rel=0.02)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import _muon
 
-from nielsgpt.training.muon import Muon, orthogonal
+from nielsgpt.training.muon import Muon, orthogonalize
 
 SHAPES = [(24, 8), (8, 8), (8, 24), (24, 8), (8, 24), (40, 16)]
 
@@ -38,7 +38,7 @@ def test_many_steps_are_those_of_torchs_muon(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_update_is_nearly_orthogonal() -> None:
     torch.manual_seed(0)
     for shape in [(3, 32, 8), (3, 8, 32), (2, 16, 16)]:
-        factors = orthogonal(torch.randn(shape), torch.float32)
+        factors = orthogonalize(torch.randn(shape), torch.float32)
         sizes = torch.linalg.svdvals(factors)
         assert sizes.min() > 0.3
         assert sizes.max() < 1.3
@@ -47,14 +47,14 @@ def test_the_update_is_nearly_orthogonal() -> None:
 def test_a_batch_is_its_matrices_one_by_one() -> None:
     torch.manual_seed(0)
     batch = torch.randn(4, 12, 20)
-    alone = torch.stack([orthogonal(m[None], torch.float32)[0] for m in batch])
-    torch.testing.assert_close(orthogonal(batch, torch.float32), alone, atol=1e-5, rtol=1e-5)
+    alone = torch.stack([orthogonalize(m[None], torch.float32)[0] for m in batch])
+    torch.testing.assert_close(orthogonalize(batch, torch.float32), alone, atol=1e-5, rtol=1e-5)
 
 
 def test_bfloat16_products_point_the_same_way() -> None:
     torch.manual_seed(0)
     batch = torch.randn(2, 32, 64)
-    rough, exact = (orthogonal(batch, kind).float() for kind in (torch.bfloat16, torch.float32))
+    rough, exact = (orthogonalize(batch, kind).float() for kind in (torch.bfloat16, torch.float32))
     assert torch.cosine_similarity(rough.flatten(), exact.flatten(), dim=0) > 0.995
 
 
@@ -69,7 +69,7 @@ def test_cautious_decay_spares_what_the_update_makes_larger() -> None:
         p.grad = gradient.clone()
         Muon([p], 0.1, 1.0, cautious=cautious, dtype=torch.float32).step()
         ends[cautious] = p.detach()
-    update = orthogonal(gradient[None], torch.float32)[0]
+    update = orthogonalize(gradient[None], torch.float32)[0]
     towards_zero = update * weight > 0
     plain = weight * (1 - 0.1) - 0.1 * update
     careful = torch.where(towards_zero, weight * (1 - 0.1), weight) - 0.1 * update

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nielsgpt.errors import DataError
-from nielsgpt.system.workspace import unwritable
+from nielsgpt.system.workspace import explain_unwritable
 
 PIECE = 2**20
 
@@ -31,14 +31,14 @@ class AppendFile:
             self._file.truncate(length)
             self._file.seek(length)
         except OSError as error:
-            raise unwritable(path, error) from error
+            raise explain_unwritable(path, error) from error
 
     def write(self, content: bytes) -> None:
         """Append."""
         try:
             self._file.write(content)
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise explain_unwritable(self.path, error) from error
         self._sha256.update(content)
         self.length += len(content)
 
@@ -51,7 +51,7 @@ class AppendFile:
             self._sha256 = hashlib.sha256()
             self._read(self.length)
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise explain_unwritable(self.path, error) from error
 
     def sync(self) -> None:
         """Let what was written survive a power loss."""
@@ -59,7 +59,7 @@ class AppendFile:
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise unwritable(self.path, error) from error
+            raise explain_unwritable(self.path, error) from error
 
     def close(self) -> dict[str, Any]:
         """Close the file for good; returns its size and its sha256."""

@@ -167,9 +167,9 @@ class PartReader:
             if not file.is_file() or file_sha256(file) != entry["sha256"]:
                 raise DataError(f"{file} is damaged; delete its folder and make it with {make}")
         self._arrays = {
-            name: _mapped(folder / f"{name}.bin", dtype) for name, dtype in columns(recipe).items()
+            name: _map(folder / f"{name}.bin", dtype) for name, dtype in columns(recipe).items()
         }
-        self.rows = _mapped(folder / "blocks.bin", np.dtype("<i8")).reshape(-1, len(ROW))
+        self.rows = _map(folder / "blocks.bin", np.dtype("<i8")).reshape(-1, len(ROW))
         self._ends = np.cumsum(self.rows[:, 1:3], axis=0)
 
     def block(self, number: int) -> DocumentBlock:
@@ -212,7 +212,7 @@ def join_parts(folder: Path, recipe: Recipe, count: int, encoded: Blocks) -> Blo
     return blocks
 
 
-def _mapped(path: Path, dtype: "np.dtype[Any]") -> NDArray[Any]:
+def _map(path: Path, dtype: "np.dtype[Any]") -> NDArray[Any]:
     # An empty file cannot be mapped.
     empty = not path.stat().st_size
     return np.empty(0, dtype) if empty else np.asarray(np.memmap(path, dtype=dtype, mode="r"))

@@ -15,7 +15,7 @@ SUFFIX = ".meta.json"
 
 
 @dataclass(frozen=True)
-class Holding:
+class SplitSummary:
     """One finished split: its meta, what it takes on disk, and when it was finished."""
 
     phase: str
@@ -36,7 +36,7 @@ class Holding:
         return int(self.meta.get("replies_left_out", 0))
 
 
-def holdings(folders: Mapping[str, Path], context_length: int) -> Iterator[Holding]:
+def list_splits(folders: Mapping[str, Path], context_length: int) -> Iterator[SplitSummary]:
     """Every split of the folders, by phase.
 
     `use` is, for text, the share of the tokens that an epoch's rows of this context hold, and for
@@ -49,7 +49,7 @@ def holdings(folders: Mapping[str, Path], context_length: int) -> Iterator[Holdi
                 path = folder / f"{name}{SUFFIX}"
                 held = path.stat().st_size + sum(e["bytes"] for e in shards.entries(meta))
                 use = _use(folder, meta, context_length)
-                yield Holding(phase, meta, name, held, path.stat().st_mtime, use)
+                yield SplitSummary(phase, meta, name, held, path.stat().st_mtime, use)
 
 
 def names(folder: Path) -> list[str]:

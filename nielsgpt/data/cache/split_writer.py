@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from nielsgpt.data.cache.append_file import AppendFile, hidden
 from nielsgpt.data.cache.shards import FORMAT_VERSION, forget, reopen, token_dtype
 from nielsgpt.errors import NielsError
-from nielsgpt.system.workspace import sync_folder, unwritable, write_sealed
+from nielsgpt.system.workspace import explain_unwritable, sync_folder, write_sealed
 
 NPY_HEADER = 128
 
@@ -134,7 +134,7 @@ class SplitWriter:
         try:
             grown.replace(self.folder / name)
         except OSError as error:
-            raise unwritable(self.folder / name, error) from error
+            raise explain_unwritable(self.folder / name, error) from error
         return {"file": name, **entry}
 
 

@@ -51,13 +51,13 @@ def clean(text: str) -> str:
     return text.strip()
 
 
-def one_kind_of_line_end(text: str) -> str:
+def normalize_line_ends(text: str) -> str:
     """Line ends \\n, no spaces before them."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return "\n".join(map(str.rstrip, lines))
 
 
-def whole_words(text: str) -> str:
+def join_hyphenated(text: str) -> str:
     """Words that a line break divided, put together; the hyphen stays where the book spells the
     word with one elsewhere, and never without."""
     spelled = set(re.findall(r"\w+(?:-\w+)*", text))
@@ -70,7 +70,7 @@ def whole_words(text: str) -> str:
     return re.sub(r"\b(\w{1,40})-\n[ \t]*([a-z]\w*)", joined, text)
 
 
-def without_dedications(text: str) -> str:
+def remove_dedications(text: str) -> str:
     """No paragraph near either end that speaks of copyright or the public domain."""
     found = _paragraphs(text)
     last = len(found) - 1
@@ -81,7 +81,7 @@ def without_dedications(text: str) -> str:
     )
 
 
-def without_contents(text: str) -> str:
+def remove_contents(text: str) -> str:
     """No table of contents, index or list of illustrations: its heading, and the entries below."""
     kept, listing = [], False
     for paragraph in _paragraphs(text):
@@ -95,7 +95,7 @@ def without_contents(text: str) -> str:
     return "\n\n".join(kept)
 
 
-def without_notes(text: str) -> str:
+def remove_notes(text: str) -> str:
     """No footnotes, and no section of notes up to the next heading. A paragraph that opens with [7]
     is a note only if something else refers to it; else it is the seventh of the book."""
     cited = set(CITED.findall(text))
@@ -112,30 +112,30 @@ def without_notes(text: str) -> str:
     return "\n\n".join(kept)
 
 
-def without_brackets(text: str) -> str:
+def remove_brackets(text: str) -> str:
     """Nothing in square brackets or braces, which hold editors' words and numbers of pages."""
     for _ in range(3):
         text = re.sub(r"\[[^\[\]]{0,3000}\]|\{[^{}]{0,3000}\}", "", text)
     return re.sub(r"[\[\]{}]", "", text)
 
 
-def without_italics(text: str) -> str:
+def remove_italics(text: str) -> str:
     """No underscores around what was printed in italics."""
     return text.replace("_", "")
 
 
-def without_line_numbers(text: str) -> str:
+def remove_line_numbers(text: str) -> str:
     """No numbers in the margin of verse, and no lines that are a number alone."""
     text = re.sub(r"^[ \t]*\(?\d{1,5}\)?[ \t]*$", "", text, flags=re.M)
     return re.sub(r"(?<=\S)[ \t]{2,}\d{1,5}$|^[ \t]*\d{1,5}[ \t]{2,}(?=\S)", "", text, flags=re.M)
 
 
-def without_headings(text: str) -> str:
+def remove_headings(text: str) -> str:
     """No paragraph that is a heading: a part's name and numeral, or a line in capitals."""
     return "\n\n".join(p for p in _paragraphs(text) if not _is_heading(p.strip()))
 
 
-def without_speakers(text: str) -> str:
+def remove_speakers(text: str) -> str:
     """No name of who speaks before what is said, where a name opens five paragraphs or more."""
     counted = Counter(name for name, mark in LABEL.findall(text) if mark == ":" or name.isupper())
 
@@ -145,24 +145,24 @@ def without_speakers(text: str) -> str:
     return LABEL.sub(spoken, text)
 
 
-def paragraphs_in_a_line(text: str) -> str:
+def join_lines(text: str) -> str:
     """Every paragraph in one line."""
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in _paragraphs(text))
 
 
-def plain_marks(text: str) -> str:
+def simplify_punctuation(text: str) -> str:
     """Straight quotation marks, two hyphens for a dash, three dots, no space before a mark."""
     text = re.sub(r" {2,}", " ", text.translate(MARKS))
     text = re.sub(r"\.(?: ?\.){2,}", "...", re.sub(r"-{2,}", "--", text))
     return re.sub(r" ([,;:!?]|\.(?!\.))", r"\1", text)
 
 
-def capital_i(text: str) -> str:
+def capitalize_i(text: str) -> str:
     """The word I in its capital, where a copy lost it; not the numeral of `i.` or `(i)`."""
     return re.sub(r"(?<![\w.'(-])i(?![\w.)-])", "I", text)
 
 
-def without_blanks(text: str) -> str:
+def remove_blanks(text: str) -> str:
     """No paragraph without a letter."""
     return "\n\n".join(p for p in _paragraphs(text) if any(map(str.isalpha, p)))
 
@@ -190,19 +190,19 @@ def _is_entry(line: str) -> bool:
 
 
 STEPS: tuple[Callable[[str], str], ...] = (
-    one_kind_of_line_end,
+    normalize_line_ends,
     body,
-    whole_words,
-    without_dedications,
-    without_contents,
-    without_notes,
-    without_brackets,
-    without_italics,
-    without_line_numbers,
-    without_headings,
-    plain_marks,
-    paragraphs_in_a_line,
-    without_speakers,
-    capital_i,
-    without_blanks,
+    join_hyphenated,
+    remove_dedications,
+    remove_contents,
+    remove_notes,
+    remove_brackets,
+    remove_italics,
+    remove_line_numbers,
+    remove_headings,
+    simplify_punctuation,
+    join_lines,
+    remove_speakers,
+    capitalize_i,
+    remove_blanks,
 )

@@ -29,7 +29,7 @@ def clean(text: str, settings: CleaningSettings) -> str:
         return text
     text = SANITIZE[settings.sanitize](text.replace("\r\n", "\n").replace("\r", "\n"))
     if settings.collapse_whitespace:
-        text = _collapsed(text)
+        text = _collapse_space(text)
     return text.lower() if settings.lowercase else text
 
 
@@ -70,7 +70,7 @@ def _basic(text: str) -> str:
     return UNCOMMON.sub(" ", _ascii(text))
 
 
-def _collapsed(text: str) -> str:
+def _collapse_space(text: str) -> str:
     lines = [line.strip() for line in re.sub(r"[ \t]+", " ", text).split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 

@@ -18,7 +18,7 @@ import requests
 
 from nielsgpt.data.sources.http import PIECE_BYTES, HTTPRefusal, Patience, may_ask, reason, session
 from nielsgpt.errors import DataError
-from nielsgpt.system.workspace import read_json, sync_folder, unwritable, write_json
+from nielsgpt.system.workspace import explain_unwritable, read_json, sync_folder, write_json
 
 log = logging.getLogger("nielsgpt")
 LIMIT_BYTES = 64 * 2**20
@@ -75,7 +75,7 @@ def download(
     except (HTTPRefusal, _BrokeOff, requests.RequestException) as error:
         raise DataError(f"{url} cannot be downloaded ({reason(error)}); {instead}") from None
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise explain_unwritable(path, error) from error
 
 
 def _held(path: Path) -> IO[bytes]:
@@ -116,7 +116,7 @@ def _receive(part: IO[bytes], asking: requests.Session, wanted: _Wanted) -> None
     if begun:
         asked |= {"Range": f"bytes={begun}-", "If-Range": known["version"]}
     with asking.get(wanted.url, headers=asked, stream=True) as answer:
-        if not (begun and _goes_on(answer, begun, known["version"])):
+        if not (begun and _can_resume(answer, begun, known["version"])):
             part.truncate(0)
             begun = 0
             if answer.status_code in (206, 416):
@@ -128,7 +128,7 @@ def _receive(part: IO[bytes], asking: requests.Session, wanted: _Wanted) -> None
         _write(part, answer, begun, total, wanted)
 
 
-def _goes_on(answer: requests.Response, begun: int, version: str) -> bool:
+def _can_resume(answer: requests.Response, begun: int, version: str) -> bool:
     """Whether this is the rest of what has come."""
     from_there = answer.headers.get("Content-Range", "").startswith(f"bytes {begun}-")
     return answer.status_code == 206 and from_there and _version(answer) in (None, version)

@@ -35,10 +35,10 @@ def body(text: str) -> str:
     text = text[starts[-1].end() :] if starts else text
     end = END.search(text)
     text = text[: end.start()] if end else text
-    return _without_credits(text[0 if starts else _after_licence(text) :].strip("\n"))
+    return _remove_credits(text[0 if starts else _skip_licence(text) :].strip("\n"))
 
 
-def _after_licence(text: str) -> int:
+def _skip_licence(text: str) -> int:
     """Where the last paragraph ends that names Project Gutenberg near the top."""
     place = passed = 0
     for paragraph in text[:HEAD_CHARACTERS].split("\n\n")[:-1]:
@@ -47,7 +47,7 @@ def _after_licence(text: str) -> int:
     return place
 
 
-def _without_credits(text: str) -> str:
+def _remove_credits(text: str) -> str:
     """The text without the leading paragraphs that say who made the file."""
     while True:
         first, blank, rest = text.partition("\n\n")

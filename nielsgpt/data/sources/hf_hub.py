@@ -70,7 +70,7 @@ def commit(source: str, name: str, revision: str) -> str:
     known = machine.recall("hub", f"{name}@{revision}")
     named = Dataset(source, HubSettings(dataset=name), revision)
     try:
-        found = _patiently(named, lambda: _asked(named), () if known else WAITS)
+        found = _retry(named, lambda: _request(named), () if known else WAITS)
     except DataError as error:
         if known is None or not is_passing(error.__cause__):
             raise
@@ -95,7 +95,7 @@ def splits(dataset: Dataset, seed: int) -> dict[str, Iterator[Row]]:
     What is fetched whole is checked against its checksums and then read without network. What is
     streamed goes on where a connection broke. Raises DataError, then and while it is walked.
     """
-    opened = _opened(dataset)
+    opened = _open_dataset(dataset)
     there = [split for split in SPLITS if split in opened]
     if "train" not in there:
         raise DataError(
@@ -107,10 +107,10 @@ def splits(dataset: Dataset, seed: int) -> dict[str, Iterator[Row]]:
 
 def is_here(dataset: Dataset) -> bool:
     """Whether the dataset lies in the Hugging Face cache, whole."""
-    return not dataset.wanted.streaming and _prepared(dataset) is not None
+    return not dataset.wanted.streaming and _prepare(dataset) is not None
 
 
-def _asked(dataset: Dataset) -> str:
+def _request(dataset: Dataset) -> str:
     """The commit that the Hub has for the dataset's revision."""
     from huggingface_hub import HfApi
 
@@ -119,7 +119,7 @@ def _asked(dataset: Dataset) -> str:
     return str(HfApi().dataset_info(wanted.dataset, revision=revision).sha)
 
 
-def _patiently(
+def _retry(
     dataset: Dataset, attempt: Callable[[], Result], waits: tuple[float, ...] = WAITS
 ) -> Result:
     """What the attempt returns, tried again where what failed may pass.
@@ -144,13 +144,13 @@ def _wait_or_raise(dataset: Dataset, error: Exception, wait: float | None) -> No
     time.sleep(wait)
 
 
-def _opened(dataset: Dataset) -> Mapping[str, Any]:
+def _open_dataset(dataset: Dataset) -> Mapping[str, Any]:
     """The dataset's splits: from the cache, else from the Hub."""
     import datasets
 
     if not sys.stderr.isatty():  # those of huggingface_hub look themselves
         datasets.disable_progress_bars()
-    if not dataset.wanted.streaming and (prepared := _prepared(dataset)) is not None:
+    if not dataset.wanted.streaming and (prepared := _prepare(dataset)) is not None:
         return prepared
     if datasets.config.HF_HUB_OFFLINE:
         what = "is streamed" if dataset.wanted.streaming else "is not in the Hugging Face cache"
@@ -158,10 +158,10 @@ def _opened(dataset: Dataset) -> Mapping[str, Any]:
             f"{dataset.label}: {what} and HF_HUB_OFFLINE is set; unset it and run "
             "'nielsgpt caches' once"
         )
-    return _patiently(dataset, lambda: _fetched(dataset))
+    return _retry(dataset, lambda: _fetch_files(dataset))
 
 
-def _prepared(dataset: Dataset) -> Mapping[str, Any] | None:
+def _prepare(dataset: Dataset) -> Mapping[str, Any] | None:
     """The dataset from the Hugging Face cache, at just this commit; None where it is not there."""
     from datasets.packaged_modules.cache.cache import Cache
 
@@ -178,11 +178,11 @@ def _prepared(dataset: Dataset) -> Mapping[str, Any] | None:
     return found
 
 
-def _fetched(dataset: Dataset) -> Mapping[str, Any]:
+def _fetch_files(dataset: Dataset) -> Mapping[str, Any]:
     """The dataset's splits, fetched from the Hub or opened as streams of it."""
     from datasets import load_dataset_builder
 
-    _asked(dataset)  # says what is wrong; the loader hides it, and takes any commit on disk
+    _request(dataset)  # says what is wrong; the loader hides it, and takes any commit on disk
     wanted = dataset.wanted
     builder = load_dataset_builder(wanted.dataset, wanted.config, revision=dataset.revision)
     if builder.hash != dataset.revision:
@@ -219,16 +219,16 @@ def _rows(dataset: Dataset, opened: Any, split: str, seed: int) -> Iterator[Row]
     given, waits = 0, iter(WAITS)
     while True:
         try:
-            for row in itertools.islice(_ordered(dataset, opened, seed), given, None):
+            for row in itertools.islice(_sort_files(dataset, opened, seed), given, None):
                 yield row
                 given, waits = given + 1, iter(WAITS)
             return
         except Exception as error:
             _wait_or_raise(dataset, error, next(waits, None))
-        opened = _opened(dataset)[split]
+        opened = _open_dataset(dataset)[split]
 
 
-def _ordered(dataset: Dataset, opened: Any, seed: int) -> Iterator[Row]:
+def _sort_files(dataset: Dataset, opened: Any, seed: int) -> Iterator[Row]:
     """The split from its start, shuffled where the settings say so."""
     buffer = dataset.wanted.shuffle_buffer
     if not buffer:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nielsgpt.errors import DataError, NielsError, first_line
-from nielsgpt.system.workspace import unwritable
+from nielsgpt.system.workspace import explain_unwritable
 
 AGAIN = "see that the network works and run the command again"
 # The class, whether it may pass by itself, what is wrong, and what to do. The first that fits.
@@ -103,7 +103,7 @@ def no_room(error: BaseException, folder: Path) -> NielsError | None:
     `folder`: where the files go, should the error not say."""
     for link in chain(error):
         if isinstance(link, OSError) and link.errno in FULL:
-            return unwritable(Path(link.filename or folder), link)
+            return explain_unwritable(Path(link.filename or folder), link)
     return None
 
 

@@ -18,53 +18,57 @@ FIRST = "Once upon a time there was a long line of prose that goes on and on, as
 @pytest.mark.parametrize(
     ("rule", "text", "wanted"),
     [
-        (rules.one_kind_of_line_end, "a  \r\nb\rc", "a\nb\nc"),
-        (rules.whole_words, "an exam-\n  ple and well-\nknown, a well-known\nend -- \nnext", None),
-        (rules.without_dedications, f"This work is in the public domain.\n\n{FIRST}", FIRST),
+        (rules.normalize_line_ends, "a  \r\nb\rc", "a\nb\nc"),
         (
-            rules.without_contents,
+            rules.join_hyphenated,
+            "an exam-\n  ple and well-\nknown, a well-known\nend -- \nnext",
+            None,
+        ),
+        (rules.remove_dedications, f"This work is in the public domain.\n\n{FIRST}", FIRST),
+        (
+            rules.remove_contents,
             f"CONTENTS\n\nI. The Sea ...... 1\nII. The Shore   14\n\nBOOK I\n\n{FIRST}",
             FIRST,
         ),
-        (rules.without_notes, f"{FIRST}\n\nFootnote 3: See above.\n\n* Or sea.", FIRST),
-        (rules.without_notes, f"{FIRST}\n\nNOTES\n\nOne.\n\nTwo.\n\nBOOK II\n\nMore.", None),
-        (rules.without_notes, "He went[1] home.\n\n[1] To Rome.", "He went[1] home."),
-        (rules.without_notes, "[1] He went.\n\n[2] He came.", "[1] He went.\n\n[2] He came."),
-        (rules.without_brackets, "a[1] b [see [2]\nthere] {12}c ]", "a b  c "),
-        (rules.without_italics, "a _very_ old _man", "a very old man"),
+        (rules.remove_notes, f"{FIRST}\n\nFootnote 3: See above.\n\n* Or sea.", FIRST),
+        (rules.remove_notes, f"{FIRST}\n\nNOTES\n\nOne.\n\nTwo.\n\nBOOK II\n\nMore.", None),
+        (rules.remove_notes, "He went[1] home.\n\n[1] To Rome.", "He went[1] home."),
+        (rules.remove_notes, "[1] He went.\n\n[2] He came.", "[1] He went.\n\n[2] He came."),
+        (rules.remove_brackets, "a[1] b [see [2]\nthere] {12}c ]", "a b  c "),
+        (rules.remove_italics, "a _very_ old _man", "a very old man"),
         (
-            rules.without_line_numbers,
+            rules.remove_line_numbers,
             "Sing, goddess,   10\nof 300 men\n  15  of wrath\n 20\n",
             None,
         ),
-        (rules.without_headings, 'BOOK I. The Sea\n\nTHE END\n\nXIV.\n\nI went.\n\n"NO!"', None),
+        (rules.remove_headings, 'BOOK I. The Sea\n\nTHE END\n\nXIV.\n\nI went.\n\n"NO!"', None),
         (
-            rules.plain_marks,
+            rules.simplify_punctuation,
             "\u201cOh\u2014no\u201d \u2018x\u2019 . . . a\u2026 b , c---d  e",
             None,
         ),
-        (rules.paragraphs_in_a_line, "one\n two\n\n\n three", "one two\n\nthree"),
-        (rules.capital_i, "and i said i'm, i. (i) Li i", "and I said I'm, i. (i) Li I"),
-        (rules.without_blanks, "one\n\n* * *\n\ntwo", "one\n\ntwo"),
+        (rules.join_lines, "one\n two\n\n\n three", "one two\n\nthree"),
+        (rules.capitalize_i, "and i said i'm, i. (i) Li i", "and I said I'm, i. (i) Li I"),
+        (rules.remove_blanks, "one\n\n* * *\n\ntwo", "one\n\ntwo"),
     ],
 )
 def test_a_rule_does_what_its_name_says(
     rule: Callable[[str], str], text: str, wanted: str | None
 ) -> None:
     longer = {
-        rules.whole_words: "an example and well-known, a well-known\nend -- \nnext",
-        rules.without_notes: f"{FIRST}\n\nBOOK II\n\nMore.",
-        rules.without_line_numbers: "Sing, goddess,\nof 300 men\nof wrath\n\n",
-        rules.without_headings: 'I went.\n\n"NO!"',
-        rules.plain_marks: "\"Oh--no\" 'x' ... a... b, c--d e",
+        rules.join_hyphenated: "an example and well-known, a well-known\nend -- \nnext",
+        rules.remove_notes: f"{FIRST}\n\nBOOK II\n\nMore.",
+        rules.remove_line_numbers: "Sing, goddess,\nof 300 men\nof wrath\n\n",
+        rules.remove_headings: 'I went.\n\n"NO!"',
+        rules.simplify_punctuation: "\"Oh--no\" 'x' ... a... b, c--d e",
     }
     assert rule(text) == (longer[rule] if wanted is None else wanted)
 
 
 def test_names_of_speakers_go_where_they_come_often() -> None:
     talk = "\n\n".join(f"SOCRATES: Yes, {n}.\n\nMeno: No, {n}." for n in range(5))
-    assert rules.without_speakers(talk) == talk.replace("SOCRATES: ", "").replace("Meno: ", "")
-    assert rules.without_speakers("Note: once.\n\nROME: a city.") == "Note: once.\n\nROME: a city."
+    assert rules.remove_speakers(talk) == talk.replace("SOCRATES: ", "").replace("Meno: ", "")
+    assert rules.remove_speakers("Note: once.\n\nROME: a city.") == "Note: once.\n\nROME: a city."
 
 
 def test_every_rule_has_its_place_in_the_order_once() -> None:
