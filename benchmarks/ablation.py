@@ -111,16 +111,16 @@ class Study:
         phase = phase.model_copy(update=update)
         training = settings.training.model_copy(update={"pretrain": phase})
         settings = settings.model_copy(update={"seed": seed, "training": training})
-        work = Workspace(self.root, settings)
+        workspace = Workspace(self.root, settings)
         threads = torch.get_num_threads()
-        engine = ExecutionConfig("cpu", "bf16", "plain", True, threads, phase.batch_size)
+        execution = ExecutionConfig("cpu", "bf16", "plain", True, threads, phase.batch_size)
         shape: dict[str, Any] = {}
-        model = build.model_at_start(work, "pretrain", self.codec, shape)
+        model = build.model_at_start(workspace, "pretrain", self.codec, shape)
         if change == "output maps not zero at first":
             for name, weight in model.named_parameters():
                 if name.endswith(("out.weight", "down.weight")):
                     nn.init.normal_(weight, std=0.02 / math.sqrt(2 * settings.model.n_layer))
-        return build.build_trainer(work, "pretrain", self.codec, model, engine)
+        return build.build_trainer(workspace, "pretrain", self.codec, model, execution)
 
     def cost(self, change: str, rounds: int = 9, at_once: int = 2) -> float:
         """How long the change's step takes, as a multiple of the recipe's, measured in turns."""

@@ -54,13 +54,13 @@ def main() -> None:
         settings = load.validate(
             {"tokenizer": {**chosen, "vocab_size": asked.vocab_size}}, "benchmark"
         )
-        codec = registry.make(settings.tokenizer, taken(pool, TRAINED_ON))
+        tokenizer = registry.make(settings.tokenizer, taken(pool, TRAINED_ON))
         documents = list(taken(pool, int(asked.seconds * pace * 1e6)))
         size = sum(len(text.encode()) for text in documents) / 1e6
         paces: dict[str, list[float]] = {"library": [], "builder": []}
         for _ in range(asked.rounds):
-            paces["library"].append(size / seconds(library(codec), documents))
-            paces["builder"].append(size / seconds(builder(codec, settings), documents))
+            paces["library"].append(size / seconds(library(tokenizer), documents))
+            paces["builder"].append(size / seconds(builder(tokenizer, settings), documents))
         theirs, ours = (statistics.median(paces[who]) for who in paces)
         print(
             f"{name:22} {size:6.1f} MB  library {theirs:6.2f} MB/s  builder {ours:6.2f} MB/s  "
@@ -91,10 +91,10 @@ def seconds(work: Callable[[list[str]], Any], documents: list[str]) -> float:
     return time.perf_counter() - began
 
 
-def library(codec: Tokenizer) -> Callable[[list[str]], Any]:
+def library(tokenizer: Tokenizer) -> Callable[[list[str]], Any]:
     """The package's own batch encode, with a thread for each core."""
-    (content,) = codec.files().values()
-    if codec.kind == "sentencepiece":
+    (content,) = tokenizer.files().values()
+    if tokenizer.kind == "sentencepiece":
         processor = sentencepiece.SentencePieceProcessor(model_proto=content)
         return lambda documents: processor.encode(documents, num_threads=core_count())
     model = tokenizers.Tokenizer.from_buffer(content)
@@ -108,13 +108,15 @@ def library(codec: Tokenizer) -> Callable[[list[str]], Any]:
     return encode
 
 
-def builder(codec: Tokenizer, settings: Settings) -> Callable[[list[str]], Any]:
+def builder(tokenizer: Tokenizer, settings: Settings) -> Callable[[list[str]], Any]:
     """A whole build of a source, in a folder of its own."""
 
     def build(documents: list[str]) -> None:
         source = Source("benchmark", [], lambda: map(Document, documents))
         with tempfile.TemporaryDirectory() as folder:
-            build_caches.build_source(Workspace(Path(folder), settings), "pretrain", source, codec)
+            build_caches.build_source(
+                Workspace(Path(folder), settings), "pretrain", source, tokenizer
+            )
 
     return build
 

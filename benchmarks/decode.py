@@ -160,8 +160,8 @@ def prepare(folder: Path, given: Path | None, llama_too: bool) -> None:
         _invent(folder / "model.pt")
     else:
         shutil.copyfile(given, folder / "model.pt")
-    work = Workspace(folder, load.validate({}, "defaults"))
-    trained = open_trained(work, folder / "model.pt")
+    workspace = Workspace(folder, load.validate({}, "defaults"))
+    trained = open_trained(workspace, folder / "model.pt")
     hf_folder.write(trained, folder / "hf", "float32", False)
     for dtype in ("f32", "f16") if llama_too else ():
         gguf_file.write(trained, folder / f"model-{dtype}.gguf", dtype, False)

@@ -33,12 +33,12 @@ def main() -> None:
     parser.add_argument("texts", type=Path, nargs="+")
     asked = parser.parse_args()
     trained = open_trained(Workspace(Path(), load.validate({}, "defaults")), asked.checkpoint)
-    model, codec, rng = trained.model, trained.tokenizer, random.Random(0)
+    model, tokenizer, rng = trained.model, trained.tokenizer, random.Random(0)
     whole = "\n".join(path.read_text(encoding="utf-8") for path in asked.texts)
     starts = (rng.randrange(len(whole) - 200) for _ in range(1000))
     texts = [whole[start : start + rng.randrange(1, 200)] for start in starts]
     most = model.context_length - LENGTH
-    prompts = [codec.encode(text)[:most] for text in texts if text.strip()][:100]
+    prompts = [tokenizer.encode(text)[:most] for text in texts if text.strip()][:100]
     greedy = GenerationSettings(temperature=0.0, max_new_tokens=LENGTH)
     ours = [done.ids for done in complete_all(model, prompts, greedy, stop_ids=[])]
     with torch.inference_mode():
@@ -59,7 +59,7 @@ def main() -> None:
         answer = json.loads(done.stdout)
         equal = sum(one == other for one, other in zip(answer["replies"], ours, strict=True))
         pairs = zip(texts, answer["ids"], strict=True)
-        wrong = sum(codec.encode(text) != ids for text, ids in pairs)
+        wrong = sum(tokenizer.encode(text) != ids for text, ids in pairs)
         print(
             f"{dtype}: max |logit difference| {answer['worst']:.1e}; greedy equal {equal} of "
             f"{len(prompts)}; tokenized otherwise {wrong} of {len(texts)}",

@@ -70,13 +70,13 @@ def trained(
     return float(row["bits_per_byte"]), option.step_s / float(row["step_s"])
 
 
-def trial(work: Workspace, seed: int, chosen: list[Candidate], budget: PilotBudget) -> Trial:
+def trial(workspace: Workspace, seed: int, chosen: list[Candidate], budget: PilotBudget) -> Trial:
     """Plan, train all, compare: the caches stay, the seed moves weights and batches."""
-    planner = planner_of(work)
+    planner = planner_of(workspace)
     planner.settings = planner.settings.model_copy(update={"seed": seed})
     plan = planner.plan(chosen, budget)
-    ledger = ResultsStore(work.root / "bench" / "honesty.jsonl", supervisor.run)
-    ends = [trained(planner, one, one.steps, ledger, work.root) for one in plan.options]
+    ledger = ResultsStore(workspace.root / "bench" / "honesty.jsonl", supervisor.run)
+    ends = [trained(planner, one, one.steps, ledger, workspace.root) for one in plan.options]
     bits = [end for end, _ in ends]
     low, high = plan.forecast.interval(MASS)
     inside = sum(a <= end <= b for a, end, b in zip(low, bits, high, strict=True))
@@ -85,7 +85,7 @@ def trial(work: Workspace, seed: int, chosen: list[Candidate], budget: PilotBudg
     found = list(bits)
     for n, option in enumerate(plan.options):
         if option.steps < option.most:
-            whole, _ = trained(planner, option, option.most, ledger, work.root)
+            whole, _ = trained(planner, option, option.most, ledger, workspace.root)
             sys.stdout.write(f"  {option.candidate!s:28} {whole:.4f}  in all of the time\n")
             found[n] = min(bits[n], whole)
     return Trial(bits[0], found, inside, statistics.median(pace for _, pace in ends))
@@ -104,7 +104,7 @@ def main() -> None:
     options = read.parse_args()
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as `nielsgpt pretrain` has it
     base = settle(options.config)
-    work = Workspace(options.root, base.settings)
+    workspace = Workspace(options.root, base.settings)
     shapes = [c.shape for c in grids.read(options.grid)[0]] if options.grid else []
     shapes = [candidates.with_shape(base.settings.model, shape) for shape in shapes]
     batches = [int(word) for word in options.batches.split(",") if word]
@@ -115,7 +115,7 @@ def main() -> None:
         )
         for seed in options.seeds:
             chosen = candidates.candidates_around(base.settings, shapes, batches)
-            found = trial(work, seed, chosen, budget)
+            found = trial(workspace, seed, chosen, budget)
             trials.append(found)
             sys.stdout.write(
                 f"{minutes:g} minutes, seed {seed}: chosen {found.chosen:.4f}, "

@@ -34,11 +34,13 @@ def run(root: Path, planner: Planner, candidate: Candidate, readings: float) -> 
     reading = corpus / (candidate.batch_size * candidate.shape.context_length)  # steps
     steps = max(1, round(readings * reading))
     engine = planner.speeds.engine_of(candidate)
-    work = Workspace(root, candidates.resolve_settings(planner.settings, candidate, engine, steps))
+    workspace = Workspace(
+        root, candidates.resolve_settings(planner.settings, candidate, engine, steps)
+    )
     device.apply_execution(engine.device, engine.threads)
-    codec = registry.load(work.tokenizer)
-    model = build.model_at_start(work, "pretrain", codec, {})
-    trainer = build.build_trainer(work, "pretrain", codec, model, engine)
+    tokenizer = registry.load(workspace.tokenizer)
+    model = build.model_at_start(workspace, "pretrain", tokenizer, {})
+    trainer = build.build_trainer(workspace, "pretrain", tokenizer, model, engine)
     seen = []
     for step in range(1, steps + 1):
         trainer.train_step()
@@ -60,8 +62,8 @@ def main() -> None:
     read.add_argument("--readings", type=float, nargs="+", default=[8.0, 16.0])
     options = read.parse_args()
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as `nielsgpt pretrain` has it
-    work = Workspace(options.root, settle(options.config).settings)
-    planner, own = planner_of(work), work.settings.model
+    workspace = Workspace(options.root, settle(options.config).settings)
+    planner, own = planner_of(workspace), workspace.settings.model
     shapes = [own]
     if options.grid:
         shapes = [candidates.with_shape(own, one.shape) for one in grids.read(options.grid)[0]]

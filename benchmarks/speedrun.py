@@ -70,7 +70,7 @@ class Characters:
 
 def ours(text: Characters, options: argparse.Namespace) -> None:
     """nielsgpt's trainer, bfloat16 and compiled."""
-    engine = ExecutionConfig(
+    execution = ExecutionConfig(
         "cpu", "bf16", "plain", options.compile, torch.get_num_threads(), text.batch_size
     )
     device.apply_execution("cpu", 0)
@@ -92,7 +92,7 @@ def ours(text: Characters, options: argparse.Namespace) -> None:
         weight_decay=options.decay,
         beta2=0.95,
     )
-    trainer = Trainer(model, phase, engine, text, {}, {}, torch.zeros(0), options.seed)  # type: ignore[arg-type]
+    trainer = Trainer(model, phase, execution, text, {}, {}, torch.zeros(0), options.seed)  # type: ignore[arg-type]
 
     def losses(x: Tensor, y: Tensor) -> float:
         model.eval()

@@ -60,12 +60,12 @@ def ours(shape: Shape, where: str, precision: str, compiled: bool) -> Step:
     """nielsgpt's trainer, whole: batch, forward, loss, backward, clipping, guard, update."""
     attention = "plain" if where == "cpu" and precision == "bf16" else "fused"
     threads = torch.get_num_threads()
-    engine = ExecutionConfig(where, precision, attention, compiled, threads, shape.batch)  # type: ignore[arg-type]
+    execution = ExecutionConfig(where, precision, attention, compiled, threads, shape.batch)  # type: ignore[arg-type]
     device.apply_execution(where, 0)
     model = _model(shape)
     phase = PhaseSettings(batch_size=shape.batch, outlier_sigmas=0.0)
     rows = RandomRows(shape)
-    trainer = Trainer(model, phase, engine, rows, {}, {}, torch.zeros(0), seed=0)  # type: ignore[arg-type]
+    trainer = Trainer(model, phase, execution, rows, {}, {}, torch.zeros(0), seed=0)  # type: ignore[arg-type]
     return lambda: float(trainer.train_step()["train_loss"])
 
 

@@ -22,7 +22,7 @@ def command() -> None:
 @click.option("--languages", help="Separated by commas.")
 @click.option("--delay-seconds", type=click.FloatRange(0), help="Between requests.")
 @click.option("--limit", type=click.IntRange(1), help="So many books, most downloaded first.")
-def download(work: "Workspace", count_only: bool, limit: int | None, **chosen: Any) -> None:
+def download(workspace: "Workspace", count_only: bool, limit: int | None, **chosen: Any) -> None:
     """Fetch the catalogue and the books that are missing. Safe to repeat.
 
     Options go over data.ancients; give a training run the same ones with --set.
@@ -31,9 +31,9 @@ def download(work: "Workspace", count_only: bool, limit: int | None, **chosen: A
     from nielsgpt.data.sources.http import Patience
 
     over = {name: value for name, value in chosen.items() if value is not None}
-    work = resettled(work, {"data": {"ancients": over}})
-    asked = work.settings.data.ancients
-    folder = work.root / asked.path
+    workspace = resettled(workspace, {"data": {"ancients": over}})
+    asked = workspace.settings.data.ancients
+    folder = workspace.root / asked.path
     if count_only:
         found = gutendex.books(asked, Patience(), "run the same command again later")
         click.echo(f"{len(found[:limit])} books")
@@ -44,14 +44,14 @@ def download(work: "Workspace", count_only: bool, limit: int | None, **chosen: A
 
 @command.command("show")
 @with_workspace
-def show(work: "Workspace") -> None:
+def show(workspace: "Workspace") -> None:
     """List the books that are there, with the words that cleaning leaves of each."""
     from nielsgpt.data.sources import ancients
     from nielsgpt.tables import align_columns
 
-    asked = work.settings.data.ancients
+    asked = workspace.settings.data.ancients
     rows, total = [], 0
-    for book in ancients.books(work.root / asked.path, asked):
+    for book in ancients.books(workspace.root / asked.path, asked):
         words = len(ancients.prose(book).split())
         total += words
         rows.append([f"{words:,}", book.title[:60], book.authors[:40]])

@@ -28,7 +28,7 @@ ABOVE_0 = click.FloatRange(0, min_open=True)
 @click.option("--hours", type=ABOVE_0, default=8.0, help="Of the night that the ranking is for.")
 @click.option("--seconds-each", type=ABOVE_0, default=70.0, help="A configuration's time.")
 def command(
-    work: "Workspace",
+    workspace: "Workspace",
     grid: Path | None,
     small: bool,
     out: Path | None,
@@ -52,11 +52,11 @@ def command(
     chosen, warnings = grids.read(grid) if grid else (grids.preset(small), [])
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-    phase = work.settings.training.pretrain
-    folder = out or work.root / "bench"
+    phase = workspace.settings.training.pretrain
+    folder = out or workspace.root / "bench"
     wish = SweepTarget(
         folder=folder,
-        vocab_size=work.settings.tokenizer.vocab_size,
+        vocab_size=workspace.settings.tokenizer.vocab_size,
         optimizer=phase.optimizer,
         batch_size=phase.batch_size,
         timeout_s=timeout_s,
@@ -64,7 +64,7 @@ def command(
         hours=hours,
         seconds_each=seconds_each,
     )
-    entries = Sweep(wish, lambda configuration: engine_of(work, configuration)).run(chosen)
+    entries = Sweep(wish, lambda configuration: engine_of(workspace, configuration)).run(chosen)
     rows = [entry.best for entry in sweep_summary.rank_results(entries) if entry.best]
     picture = folder / "throughput.png"
     if rows:
@@ -75,16 +75,16 @@ def command(
     click.echo(f"{folder / SUMMARY}" + (f" {picture}" if rows else ""))
 
 
-def engine_of(work: "Workspace", configuration: "Configuration") -> "ExecutionConfig":
+def engine_of(workspace: "Workspace", configuration: "Configuration") -> "ExecutionConfig":
     """The engine by rule for a configuration, in micro-batches of one row."""
     over = {name: getattr(configuration, name) for name in ("precision", "compile")}
     over = {name: value for name, value in over.items() if value != "auto"}
-    size = work.settings.tokenizer.vocab_size
-    return engine_for(work, configuration.shape, 1, size, over)
+    size = workspace.settings.tokenizer.vocab_size
+    return engine_for(workspace, configuration.shape, 1, size, over)
 
 
 def engine_for(
-    work: "Workspace",
+    workspace: "Workspace",
     shape: "ModelSettings",
     rows: int,
     vocab_size: int,
@@ -99,11 +99,11 @@ def engine_for(
     from nielsgpt.system.device import apply_execution, choose_device
     from nielsgpt.training import autotune
 
-    asked = work.settings.device.model_copy(update=over or {})
+    asked = workspace.settings.device.model_copy(update=over or {})
     where = choose_device(asked.device)
-    phase = work.settings.training.pretrain
+    phase = workspace.settings.training.pretrain
     own = autotune.TuningKey(
-        asked.model_copy(update={"compile": "off"}), work.settings.model, vocab_size, phase
+        asked.model_copy(update={"compile": "off"}), workspace.settings.model, vocab_size, phase
     )
     best = autotune.choose_execution(own)
     apply_execution(where, best.threads)

@@ -33,7 +33,9 @@ def _numbers(context: object, option: object, text: str | None) -> tuple[int, in
 @click.option("--workers", type=TOKENS, help="data.workers")
 @click.option("--part", callback=_numbers, metavar="I/N", help="Do one part of the work.")
 @click.option("--join", type=click.IntRange(1), help="Put so many finished parts together.")
-def command(work: "Workspace", part: tuple[int, int] | None, join: int | None, **over: Any) -> None:
+def command(
+    workspace: "Workspace", part: tuple[int, int] | None, join: int | None, **over: Any
+) -> None:
     """Tokenize the configured sources, unless their caches are up to date.
 
     The options of a setting's name stand for it; put those that stay into your config. A build
@@ -49,17 +51,19 @@ def command(work: "Workspace", part: tuple[int, int] | None, join: int | None, *
     from nielsgpt.data.cache.distributed_build import BuildPart
     from nielsgpt.pipeline import pipeline
 
-    pipeline.caches(_with(work, **over), part=BuildPart(*part) if part else None, join=join or 0)
+    pipeline.caches(
+        _with(workspace, **over), part=BuildPart(*part) if part else None, join=join or 0
+    )
 
 
 @command.command("verify")
 @with_workspace
 @click.option("--cache-dir", help="data.cache_dir")
-def verify(work: "Workspace", cache_dir: str | None) -> None:
+def verify(workspace: "Workspace", cache_dir: str | None) -> None:
     """Read every file of the caches again and compare it with its checksum."""
     from nielsgpt.data.cache import inventory
 
-    folders = _folders(_with(work, cache_dir=cache_dir))
+    folders = _folders(_with(workspace, cache_dir=cache_dir))
     faults = [fault for folder in folders.values() for fault in inventory.faults(folder)]
     for fault in faults:
         click.echo(fault, err=True)
@@ -72,7 +76,7 @@ def verify(work: "Workspace", cache_dir: str | None) -> None:
 @command.command("show")
 @with_workspace
 @click.option("--cache-dir", help="data.cache_dir")
-def show(work: "Workspace", cache_dir: str | None) -> None:
+def show(workspace: "Workspace", cache_dir: str | None) -> None:
     """Print what the caches hold, and how much of it training reaches."""
     import time
 
@@ -80,15 +84,15 @@ def show(work: "Workspace", cache_dir: str | None) -> None:
     from nielsgpt.report import cache_table
     from nielsgpt.tables import align_columns
 
-    work = _with(work, cache_dir=cache_dir)
-    found = inventory.list_splits(_folders(work), work.settings.model.context_length)
+    workspace = _with(workspace, cache_dir=cache_dir)
+    found = inventory.list_splits(_folders(workspace), workspace.settings.model.context_length)
     click.echo(align_columns(cache_table.table(list(found), time.time())))
 
 
 @command.command("card")
 @with_workspace
 @click.option("--out", type=click.Path(path_type=Path), help="A file; else DATA.md in the cache.")
-def card(work: "Workspace", out: Path | None) -> None:
+def card(workspace: "Workspace", out: Path | None) -> None:
     """Write a data card: what was counted, and headings for what only you can say."""
     from nielsgpt.config.load import difference
     from nielsgpt.config.settings import PHASES, Settings
@@ -97,8 +101,8 @@ def card(work: "Workspace", out: Path | None) -> None:
     from nielsgpt.report import data_card
     from nielsgpt.system.workspace import write_text
 
-    settings = work.settings
-    found = list(inventory.list_splits(_folders(work), settings.model.context_length))
+    settings = workspace.settings
+    found = list(inventory.list_splits(_folders(workspace), settings.model.context_length))
     shares: dict[tuple[str, str], float] = {
         (phase, name): share for phase in PHASES for name, share in settings.mix(phase).items()
     }
@@ -107,13 +111,13 @@ def card(work: "Workspace", out: Path | None) -> None:
     kept = {"seed", "tokenizer", "data"}
     tree, plain = (one.model_dump(mode="json", include=kept) for one in (settings, Settings()))
     over = difference(tree, plain)
-    path = out or work.cache / "DATA.md"
+    path = out or workspace.cache / "DATA.md"
     write_text(path, data_card.text(settings.name, found, shares, origins, over))
     click.echo(path)
 
 
 def _with(
-    work: "Workspace",
+    workspace: "Workspace",
     seed: int | None = None,
     roam_dir: str | None = None,
     fineweb_train_tokens: int | None = None,
@@ -123,20 +127,20 @@ def _with(
     """The workspace with what the options say."""
     web = {"train_tokens": fineweb_train_tokens, "val_tokens": fineweb_val_tokens}
     trees = {**data, "roam": _given(path=roam_dir), "fineweb_edu": _given(**web)}
-    return resettled(work, _given(seed=seed) | {"data": _given(**trees)})
+    return resettled(workspace, _given(seed=seed) | {"data": _given(**trees)})
 
 
 def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _folders(work: "Workspace") -> "dict[str, Path]":
+def _folders(workspace: "Workspace") -> "dict[str, Path]":
     """The folder of each phase's splits. Raises DataError where there is none."""
     from nielsgpt.config.settings import PHASES
     from nielsgpt.data.cache import inventory
     from nielsgpt.errors import DataError
 
-    folders: dict[str, Path] = {phase: work.splits(phase) for phase in PHASES}
+    folders: dict[str, Path] = {phase: workspace.splits(phase) for phase in PHASES}
     if not any(map(inventory.names, folders.values())):
-        raise DataError(f"no caches in {work.cache}; make them with 'nielsgpt caches'")
+        raise DataError(f"no caches in {workspace.cache}; make them with 'nielsgpt caches'")
     return folders

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--once", is_flag=True, help="Reply once, to all of standard input.")
 @click.option("--stats", is_flag=True, help="Say after each reply how fast it came.")
 def command(
-    work: "Workspace",
+    workspace: "Workspace",
     generation: "GenerationSettings",
     ckpt: Path | None,
     system: str | None,
@@ -39,7 +39,7 @@ def command(
 
     shipped = REPOSITORY / "configs" / "system_surly.txt"
     prompt = system_prompt(system_file, system, shipped)
-    opened = open_model(work, ckpt)
+    opened = open_model(workspace, ckpt)
     session = Session(opened.model, opened.tokenizer, generation, prompt)
     here = screen(once)
     chat = Chat(session, here, stats)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.option("--meanings", is_flag=True, help="Print each setting with its meaning.")
 @click.option("--docs", is_flag=True, help="Print docs/settings.md.")
 @click.option("--audit", is_flag=True, help="Hold the code against the settings.")
-def command(work: "Workspace", meanings: bool, docs: bool, audit: bool) -> None:
+def command(workspace: "Workspace", meanings: bool, docs: bool, audit: bool) -> None:
     """Print the settled settings as JSON."""
     from nielsgpt.config.load import leaves, reference
     from nielsgpt.system import settings_audit as auditing
@@ -31,8 +31,8 @@ def command(work: "Workspace", meanings: bool, docs: bool, audit: bool) -> None:
     elif docs:
         click.echo(reference(), nl=False)
     elif meanings:
-        values = dotted(work.settings)
+        values = dotted(workspace.settings)
         for name, meaning in leaves():
             click.echo(f"{name} = {json.dumps(values[name])}  # {meaning}")
     else:
-        click.echo(work.settings.model_dump_json(indent=2))
+        click.echo(workspace.settings.model_dump_json(indent=2))

@@ -17,7 +17,7 @@ HEADINGS = ("way of computing", "worst gradient", "bound", "verdict", "same bits
 
 @click.command("doctor")
 @with_workspace
-def command(work: "Workspace") -> None:
+def command(workspace: "Workspace") -> None:
     """Check this machine before a night on it, in under a minute.
 
     Holds a training step of a tiny model, in every way of computing, against float64. Exit code 0
@@ -27,16 +27,16 @@ def command(work: "Workspace") -> None:
     from nielsgpt.doctor.trust import untrusted_message
     from nielsgpt.errors import RunError
 
-    for name, fact in survey.facts(work.root):
+    for name, fact in survey.facts(workspace.root):
         click.echo(f"{name:10} {fact}")
-    for device in survey.devices(work.settings.device.device):
-        taken = _examine(work, device)
+    for device in survey.devices(workspace.settings.device.device):
+        taken = _examine(workspace, device)
     if not taken.sound:
         raise RunError(untrusted_message(taken))
     click.echo(f"\na run takes {taken.path} here, and that is sound")
 
 
-def _examine(work: "Workspace", device: str) -> "CheckResult":
+def _examine(workspace: "Workspace", device: str) -> "CheckResult":
     """Print a device's table; returns the verdict on what a run would take there."""
     from dataclasses import replace
 
@@ -45,12 +45,12 @@ def _examine(work: "Workspace", device: str) -> "CheckResult":
 
     click.echo("")
     compiles = False
-    if (wish := work.settings.device.compile) != "off":
+    if (wish := workspace.settings.device.compile) != "off":
         compiler = survey.compiler(device)
         compiles = compiler.works or wish == "on"
         tool_chain = "works" if compiler.works else "does not work here"
         click.echo(f"compiler   torch.compile {tool_chain}; {compiler.seconds:.1f} s to find out")
-    engine = chosen_engine(work, device)
+    engine = chosen_engine(workspace, device)
     click.echo(COLUMNS.format(*HEADINGS))
     verdicts = {}
     for verdict in survey.paths(engine):
@@ -65,14 +65,14 @@ def _examine(work: "Workspace", device: str) -> "CheckResult":
     return taken
 
 
-def chosen_engine(work: "Workspace", device: str) -> "ExecutionConfig":
+def chosen_engine(workspace: "Workspace", device: str) -> "ExecutionConfig":
     """What pretraining would take: as once measured here, else by rule; nothing is measured now."""
     from nielsgpt.system import machine
     from nielsgpt.system.device import choose_device
     from nielsgpt.tokenizers.byte import ByteTokenizer
     from nielsgpt.training import autotune
 
-    settings, asked = work.settings, work.settings.device
+    settings, asked = workspace.settings, workspace.settings.device
     is_byte = settings.tokenizer.kind == "byte"
     size = ByteTokenizer.vocab_size if is_byte else settings.tokenizer.vocab_size
     if choose_device(asked.device) != device:

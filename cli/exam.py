@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     metavar="N",
     help="Show the first N wrong answers.",
 )
-def command(work: "Workspace", wrong: int) -> None:
+def command(workspace: "Workspace", wrong: int) -> None:
     """Ask the model what nielsgpt knows the answers to, in wordings that it never saw."""
     from nielsgpt.pipeline import exam
 
-    report = exam.run_exam(work)
+    report = exam.run_exam(workspace)
     click.echo(exam.table(report))
     if wrong:
         terminal.write(f"{exam.wrong_answers(report, wrong)}\n")

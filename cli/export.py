@@ -22,7 +22,7 @@ DTYPES = {"hf": ("float32", "bfloat16", "float16"), "gguf": ("f32", "f16", "q8_0
 @click.option("--force", is_flag=True, help="Replace the export of another model.")
 @click.option("--verify", is_flag=True, help="Compare with what Transformers computes.")
 def command(
-    work: "Workspace",
+    workspace: "Workspace",
     ckpt: Path | None,
     to: str,
     out: Path | None,
@@ -40,8 +40,8 @@ def command(
     from nielsgpt.export.trained import open_trained
     from nielsgpt.export.verify import verify as compared
 
-    trained = open_trained(work, ckpt)
-    own = work.root / "models" / trained.name
+    trained = open_trained(workspace, ckpt)
+    own = workspace.root / "models" / trained.name
     if to == "gguf":
         place = out or own / f"{trained.name}-{chosen}.gguf"
         gguf_file.write(trained, place, chosen, force)

@@ -32,9 +32,9 @@ def with_generation(command: Command) -> Command:
     @click.option("--max-new-tokens", type=int, help="The longest reply.")
     @click.option("--seed", type=int, help="Of the draws.")
     @functools.wraps(command)
-    def settled(work: "Workspace", **rest: Any) -> Any:
+    def settled(workspace: "Workspace", **rest: Any) -> Any:
         flags = {name: rest.pop(name) for name in FLAGS}
-        return command(work, generation=_settle(work, flags), **rest)
+        return command(workspace, generation=_settle(workspace, flags), **rest)
 
     return settled
 
@@ -66,9 +66,9 @@ def fullness(session: "Session") -> str:
     return "context {} of {}".format(*session.context_tokens)
 
 
-def _settle(work: "Workspace", flags: dict[str, Any]) -> "GenerationSettings":
+def _settle(workspace: "Workspace", flags: dict[str, Any]) -> "GenerationSettings":
     from nielsgpt.config.load import merge, validate
 
     given = {name: value for name, value in flags.items() if value is not None}
-    tree = merge(work.settings.model_dump(mode="json"), {"generation": given})
+    tree = merge(workspace.settings.model_dump(mode="json"), {"generation": given})
     return validate(tree, "the options").generation

@@ -27,7 +27,7 @@ def command() -> None:
 @click.option("--public", is_flag=True, help="For everyone to see; else a new one is private.")
 @click.option("--dry-run", is_flag=True, help="List what would be sent; ask the Hub nothing.")
 def upload(
-    work: "Workspace",
+    workspace: "Workspace",
     repository: str,
     ckpt: Path | None,
     gguf: str | None,
@@ -47,7 +47,7 @@ def upload(
     from nielsgpt.tables import align_columns
 
     sending.check(repository, licence)
-    trained = open_trained(work, ckpt)
+    trained = open_trained(workspace, ckpt)
     with TemporaryDirectory(prefix="nielsgpt-") as folder:
         files = sending.pack(trained, repository, Path(folder) / "model", gguf, licence)
         sizes = {path.name: size(path.stat().st_size) for path in files}
@@ -71,7 +71,7 @@ def upload(
 @click.option("--out", type=PATH, help="The folder; else models/<name>/hub.")
 @click.option("--force", is_flag=True, help="Replace what was fetched from another repository.")
 def download(
-    work: "Workspace", repository: str, revision: str | None, out: Path | None, force: bool
+    workspace: "Workspace", repository: str, revision: str | None, out: Path | None, force: bool
 ) -> None:
     """Fetch a model; one of nielsgpt becomes a checkpoint that chat opens.
 
@@ -82,7 +82,7 @@ def download(
     from nielsgpt.report.run_figures import size
 
     check_name(repository)
-    place = out or work.root / "models" / repository.split("/")[1] / "hub"
+    place = out or workspace.root / "models" / repository.split("/")[1] / "hub"
     done = fetching.fetch(repository, revision, place, force)
     what = "is here already" if done.was_here else "fetched"
     count = f"{len(done.files)} files, {size(done.size)}"

@@ -63,14 +63,14 @@ def settle(
     return Workspace(root(), settings)
 
 
-def resettled(work: "Workspace", over: dict[str, Any]) -> "Workspace":
+def resettled(workspace: "Workspace", over: dict[str, Any]) -> "Workspace":
     """The same workspace with some settings changed by options."""
     from dataclasses import replace
 
     from nielsgpt.config.load import merge, validate
 
-    tree = merge(work.settings.model_dump(), over)
-    return replace(work, settings=validate(tree, "the command line"))
+    tree = merge(workspace.settings.model_dump(), over)
+    return replace(workspace, settings=validate(tree, "the command line"))
 
 
 def resume_options(command: Command) -> Command:

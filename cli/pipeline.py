@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 )
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="The same in minutes.")
 def command(
-    work: "Workspace", no_resume: bool, nproc: int, hours: float | None, minutes: float | None
+    workspace: "Workspace", no_resume: bool, nproc: int, hours: float | None, minutes: float | None
 ) -> None:
     """From nothing to an examined chat model: tokenizer, caches, pretraining, SFT, exam.
 
@@ -33,17 +33,17 @@ def command(
     if hours and minutes:
         raise click.UsageError("--hours and --minutes exclude each other")
     if hours or minutes:
-        work = resettled(work, shared(work, minutes or 60 * (hours or 0.0)))
+        workspace = resettled(workspace, shared(workspace, minutes or 60 * (hours or 0.0)))
     for phase in PHASES if nproc > 1 else ():
-        in_processes(work, phase, Resume(fresh=no_resume), nproc)
-    report = pipeline.run(work, no_resume and nproc == 1)
+        in_processes(workspace, phase, Resume(fresh=no_resume), nproc)
+    report = pipeline.run(workspace, no_resume and nproc == 1)
     marks = f"\n{exam.table(report)}\n" if report else ""
-    click.echo(f"{marks}\n{pipeline.farewell(work)}")
+    click.echo(f"{marks}\n{pipeline.farewell(workspace)}")
 
 
-def shared(work: "Workspace", minutes: float) -> dict[str, Any]:
+def shared(workspace: "Workspace", minutes: float) -> dict[str, Any]:
     """The time of training, shared between the phases."""
-    share = work.settings.training.sft_share
+    share = workspace.settings.training.sft_share
     return timed(minutes * (1 - share), minutes * share)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--batches", help="Batches to choose from, as in 8,16,32.")
 @click.option("--name", help="Of the plan, and of what is trained by it.")
 def command(
-    work: "Workspace",
+    workspace: "Workspace",
     hours: float | None,
     minutes: float | None,
     pilot_minutes: float | None,
@@ -51,32 +51,32 @@ def command(
     if (hours is None) == (minutes is None):
         raise click.UsageError("give the time with --hours or with --minutes")
     whole_s = 60 * (minutes or 60 * (hours or 0.0))
-    run_s = whole_s * (1 - work.settings.training.sft_share)
+    run_s = whole_s * (1 - workspace.settings.training.sft_share)
     budget = PilotBudget.usual(run_s, pilot_minutes and 60 * pilot_minutes)
-    name = name or f"{work.settings.name}-{f'{hours:g}h' if hours else f'{minutes:g}m'}"
-    resettled(work, {"name": name})
-    _check_place(work, name)
+    name = name or f"{workspace.settings.name}-{f'{hours:g}h' if hours else f'{minutes:g}m'}"
+    resettled(workspace, {"name": name})
+    _check_place(workspace, name)
     rows = _rows(batches)
     shapes, warnings = grids.read(grid) if grid else ([], [])
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-    planner = planner_of(work)
-    chosen = _candidates(planner, work, shapes, rows)
-    with lock(work.root / "bench"), watch_stop_signals() as planner.asked:
+    planner = planner_of(workspace)
+    chosen = _candidates(planner, workspace, shapes, rows)
+    with lock(workspace.root / "bench"), watch_stop_signals() as planner.asked:
         plan = planner.plan(chosen, budget)
     click.echo(plan_summary.table(plan, planner))
     now = datetime.now().astimezone()
     click.echo(f"\n{plan_summary.describe_choice(plan, planner, whole_s - run_s, now)}")
     spare = machine.available_bytes() / 2**30
-    click.echo(f"free now: {spare:.1f} GiB of memory, {_disk(work):.1f} GiB of disk")
+    click.echo(f"free now: {spare:.1f} GiB of memory, {_disk(workspace):.1f} GiB of disk")
     option = plan.chosen
     full = planner.settings_for(option, option.steps)
     times = timed(round(option.seconds / 60, 2), round((whole_s - run_s) / 60, 2))
     full = load.validate(load.merge(full.model_dump(mode="json"), times), "the plan")
-    click.echo(f"\nnielsgpt pipeline --config {write_config(work, full, name)}")
+    click.echo(f"\nnielsgpt pipeline --config {write_config(workspace, full, name)}")
 
 
-def planner_of(work: "Workspace") -> "Planner":
+def planner_of(workspace: "Workspace") -> "Planner":
     """The planner of a workspace, whose caches are made first; results are kept in bench/."""
     from nielsgpt.data import availability
     from nielsgpt.data.cache import shards
@@ -89,22 +89,22 @@ def planner_of(work: "Workspace") -> "Planner":
     from nielsgpt.system.workspace import fingerprint
     from nielsgpt.training.build import identity
 
-    codec = pipeline.caches(work)
-    work = availability.trainable(work, "pretrain")
-    folder, mix = work.splits("pretrain"), work.settings.data.mix_pretrain
+    codec = pipeline.caches(workspace)
+    workspace = availability.trainable(workspace, "pretrain")
+    folder, mix = workspace.splits("pretrain"), workspace.settings.data.mix_pretrain
     metas = {name: shards.read_meta(folder, f"{name}_train") or {} for name in mix}
     splits = [f"{name}_{split}" for name in sorted(mix) for split in shards.SPLITS]
     data = fingerprint(codec.fingerprint, [identity(folder, split) for split in splits])
-    results, size = work.root / "bench", codec.vocab_size
+    results, size = workspace.root / "bench", codec.vocab_size
     return Planner(
-        work.settings,
-        str(work.root.resolve()),
+        workspace.settings,
+        str(workspace.root.resolve()),
         DataBudget({name: int(meta["tokens"]) for name, meta in metas.items()}, mix),
         data,
         Throughput(
-            work.settings,
+            workspace.settings,
             size,
-            lambda candidate: engine_for(work, candidate.shape, candidate.batch_size, size),
+            lambda candidate: engine_for(workspace, candidate.shape, candidate.batch_size, size),
             ResultsStore(results / "speeds.jsonl", supervisor.run),
         ),
         ResultsStore(results / "pilots.jsonl", supervisor.run),
@@ -112,20 +112,20 @@ def planner_of(work: "Workspace") -> "Planner":
 
 
 def _candidates(
-    planner: "Planner", work: "Workspace", grid: "list[Configuration]", rows: list[int]
+    planner: "Planner", workspace: "Workspace", grid: "list[Configuration]", rows: list[int]
 ) -> "list[Candidate]":
     """The shapes of a grid, else of a bench, else around the settings' own, in each batch."""
     from nielsgpt.experiments import candidates, supervisor
     from nielsgpt.experiments.results_store import ResultsStore
     from nielsgpt.experiments.sweep import RESULTS
 
-    own = work.settings.model
+    own = workspace.settings.model
     if grid:
         shapes = [candidates.with_shape(own, one.shape) for one in grid]
     else:
-        known = ResultsStore(work.root / "bench" / RESULTS, supervisor.run).rows.values()
-        shapes = candidates.from_bench(known, work.settings, planner.speeds.vocab_size)
-    return candidates.candidates_around(work.settings, shapes, rows)
+        known = ResultsStore(workspace.root / "bench" / RESULTS, supervisor.run).rows.values()
+        shapes = candidates.from_bench(known, workspace.settings, planner.speeds.vocab_size)
+    return candidates.candidates_around(workspace.settings, shapes, rows)
 
 
 def _rows(batches: str | None) -> list[int]:
@@ -139,7 +139,7 @@ def _rows(batches: str | None) -> list[int]:
     return rows
 
 
-def write_config(work: "Workspace", settings: "Settings", name: str) -> Path:
+def write_config(workspace: "Workspace", settings: "Settings", name: str) -> Path:
     """Write plans/NAME.json, what these settings say and the given config does not; and copy the
     tokenizer to the new name, so that it is not trained once more. The caches are shared."""
     import os
@@ -149,16 +149,16 @@ def write_config(work: "Workspace", settings: "Settings", name: str) -> Path:
     from nielsgpt.config.load import difference
     from nielsgpt.system.workspace import write_json
 
-    given, path = _given(), _place(work, name)
+    given, path = _given(), _place(workspace, name)
     extends = os.path.relpath(given, path.parent) if Path(given).is_file() else given
     cache = settings.data.cache_dir or f"data/cache/{settings.name}"
     data = settings.data.model_copy(update={"cache_dir": cache})
     settings = settings.model_copy(update={"name": name, "data": data})
     base = settle(given).settings.model_dump(mode="json")
     write_json(path, {"extends": extends, **difference(settings.model_dump(mode="json"), base)})
-    to = replace(work, settings=settings).tokenizer
-    if not to.exists() and work.tokenizer.exists():
-        shutil.copytree(work.tokenizer, to, ignore=shutil.ignore_patterns(".lock"))
+    to = replace(workspace, settings=settings).tokenizer
+    if not to.exists() and workspace.tokenizer.exists():
+        shutil.copytree(workspace.tokenizer, to, ignore=shutil.ignore_patterns(".lock"))
     return path
 
 
@@ -166,18 +166,18 @@ def _given() -> str:
     return click.get_current_context().params.get("config") or DEFAULT_CONFIG
 
 
-def _place(work: "Workspace", name: str) -> Path:
-    return work.root / "plans" / f"{name}.json"
+def _place(workspace: "Workspace", name: str) -> Path:
+    return workspace.root / "plans" / f"{name}.json"
 
 
-def _check_place(work: "Workspace", name: str) -> None:
+def _check_place(workspace: "Workspace", name: str) -> None:
     """Raise a click error for a plan that would be written over the config that it extends."""
-    path = _place(work, name)
+    path = _place(workspace, name)
     if path.resolve() == Path(_given()).resolve():
         raise click.UsageError(f"the plan {path} would extend itself; give it another --name")
 
 
-def _disk(work: "Workspace") -> float:
+def _disk(workspace: "Workspace") -> float:
     from nielsgpt.system import machine
 
-    return machine.free_disk_bytes(work.root.resolve()) / 2**30
+    return machine.free_disk_bytes(workspace.root.resolve()) / 2**30

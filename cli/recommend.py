@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @with_workspace
 @click.option("--priority", type=click.Choice(["speed", "quality"]), default="quality")
 @click.option("--device-mem-gb", type=ABOVE_0, help="Memory of the device; else what it has.")
-def command(work: "Workspace", priority: "Priority", device_mem_gb: float | None) -> None:
+def command(workspace: "Workspace", priority: "Priority", device_mem_gb: float | None) -> None:
     """A size, a batch, rates and steps by rule, from the tokens of the caches and the memory.
 
     Nothing is measured; `nielsgpt plan` measures.
@@ -30,15 +30,15 @@ def command(work: "Workspace", priority: "Priority", device_mem_gb: float | None
     from nielsgpt.tables import align_columns
     from nielsgpt.tokenizers import registry
 
-    name = f"{work.settings.name}-{priority}"
-    resettled(work, {"name": name})
-    tokens = _tokens(work)
+    name = f"{workspace.settings.name}-{priority}"
+    resettled(workspace, {"name": name})
+    tokens = _tokens(workspace)
     if not tokens:
-        raise DataError(f"no caches in {work.cache}; make them with 'nielsgpt caches'")
-    vocab_size = registry.load(work.tokenizer).vocab_size
-    machine = _machine(work, vocab_size, device_mem_gb)
+        raise DataError(f"no caches in {workspace.cache}; make them with 'nielsgpt caches'")
+    vocab_size = registry.load(workspace.tokenizer).vocab_size
+    machine = _machine(workspace, vocab_size, device_mem_gb)
     total = sum(train for train, _ in tokens.values())
-    found, needed = recommend(work.settings, total, vocab_size, machine, priority)
+    found, needed = recommend(workspace.settings, total, vocab_size, machine, priority)
     phase = found.training.pretrain
     rows = [["source", "train tokens", "validation tokens"]]
     rows += [[source, f"{train:,}", f"{val:,}"] for source, (train, val) in tokens.items()]
@@ -49,20 +49,20 @@ def command(work: "Workspace", priority: "Priority", device_mem_gb: float | None
         f"{read / total:.1f} times\nmodel {found.model.variant}, device {machine.device}, "
         f"{run_figures.size(needed)} of {run_figures.size(machine.memory_bytes)}\n"
     )
-    tree = difference(found.model_dump(mode="json"), work.settings.model_dump(mode="json"))
+    tree = difference(found.model_dump(mode="json"), workspace.settings.model_dump(mode="json"))
     click.echo(json.dumps(tree, indent=2, sort_keys=True))
-    path = write_config(work, found, name)
-    checkpoint = work.root / "checkpoints" / name / "pretrain" / "latest.pt"
+    path = write_config(workspace, found, name)
+    checkpoint = workspace.root / "checkpoints" / name / "pretrain" / "latest.pt"
     click.echo(f"\nnielsgpt pretrain --config {path}")
     click.echo(f"nielsgpt pretrain --config {path} --resume {checkpoint}")
 
 
-def _tokens(work: "Workspace") -> dict[str, tuple[int, int]]:
+def _tokens(workspace: "Workspace") -> dict[str, tuple[int, int]]:
     """Tokens of each cached source of pretraining: to train on, held out."""
     from nielsgpt.data.cache import shards
 
-    found, folder = {}, work.splits("pretrain")
-    for source in work.settings.data.mix_pretrain:
+    found, folder = {}, workspace.splits("pretrain")
+    for source in workspace.settings.data.mix_pretrain:
         metas: list[dict[str, Any] | None] = [
             shards.read_meta(folder, f"{source}_{split}") for split in ("train", "val")
         ]
@@ -72,12 +72,12 @@ def _tokens(work: "Workspace") -> dict[str, tuple[int, int]]:
     return found
 
 
-def _machine(work: "Workspace", vocab_size: int, given_gb: float | None) -> "MachineMemory":
+def _machine(workspace: "Workspace", vocab_size: int, given_gb: float | None) -> "MachineMemory":
     from nielsgpt.experiments.heuristics import GIB, MachineMemory, memory_of
     from nielsgpt.system.device import choose_device
 
-    where = choose_device(work.settings.device.device)
+    where = choose_device(workspace.settings.device.device)
     memory = GIB * given_gb if given_gb else memory_of(where)
     return MachineMemory(
-        where, memory, lambda shape, rows: engine_for(work, shape, rows, vocab_size)
+        where, memory, lambda shape, rows: engine_for(workspace, shape, rows, vocab_size)
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--prompt", default="", help="The text to continue; without it, a new document.")
 @click.option("--num-samples", type=click.IntRange(1), default=1, show_default=True)
 def command(
-    work: "Workspace",
+    workspace: "Workspace",
     generation: "GenerationSettings",
     prompt: str,
     num_samples: int,
@@ -30,7 +30,7 @@ def command(
     from nielsgpt.inference.open_model import open_model
     from nielsgpt.inference.reply import continue_text
 
-    opened = open_model(work, ckpt, "pretrain")
+    opened = open_model(workspace, ckpt, "pretrain")
     click.echo(f"{opened.line}; {told(generation)}", err=True)
     for index in range(num_samples):
         if num_samples > 1:

@@ -23,7 +23,7 @@ MANY = 16  # replies at once, for which the form of the weights is chosen
 @click.option("--api-key-file", type=PATH, help="A file that holds the key clients must send.")
 @click.option("--insecure", is_flag=True, help="Let others in without a key.")
 def command(
-    work: "Workspace",
+    workspace: "Workspace",
     ckpt: Path | None,
     host: str | None,
     port: int | None,
@@ -35,23 +35,23 @@ def command(
     The key may also stand in the environment, as NIELSGPT_API_KEY.
     """
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    work = resettled(work, {"serve": given})
+    workspace = resettled(workspace, {"serve": given})
     from nielsgpt.serve import server
 
-    settings = work.settings.serve
+    settings = workspace.settings.serve
     key = server.key_from(api_key_file, os.environ.get(server.KEY_VARIABLE))
     listener = server.bind(settings, key, insecure)
     with listener:
         from nielsgpt.inference.open_model import open_model
         from nielsgpt.serve.prepare import ServedModel
 
-        opened = open_model(work, ckpt, rows=min(settings.streams, MANY))
+        opened = open_model(workspace, ckpt, rows=min(settings.streams, MANY))
         served = ServedModel.now(
             opened.name,
             f"fp_{opened.weights_sha256[:12]}",
             opened.model.context_length,
             opened.tokenizer,
-            work.settings.generation,
+            workspace.settings.generation,
         )
         engine = server.engine_for(opened.model, served, settings)
         running = server.Server(engine, served, settings, key)

@@ -17,7 +17,7 @@ PREVIEW = 72
 
 @click.group("sources", invoke_without_command=True)
 @with_workspace
-def command(work: "Workspace") -> None:
+def command(workspace: "Workspace") -> None:
     """List every source: its share of the mix, where it comes from, whether it is here."""
     if click.get_current_context().invoked_subcommand is None:
         from nielsgpt.data.availability import origin, state
@@ -26,10 +26,10 @@ def command(work: "Workspace") -> None:
 
         rows = [["phase", "source", "share", "from", "state"]]
         for phase, table in TABLE.items():
-            mix = work.settings.mix(phase)
+            mix = workspace.settings.mix(phase)
             for name in table:
                 share = f"{mix[name]:.3g}" if name in mix else "-"
-                told = origin(work.settings, name), state(work, phase, name)
+                told = origin(workspace.settings, name), state(workspace, phase, name)
                 rows.append([phase, name, share, *told])
         click.echo(align_columns(rows))
 
@@ -37,7 +37,7 @@ def command(work: "Workspace") -> None:
 @command.command("check")
 @with_workspace
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-def check(work: "Workspace", names: tuple[str, ...]) -> None:
+def check(workspace: "Workspace", names: tuple[str, ...]) -> None:
     """Load two samples of each source; exit code 1 where one fails.
 
     Without a NAME: the sources of the mixes and all that come from the Hub.
@@ -47,10 +47,10 @@ def check(work: "Workspace", names: tuple[str, ...]) -> None:
     from nielsgpt.tables import align_columns
 
     rows = []
-    for phase, name in _chosen(work, names):
+    for phase, name in _chosen(workspace, names):
         click.echo(f"{phase} {name}")
         try:
-            for text in preview(work.settings, phase, name, work.root, SAMPLES):
+            for text in preview(workspace.settings, phase, name, workspace.root, SAMPLES):
                 terminal.write(f"    {' '.join(text.split())[:PREVIEW]}\n")
             rows.append([name, "PASS", ""])
         except NielsError as error:
@@ -61,7 +61,7 @@ def check(work: "Workspace", names: tuple[str, ...]) -> None:
         raise RunError(f"{len(failed)} of {len(rows)} sources failed: {', '.join(failed)}")
 
 
-def _chosen(work: "Workspace", names: tuple[str, ...]) -> list[tuple["Phase", str]]:
+def _chosen(workspace: "Workspace", names: tuple[str, ...]) -> list[tuple["Phase", str]]:
     """The sources of these names, in both phases. Raises a click error for an unknown one."""
     from nielsgpt.config.source_settings import HubSettings
     from nielsgpt.data.catalog import TABLE
@@ -71,9 +71,9 @@ def _chosen(work: "Workspace", names: tuple[str, ...]) -> list[tuple["Phase", st
     for name in names:
         if name not in known:
             raise click.UsageError(f"there is no source {name!r}; sources are {', '.join(known)}")
-    wanted = {name for name, of in work.settings.data if isinstance(of, HubSettings)}
+    wanted = {name for name, of in workspace.settings.data if isinstance(of, HubSettings)}
     return [
         (phase, name)
         for phase, name in every
-        if name in (names or wanted | set(work.settings.mix(phase)))
+        if name in (names or wanted | set(workspace.settings.mix(phase)))
     ]

@@ -23,7 +23,7 @@ COUNT = click.IntRange(0)
 @click.option("--input-glob", "input_globs", multiple=True, help="tokenizer.input_globs")
 @click.option("--include-wikitext", is_flag=True, default=None, help="tokenizer.include_wikitext")
 @click.option("--fineweb-bytes", type=COUNT, help="tokenizer.fineweb_bytes")
-def command(work: "Workspace", **over: Any) -> None:
+def command(workspace: "Workspace", **over: Any) -> None:
     """Train the tokenizer on the configured text, unless it is up to date.
 
     The options stand for settings of the same name; put those that stay into your config.
@@ -34,7 +34,7 @@ def command(work: "Workspace", **over: Any) -> None:
         from nielsgpt.pipeline import train_tokenizer
 
         chosen = {name: value for name, value in over.items() if value not in (None, ())}
-        train_tokenizer.train(availability.readable(resettled(work, {"tokenizer": chosen})))
+        train_tokenizer.train(availability.readable(resettled(workspace, {"tokenizer": chosen})))
     elif any(value not in (None, ()) for value in context.params.values()):
         raise click.UsageError(f"options go after the word {context.invoked_subcommand}")
 
@@ -46,7 +46,7 @@ def command(work: "Workspace", **over: Any) -> None:
 @click.option("--wikitext-bytes", type=COUNT, help="At most so many bytes of it.")
 @click.option("--fineweb-bytes", type=COUNT, help="Measure on so many bytes of FineWeb-Edu.")
 def report(
-    work: "Workspace",
+    workspace: "Workspace",
     paths: tuple[Path, ...],
     wikitext: bool,
     wikitext_bytes: int | None,
@@ -62,8 +62,8 @@ def report(
         wanted["wikitext"] = train_tokenizer.REPORTED
     hub = {name: most for name, most in wanted.items() if most}
     if not hub and not paths:
-        work = availability.readable(work)
-    found, folder = train_tokenizer.report(work, list(paths), hub)
+        workspace = availability.readable(workspace)
+    found, folder = train_tokenizer.report(workspace, list(paths), hub)
     click.echo("\n".join(tokenizer_report.lines(found)))
     click.echo(f"{folder / 'report.json'}\n{folder / 'report.png'}")
 
@@ -71,21 +71,21 @@ def report(
 @command.command("encode")
 @with_workspace
 @click.argument("text")
-def encode(work: "Workspace", text: str) -> None:
+def encode(workspace: "Workspace", text: str) -> None:
     """Print the id and the piece of each token of TEXT."""
     from nielsgpt.report.tokenizer_report import show
     from nielsgpt.tokenizers import registry
 
-    codec = registry.load(work.tokenizer)
-    for token in codec.encode(text):
-        click.echo(f"{token:>8}  {show(codec, token)}")
+    tokenizer = registry.load(workspace.tokenizer)
+    for token in tokenizer.encode(text):
+        click.echo(f"{token:>8}  {show(tokenizer, token)}")
 
 
 @command.command("decode")
 @with_workspace
 @click.argument("ids", type=int, nargs=-1, required=True)
-def decode(work: "Workspace", ids: tuple[int, ...]) -> None:
+def decode(workspace: "Workspace", ids: tuple[int, ...]) -> None:
     """Print the text of the IDS; special tokens are no text."""
     from nielsgpt.tokenizers import registry
 
-    terminal.write(f"{registry.load(work.tokenizer).decode(ids)}\n")
+    terminal.write(f"{registry.load(workspace.tokenizer).decode(ids)}\n")

@@ -37,27 +37,29 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
     @click.option(
         "--no-strict", is_flag=True, help="Take of --init-from what fits, and say what not."
     )
-    def train(work: "Workspace", resume: "Resume", nproc: int, **over: Any) -> None:
+    def train(workspace: "Workspace", resume: "Resume", nproc: int, **over: Any) -> None:
         from nielsgpt.system import launcher
 
-        work = resettled(work, {"training": {phase: settled(work, phase, resume, **over)}})
+        workspace = resettled(
+            workspace, {"training": {phase: settled(workspace, phase, resume, **over)}}
+        )
         if launcher.is_member():
-            _as_member(work, phase, resume)
+            _as_member(workspace, phase, resume)
         elif nproc > 1:
-            in_processes(work, phase, resume, nproc)
+            in_processes(workspace, phase, resume, nproc)
         else:
             from nielsgpt.pipeline import pipeline, train_phase
 
-            train_phase.check(work, phase, resume)
-            pipeline.caches(work)
-            train_phase.train(work, phase, resume)
+            train_phase.check(workspace, phase, resume)
+            pipeline.caches(workspace)
+            train_phase.train(workspace, phase, resume)
 
     how = "Goes on from the phase's newest checkpoint by itself. Ctrl-C saves first."
     return click.command(phase, help=f"{purpose}\n\n{how}")(train)
 
 
 def settled(
-    work: "Workspace",
+    workspace: "Workspace",
     phase: "Phase",
     resume: "Resume",
     hours: float | None,
@@ -76,21 +78,21 @@ def settled(
     over["minutes"] = minutes if hours is None else 60 * hours
     over = {name: value for name, value in over.items() if value is not None}
     if more_steps is not None:
-        over |= {"max_steps": _begun_at(work, phase, resume) + more_steps, "minutes": None}
+        over |= {"max_steps": _begun_at(workspace, phase, resume) + more_steps, "minutes": None}
     return over
 
 
-def _begun_at(work: "Workspace", phase: "Phase", resume: "Resume") -> int:
+def _begun_at(workspace: "Workspace", phase: "Phase", resume: "Resume") -> int:
     """The step that a run goes on from."""
     from nielsgpt.system.workspace import read_json
 
     if resume.fresh:
         return 0
-    file = resume.path or work.checkpoints / phase / "latest.pt"
+    file = resume.path or workspace.checkpoints / phase / "latest.pt"
     return int((read_json(file.with_suffix(".json")) or {"step": 0})["step"])
 
 
-def in_processes(work: "Workspace", phase: "Phase", resume: "Resume", nproc: int) -> None:
+def in_processes(workspace: "Workspace", phase: "Phase", resume: "Resume", nproc: int) -> None:
     """Bring a phase to its last step in many processes; leaves with their exit code if it is bad.
 
     What needs one process alone is done first.
@@ -101,15 +103,17 @@ def in_processes(work: "Workspace", phase: "Phase", resume: "Resume", nproc: int
     from nielsgpt.system import launcher
     from nielsgpt.system.workspace import write_json
 
-    train_phase.check(work, phase, resume)
-    numbers, parallel = work.settings.phase(phase), work.settings.device.parallel
-    if numbers.micro_batch_size:
-        partition.check_partition(parallel, numbers.batch_size, numbers.micro_batch_size, nproc)
-    pipeline.caches(work)
-    steps = work.checkpoints / phase
+    train_phase.check(workspace, phase, resume)
+    phase_settings, parallel = workspace.settings.phase(phase), workspace.settings.device.parallel
+    if phase_settings.micro_batch_size:
+        partition.check_partition(
+            parallel, phase_settings.batch_size, phase_settings.micro_batch_size, nproc
+        )
+    pipeline.caches(workspace)
+    steps = workspace.checkpoints / phase
     with tempfile.TemporaryDirectory(prefix="nielsgpt-") as folder:
         path = Path(folder) / "settings.json"
-        write_json(path, work.settings.model_dump(mode="json"))
+        write_json(path, workspace.settings.model_dump(mode="json"))
         words = [phase, "--config", str(path), *(["--no-resume"] if resume.fresh else [])]
         words += ["--resume", str(resume.path)] if resume.path else []
         code = launcher.run(
@@ -119,15 +123,15 @@ def in_processes(work: "Workspace", phase: "Phase", resume: "Resume", nproc: int
         raise click.exceptions.Exit(code)
 
 
-def _as_member(work: "Workspace", phase: "Phase", resume: "Resume") -> None:
+def _as_member(workspace: "Workspace", phase: "Phase", resume: "Resume") -> None:
     """Train as one of a team: of `--nproc`, or of torchrun."""
     from nielsgpt.distributed.init import join_process_group
     from nielsgpt.pipeline import pipeline, train_phase
     from nielsgpt.system import launcher
 
     launcher.die_with_parent()
-    with join_process_group(work.settings.device) as team:
+    with join_process_group(workspace.settings.device) as team:
         if not launcher.is_supervised():
             # One machine's processes share its files, and machines may share theirs.
-            team.run_once_per_machine(lambda: pipeline.caches(work))
-        train_phase.train(work, phase, resume, team)
+            team.run_once_per_machine(lambda: pipeline.caches(workspace))
+        train_phase.train(workspace, phase, resume, team)

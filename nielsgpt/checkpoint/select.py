@@ -76,12 +76,12 @@ def _age(seconds: float) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
-def pretrained_weights(work: Workspace) -> Path:
+def pretrained_weights(workspace: Workspace) -> Path:
     """Pretraining's best weights, or its latest where none was best.
 
     Raises CheckpointError with the command that makes them.
     """
-    folder = work.checkpoints / "pretrain"
+    folder = workspace.checkpoints / "pretrain"
     found = next((p for p in (folder / "best.pt", folder / "latest.pt") if p.is_file()), None)
     if found is None:
         raise CheckpointError(f"no pretrained weights in {folder}; run 'nielsgpt pretrain' first")

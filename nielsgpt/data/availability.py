@@ -21,29 +21,29 @@ NOTE = "left_out.json"
 Check = Callable[[str], None]
 
 
-def readable(work: Workspace) -> Workspace:
+def readable(workspace: Workspace) -> Workspace:
     """The workspace whose mixes hold only what can be read now, or is cached as it is now.
 
     A line, and a note for training, says what is left out and why. Raises DataError where a mix
     has nothing left.
     """
     for phase in PHASES:
-        mixed, lost = drop_missing(work, phase, partial(_read, work, phase))
+        mixed, lost = drop_missing(workspace, phase, partial(_read, workspace, phase))
         for name, why in lost.items():
             log.info("%s is left out of %s: %s", name, phase, why)
-        note = work.splits(phase) / NOTE
+        note = workspace.splits(phase) / NOTE
         if lost != (read_json(note) or {}):
             write_json(note, lost)
-        work = mixed
-    return work
+        workspace = mixed
+    return workspace
 
 
-def trainable(work: Workspace, phase: Phase) -> Workspace:
+def trainable(workspace: Workspace, phase: Phase) -> Workspace:
     """The workspace whose mix of this phase holds only what was cached; a line says its shares.
 
     Raises DataError where the mix has nothing left.
     """
-    folder = work.splits(phase)
+    folder = workspace.splits(phase)
     known = read_json(folder / NOTE) or {}
 
     def check(name: str) -> None:
@@ -52,7 +52,7 @@ def trainable(work: Workspace, phase: Phase) -> Workspace:
         if shards.read_meta(folder, f"{name}_train") is None:
             raise DataError("it has no cache; 'nielsgpt caches' makes it")
 
-    mixed, lost = drop_missing(work, phase, check)
+    mixed, lost = drop_missing(workspace, phase, check)
     if lost:
         mix = mixed.settings.mix(phase)
         shares = ", ".join(f"{name} {share:.3g}" for name, share in mix.items())
@@ -60,12 +60,14 @@ def trainable(work: Workspace, phase: Phase) -> Workspace:
     return mixed
 
 
-def drop_missing(work: Workspace, phase: Phase, check: Check) -> tuple[Workspace, dict[str, str]]:
+def drop_missing(
+    workspace: Workspace, phase: Phase, check: Check
+) -> tuple[Workspace, dict[str, str]]:
     """The workspace with the phase's mix scaled to what is there, and why each other source is not.
 
     Only those in `data.optional` are checked; `check` raises DataError for one that is missing.
     """
-    settings = work.settings
+    settings = workspace.settings
     mix, lost = settings.mix(phase), {}
     for name in mix:
         if name in settings.data.optional:
@@ -74,7 +76,7 @@ def drop_missing(work: Workspace, phase: Phase, check: Check) -> tuple[Workspace
             except DataError as error:
                 lost[name] = str(error)
     if not lost:
-        return work, {}
+        return workspace, {}
     left = {name: share for name, share in mix.items() if name not in lost}
     if not left:
         whys = "; ".join(f"{name}: {why}" for name, why in lost.items())
@@ -82,14 +84,14 @@ def drop_missing(work: Workspace, phase: Phase, check: Check) -> tuple[Workspace
     total = sum(left.values())
     shares = {name: share / total for name, share in left.items()}
     data = settings.data.model_copy(update={f"mix_{phase}": shares})
-    return replace(work, settings=settings.model_copy(update={"data": data})), lost
+    return replace(workspace, settings=settings.model_copy(update={"data": data})), lost
 
 
-def _read(work: Workspace, phase: Phase, name: str) -> None:
+def _read(workspace: Workspace, phase: Phase, name: str) -> None:
     """Raises DataError where the source can neither be read nor is cached as it is now."""
-    source = catalog.find_source(work.settings, phase, name, work.root)
-    meta = shards.read_meta(work.splits(phase), f"{name}_train")
-    if meta is None or meta["inputs"] != catalog.identity(source, phase, work.settings):
+    source = catalog.find_source(workspace.settings, phase, name, workspace.root)
+    meta = shards.read_meta(workspace.splits(phase), f"{name}_train")
+    if meta is None or meta["inputs"] != catalog.identity(source, phase, workspace.settings):
         next(source.walk(), None)
 
 
@@ -104,17 +106,17 @@ def origin(settings: Settings, name: str) -> str:
     return str(getattr(chosen, "path", "invented from the facts"))
 
 
-def state(work: Workspace, phase: Phase, name: str) -> str:
+def state(workspace: Workspace, phase: Phase, name: str) -> str:
     """Whether a source is there and whether it is cached, in a few words; asks no network."""
-    chosen = _settings_of(work.settings, name)
+    chosen = _settings_of(workspace.settings, name)
     if isinstance(chosen, HubSettings):
         found = hf_hub.known(name, chosen)
         here = "on disk" if found and hf_hub.is_here(found) else "not on disk"
         here = "streamed" if chosen.streaming else here
     else:
         path = getattr(chosen, "path", None)
-        here = "there" if path is None or (work.root / path).exists() else "not there"
-    cached = shards.read_meta(work.splits(phase), f"{name}_train")
+        here = "there" if path is None or (workspace.root / path).exists() else "not there"
+    cached = shards.read_meta(workspace.splits(phase), f"{name}_train")
     return f"{here}, {cached['tokens']:,} tokens cached" if cached else here
 
 

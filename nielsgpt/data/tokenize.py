@@ -99,10 +99,10 @@ def locate(item: Document | Conversation, text: str, seed: int) -> float:
 class _Encoded:
     """A codec that was given all its texts at once."""
 
-    def __init__(self, codec: Tokenizer, texts: Sequence[str]) -> None:
+    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
         unique = list(dict.fromkeys(texts))
-        self._ids = dict(zip(unique, codec.encode_batch(unique), strict=True))
-        self._specials = codec.specials
+        self._ids = dict(zip(unique, tokenizer.encode_batch(unique), strict=True))
+        self._specials = tokenizer.specials
 
     @property
     def specials(self) -> Specials:
@@ -114,9 +114,9 @@ class _Encoded:
         return self._ids[text]
 
 
-def encode(source: str, phase: Phase, settings: Settings, codec: Tokenizer) -> Encode:
+def encode(source: str, phase: Phase, settings: Settings, tokenizer: Tokenizer) -> Encode:
     """The work on the blocks of one source in one phase."""
-    encoder = Encoder(source, settings, codec)
+    encoder = Encoder(source, settings, tokenizer)
     return encoder.documents if phase == "pretrain" else encoder.conversations
 
 

@@ -69,15 +69,15 @@ class DDPGroup(ProcessGroup):
                     )
 
     def execution(
-        self, make: Callable[[], ExecutionConfig], phase: PhaseSettings
+        self, make: Callable[[], ExecutionConfig], phase_settings: PhaseSettings
     ) -> ExecutionConfig:
         """The leader's engine, on this rank's device, with micro-batches that can be shared."""
-        engine = ExecutionConfig(**self.broadcast_object(lambda: make().facts()))
-        device.apply_execution(engine.device, engine.threads)
-        if phase.micro_batch_size:
-            return engine
-        size = self.largest_micro_batch(phase.batch_size, engine.micro_batch_size)
-        return replace(engine, micro_batch_size=size)
+        execution = ExecutionConfig(**self.broadcast_object(lambda: make().facts()))
+        device.apply_execution(execution.device, execution.threads)
+        if phase_settings.micro_batch_size:
+            return execution
+        size = self.largest_micro_batch(phase_settings.batch_size, execution.micro_batch_size)
+        return replace(execution, micro_batch_size=size)
 
     @torch.no_grad()
     def setup_model(self, model: nn.Module, optimizer: str) -> None:

@@ -32,13 +32,13 @@ class FSDPGroup(DDPGroup):
     way, is_replicated = "fsdp", False
 
     def execution(
-        self, make: Callable[[], ExecutionConfig], phase: PhaseSettings
+        self, make: Callable[[], ExecutionConfig], phase_settings: PhaseSettings
     ) -> ExecutionConfig:
         """The leader's engine, not compiled: a compiled trunk would see no weights in parts."""
-        engine = super().execution(make, phase)
-        if engine.compiled:
+        execution = super().execution(make, phase_settings)
+        if execution.compiled:
             log.info("device.parallel=fsdp: going on without torch.compile")
-        return replace(engine, compiled=False)
+        return replace(execution, compiled=False)
 
     def setup_model(self, model: nn.Module, optimizer: str) -> None:
         """Give every rank the leader's weights, and let it keep its part of them."""

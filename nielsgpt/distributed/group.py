@@ -59,7 +59,7 @@ class ProcessGroup:
         """Raise SettingsError, on every rank, where the ranks start from different facts."""
 
     def execution(
-        self, make: Callable[[], ExecutionConfig], phase: PhaseSettings
+        self, make: Callable[[], ExecutionConfig], phase_settings: PhaseSettings
     ) -> ExecutionConfig:
         """The leader's engine, on this rank's device, with micro-batches that can be shared."""
         return make()

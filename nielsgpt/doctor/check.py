@@ -106,7 +106,7 @@ def percent(share: float) -> str:
     return f"{100 * share:{'.0f' if share >= 1 else '.2g'}} %"
 
 
-def check(engine: ExecutionConfig, seed: int = SEED) -> CheckResult:
+def check(execution: ExecutionConfig, seed: int = SEED) -> CheckResult:
     """One step of `gpt_qk` and of `gpt`, whole and masked, and two of each optimizer, judged.
 
     Per tensor: |ours - reference| / |reference|, of a gradient or of the change of a weight. On a
@@ -114,39 +114,39 @@ def check(engine: ExecutionConfig, seed: int = SEED) -> CheckResult:
     optimizers, which are never compiled, are left to the check of the uncompiled one.
     """
     try:
-        return _judge(engine, seed)
+        return _judge(execution, seed)
     except RuntimeError as error:  # of torch: no such kernel here, no compiler, no memory
         said = first_line(error)
-        return CheckResult(engine, failure=said[:160])
+        return CheckResult(execution, failure=said[:160])
     finally:
-        if engine.compiled:
+        if execution.compiled:
             # Tiny models would use up the few compiled forms that torch keeps of one function.
             torch.compiler.reset()
 
 
-def _judge(engine: ExecutionConfig, seed: int) -> CheckResult:
+def _judge(execution: ExecutionConfig, seed: int) -> CheckResult:
     findings: list[Deviation] = []
     same: list[bool] = []
     seconds: list[float] = []
-    for variant in VARIANTS[:1] if engine.compiled else VARIANTS:
-        which = (variant, 1 if engine.compiled else 2, seed)
-        trial, reference, exact = StepUnderTest(engine, *which), Float64Step(*which), []
+    for variant in VARIANTS[:1] if execution.compiled else VARIANTS:
+        which = (variant, 1 if execution.compiled else 2, seed)
+        trial, reference, exact = StepUnderTest(execution, *which), Float64Step(*which), []
         for masked in (False, True):
             rows = batch(seed, masked)
             wanted, first, second = reference.step(*rows), trial.step(*rows), trial.step(*rows)
-            findings += _compare(variant, engine, first, wanted)
+            findings += _compare(variant, execution, first, wanted)
             same.append(_same(first, second))
             seconds.append(second.seconds)
             exact.append(wanted.gradients)
-        if not engine.compiled and variant == VARIANTS[0]:
-            findings += _optimizers(engine, which, exact)
-    return CheckResult(engine, tuple(findings), all(same), min(seconds))
+        if not execution.compiled and variant == VARIANTS[0]:
+            findings += _optimizers(execution, which, exact)
+    return CheckResult(execution, tuple(findings), all(same), min(seconds))
 
 
 def _compare(
-    variant: str, engine: ExecutionConfig, ours: Step, reference: Step
+    variant: str, execution: ExecutionConfig, ours: Step, reference: Step
 ) -> Iterator[Deviation]:
-    bound = BOUNDS[engine.precision]
+    bound = BOUNDS[execution.precision]
     off = abs(ours.loss - reference.loss) / reference.loss
     yield Deviation("loss", variant, off, bound * LOSS_SHARE)
     for name, exact in reference.gradients.items():
@@ -155,16 +155,16 @@ def _compare(
 
 
 def _optimizers(
-    engine: ExecutionConfig, which: tuple[str, int, int], gradients: list[Tensors]
+    execution: ExecutionConfig, which: tuple[str, int, int], gradients: list[Tensors]
 ) -> Iterator[Deviation]:
     """Two steps of each optimizer from the reference's gradients, so that only its own error shows.
 
     Weights and AdamW are float32 whatever flows through the model; Muon's products are bfloat16
     beside bfloat16.
     """
-    half = "bf16" if engine.precision == "bf16" else "fp32"
+    half = "bf16" if execution.precision == "bf16" else "fp32"
     for optimizer, precision in (("adamw", "fp32"), ("muon", half)):
-        ours = StepUnderTest(engine, *which).updates(optimizer, gradients)
+        ours = StepUnderTest(execution, *which).updates(optimizer, gradients)
         for name, exact in Float64Step(*which).updates(optimizer, gradients).items():
             error = _off(ours[name], exact)
             yield Deviation(f"{optimizer} update", f"{name} ({which[0]})", error, BOUNDS[precision])

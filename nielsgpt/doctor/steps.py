@@ -82,14 +82,14 @@ def batch(seed: int, masked: bool) -> tuple[Tensor, Tensor]:
 class StepUnderTest:
     """A lively model on an engine; what the trainer compiles is compiled here too."""
 
-    def __init__(self, engine: ExecutionConfig, variant: str, layers: int, seed: int) -> None:
-        self.engine, self.scale = engine, GradScaler(engine.dtype).value
+    def __init__(self, execution: ExecutionConfig, variant: str, layers: int, seed: int) -> None:
+        self.engine, self.scale = execution, GradScaler(execution.dtype).value
         self.model = lively(variant, layers, seed)
-        self.model.compute_dtype = engine.dtype
-        self.model.set_attention(engine.attention)
-        self.model.to(engine.device)
-        self.trunk = compile_if_enabled(self.model.trunk, engine)
-        self.exponentials = compile_if_enabled(exponentials, engine, any_shape=True)
+        self.model.compute_dtype = execution.dtype
+        self.model.set_attention(execution.attention)
+        self.model.to(execution.device)
+        self.trunk = compile_if_enabled(self.model.trunk, execution)
+        self.exponentials = compile_if_enabled(exponentials, execution, any_shape=True)
 
     def step(self, inputs: Tensor, targets: Tensor) -> Step:
         """Loss and gradients, by the trainer's own way."""
@@ -125,8 +125,8 @@ class Float64Step(StepUnderTest):
     """The same on the CPU in float64, uncompiled, with plain attention."""
 
     def __init__(self, variant: str, layers: int, seed: int) -> None:
-        engine = ExecutionConfig("cpu", "fp32", "plain", False, torch.get_num_threads())
-        super().__init__(engine, variant, layers, seed)
+        execution = ExecutionConfig("cpu", "fp32", "plain", False, torch.get_num_threads())
+        super().__init__(execution, variant, layers, seed)
         self.model.double().compute_dtype = torch.float64
 
     def step(self, inputs: Tensor, targets: Tensor) -> Step:

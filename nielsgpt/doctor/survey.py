@@ -74,9 +74,9 @@ def compiler(device: str) -> Compiler:
     return Compiler(works, time.perf_counter() - began)
 
 
-def paths(engine: ExecutionConfig) -> Iterator[CheckResult]:
+def paths(execution: ExecutionConfig) -> Iterator[CheckResult]:
     """A verdict on each precision and form of attention of the engine's device, uncompiled."""
     for precision in get_args(Precision):
         for attention in get_args(Attention):
             way = {"precision": precision, "attention": attention, "compiled": False}
-            yield check(replace(engine, **way))
+            yield check(replace(execution, **way))

@@ -33,33 +33,33 @@ OPTIONS = {
 }
 
 
-def require_trusted(engine: ExecutionConfig) -> None:
+def require_trusted(execution: ExecutionConfig) -> None:
     """Check this engine, unless it once passed on this machine with this torch and this nielsgpt.
 
     A compiled engine is checked uncompiled first: that tells a wrong kernel from a wrong compiler.
     On two cores of a Xeon the first check took 0.4 s, and 14 s more to compile the tiny model.
     Raises EngineError with what is wrong and the options of a way that passes.
     """
-    key = identity(engine)
+    key = identity(execution)
     if machine.recall("trust", key) is not None:
         return
-    verdict = check(replace(engine, compiled=False))
-    if verdict.sound and engine.compiled:
+    verdict = check(replace(execution, compiled=False))
+    if verdict.sound and execution.compiled:
         log.info("doctor: checking %s compiled, once on this machine", verdict.path)
-        verdict = check(engine)
+        verdict = check(execution)
     if not verdict.sound:
         raise EngineError(untrusted_message(verdict))
     log.info("doctor: %s", trusted_message(verdict))
     machine.remember("trust", key, trusted_message(verdict))
 
 
-def identity(engine: ExecutionConfig) -> str:
+def identity(execution: ExecutionConfig) -> str:
     """A name for this engine on this machine: another one where anything that computes changed."""
-    facts = {name: fact for name, fact in engine.facts().items() if name != "micro_batch_size"}
+    facts = {name: fact for name, fact in execution.facts().items() if name != "micro_batch_size"}
     known = machine.facts()
     here = {name: known[name] for name in ("processor", "system")}
-    if engine.device.startswith("cuda"):
-        here["gpu"] = torch.cuda.get_device_name(engine.device)
+    if execution.device.startswith("cuda"):
+        here["gpu"] = torch.cuda.get_device_name(execution.device)
         with suppress(OSError):
             here["driver"] = DRIVER.read_text(encoding="utf-8")
     return fingerprint(__version__, facts, here)

@@ -71,7 +71,7 @@ def with_shape(own: ModelSettings, other: ModelSettings) -> ModelSettings:
 def resolve_settings(
     settings: Settings,
     candidate: Candidate,
-    engine: ExecutionConfig,
+    execution: ExecutionConfig,
     steps: int,
     corpus: float = math.inf,
 ) -> Settings:
@@ -90,7 +90,7 @@ def resolve_settings(
     reading = max(evaluated, corpus / (batch * candidate.shape.context_length))
     phase = {
         "batch_size": batch,
-        "micro_batch_size": engine.micro_batch_size,
+        "micro_batch_size": execution.micro_batch_size,
         "max_steps": steps,
         "minutes": None,
         "learning_rate": rate,
@@ -104,11 +104,11 @@ def resolve_settings(
         "checkpoint_every": max(1, round(own.checkpoint_every * often)),
     }
     over = {
-        "model": {**candidate.shape.model_dump(mode="json"), "attention": engine.attention},
+        "model": {**candidate.shape.model_dump(mode="json"), "attention": execution.attention},
         "training": {"pretrain": phase},
         "device": {
-            "precision": engine.precision,
-            "compile": "on" if engine.compiled else "off",
+            "precision": execution.precision,
+            "compile": "on" if execution.compiled else "off",
             "measure": False,
         },
     }

@@ -56,11 +56,11 @@ class Pilot(Section):
 def train_pilot(pilot: Pilot, ready: Callable[[], None]) -> Row:
     """Bits per byte of the best evaluation, for that state is what a run keeps, with the tokens it
     took, the seconds a step, and what evaluating takes as a part of training on as many rows."""
-    work = Workspace(Path(pilot.root), pilot.settings)
+    workspace = Workspace(Path(pilot.root), pilot.settings)
     device.apply_execution(pilot.engine.device, pilot.engine.threads)
-    codec = registry.load(work.tokenizer)
-    model = build.model_at_start(work, "pretrain", codec, {})
-    trainer = build.build_trainer(work, "pretrain", codec, model, pilot.engine)
+    tokenizer = registry.load(workspace.tokenizer)
+    model = build.model_at_start(workspace, "pretrain", tokenizer, {})
+    trainer = build.build_trainer(workspace, "pretrain", tokenizer, model, pilot.engine)
     ready()
     steps, every = trainer.phase.max_steps, trainer.phase.eval_every
     best, spent, evaluation = math.inf, 0.0, 0.0

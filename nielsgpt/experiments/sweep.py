@@ -80,14 +80,14 @@ class Sweep:
 
     def _searched(self, configuration: Configuration) -> RankedResult:
         """The fastest micro-batch of a configuration."""
-        engine, taken = self.engine_of(configuration), [0.0]
+        execution, taken = self.engine_of(configuration), [0.0]
         if configuration.compile != "on":
-            engine = replace(engine, compiled=False)
+            execution = replace(execution, compiled=False)
         ends = time.monotonic() + SEARCHING * self.wish.seconds_each
 
         def measure(size: int) -> Row:
             began = time.monotonic()
-            row = self._result(configuration, replace(engine, micro_batch_size=size))
+            row = self._result(configuration, replace(execution, micro_batch_size=size))
             taken.append(time.monotonic() - began)
             return row
 
@@ -119,14 +119,14 @@ class Sweep:
                 self.entries[self.entries.index(entry)] = replace(entry, best=row)
             log.info("bench %s", f"{entry.configuration} compiled: {sweep_summary.speed(row)}")
 
-    def _result(self, configuration: Configuration, engine: ExecutionConfig) -> Row:
+    def _result(self, configuration: Configuration, execution: ExecutionConfig) -> Row:
         job = TrialJob(
             shape=configuration.shape,
             vocab_size=self.wish.vocab_size,
-            batch_size=engine.micro_batch_size,
+            batch_size=execution.micro_batch_size,
             optimizer=self.wish.optimizer,
             activation_checkpointing=configuration.activation_checkpointing,
-            engine=engine,
+            engine=execution,
             seconds=min(MEASURED_S, self.wish.timeout_s / 2),
         )
         limits = TrialLimits(self.wish.timeout_s, int(SHARE * machine.available_bytes()))

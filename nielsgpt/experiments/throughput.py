@@ -94,10 +94,10 @@ class Throughput:
         gains = self._gains(found) if tried else {}
         return [_with_compile(way, gains.get(way.candidate.shape), seconds) for way in found]
 
-    def _row(self, candidate: Candidate, engine: ExecutionConfig) -> Row:
-        return self.ledger.result(self._job(candidate, engine), limits(TRIAL_S), self.asked)
+    def _row(self, candidate: Candidate, execution: ExecutionConfig) -> Row:
+        return self.ledger.result(self._job(candidate, execution), limits(TRIAL_S), self.asked)
 
-    def _job(self, candidate: Candidate, engine: ExecutionConfig) -> TrialJob:
+    def _job(self, candidate: Candidate, execution: ExecutionConfig) -> TrialJob:
         phase = self.settings.training.pretrain
         return TrialJob(
             shape=candidate.shape,
@@ -105,7 +105,7 @@ class Throughput:
             batch_size=candidate.batch_size,
             optimizer=phase.optimizer,
             activation_checkpointing=phase.activation_checkpointing,
-            engine=engine,
+            engine=execution,
             seconds=MEASURED_S,
         )
 

@@ -36,20 +36,20 @@ class TrainedModel:
         return str(self.facts["name"])
 
 
-def open_trained(work: Workspace, path: Path | None = None) -> TrainedModel:
+def open_trained(workspace: Workspace, path: Path | None = None) -> TrainedModel:
     """The trained model of a checkpoint; without a path, the one that `nielsgpt chat` opens.
 
     Raises CheckpointError with the command that makes it.
     """
-    state, model, tokenizer = load_model.load_model(path or work.checkpoints / "best.pt")
+    state, model, tokenizer = load_model.load_model(path or workspace.checkpoints / "best.pt")
     facts: Facts = state["facts"]
     weights = checkpoint_file.weights_sha256(checkpoint_file.kept_weights(state))
-    known = work.root / "checkpoints" / str(facts["name"])
+    known = workspace.root / "checkpoints" / str(facts["name"])
     marks = read_json(known / EXAM_FILE)
     return TrainedModel(
         model,
         tokenizer,
-        work.settings.generation,
+        workspace.settings.generation,
         {**facts, "step": state["step"], "weights_sha256": weights},
         fingerprint(state["settings"]),
         marks if marks is not None and marks.get("weights_sha256") == weights else None,

@@ -27,7 +27,7 @@ class OpenModel:
 
 
 def open_model(
-    work: Workspace, path: Path | None = None, phase: Phase = "sft", rows: int = 1
+    workspace: Workspace, path: Path | None = None, phase: Phase = "sft", rows: int = 1
 ) -> OpenModel:
     """The model of a checkpoint.
 
@@ -36,12 +36,14 @@ def open_model(
     `rows` are drawn fastest. Raises CheckpointError with the command that makes them.
     """
     if path is None:
-        path = work.checkpoints / "best.pt" if phase == "sft" else pretrained_weights(work)
+        path = (
+            workspace.checkpoints / "best.pt" if phase == "sft" else pretrained_weights(workspace)
+        )
     state, model, tokenizer = load_model.load_model(path)
-    where = device.choose_device(work.settings.device.device)
-    device.apply_execution(where, work.settings.device.threads)
+    where = device.choose_device(workspace.settings.device.device)
+    device.apply_execution(where, workspace.settings.device.threads)
     model.to(where)
-    form = _form(work.settings.device, model, where, rows)
+    form = _form(workspace.settings.device, model, where, rows)
     facts, sha256 = (
         state["facts"],
         checkpoint_file.weights_sha256(checkpoint_file.kept_weights(state)),
@@ -50,7 +52,7 @@ def open_model(
     if phase == "sft" != facts["phase"]:
         made += ", not yet taught to chat"
     model = quantize.convert_weights(model, form)
-    if work.settings.device.compile == "on" and rows == 1 and form in compiled_decode.FORMS:
+    if workspace.settings.device.compile == "on" and rows == 1 and form in compiled_decode.FORMS:
         model.step = compiled_decode.compile_decode(model)
     line = f"{made} ({path}), {form} weights"
     return OpenModel(model, tokenizer, facts["name"], sha256, line)

@@ -29,27 +29,27 @@ log = logging.getLogger("nielsgpt")
 
 
 def build_all(
-    work: Workspace, codec: Tokenizer, part: BuildPart | None = None, join: int = 0
+    workspace: Workspace, tokenizer: Tokenizer, part: BuildPart | None = None, join: int = 0
 ) -> None:
     """Every source of both mixes that is not up to date: built, or joined from `join` parts; with
     `part`, only that part of it."""
     # All are looked for before the first is built, which may take hours.
-    found = [(phase, sources(work.settings, phase, work.root)) for phase in PHASES]
+    found = [(phase, sources(workspace.settings, phase, workspace.root)) for phase in PHASES]
     for phase, named in found:
         for source in named.values():
-            build_source(work, phase, source, codec, part, join)
+            build_source(workspace, phase, source, tokenizer, part, join)
 
 
 def build_source(
-    work: Workspace,
+    workspace: Workspace,
     phase: Phase,
     source: Source,
-    codec: Tokenizer,
+    tokenizer: Tokenizer,
     part: BuildPart | None = None,
     join: int = 0,
 ) -> None:
     """The same for one source."""
-    stage = _Stage(work, phase, source, codec)
+    stage = _Stage(workspace, phase, source, tokenizer)
     if part is not None:
         stage.build_part(part)
     else:
@@ -59,10 +59,12 @@ def build_source(
 class _Stage:
     """One source in one phase."""
 
-    def __init__(self, work: Workspace, phase: Phase, source: Source, codec: Tokenizer) -> None:
-        self.work, self.phase, self.source, self.codec = work, phase, source, codec
-        self.folder = work.splits(phase)
-        self.recipe = recipe(work, phase, source, codec)
+    def __init__(
+        self, workspace: Workspace, phase: Phase, source: Source, tokenizer: Tokenizer
+    ) -> None:
+        self.work, self.phase, self.source, self.codec = workspace, phase, source, tokenizer
+        self.folder = workspace.splits(phase)
+        self.recipe = recipe(workspace, phase, source, tokenizer)
         self.label = f"caches: {phase} {source.name}"
 
     def build(self, join: int) -> None:
@@ -166,20 +168,22 @@ class _Stage:
             )
 
 
-def recipe(work: Workspace, phase: Phase, source: Source, codec: Tokenizer) -> build.Recipe:
+def recipe(
+    workspace: Workspace, phase: Phase, source: Source, tokenizer: Tokenizer
+) -> build.Recipe:
     """What the source's cache is made from."""
-    data = work.settings.data
+    data = workspace.settings.data
     return build.Recipe(
         source=source.name,
-        inputs=identity(source, phase, work.settings),
-        tokenizer=codec.fingerprint,
-        vocab_size=codec.vocab_size,
-        seed=work.settings.seed,
+        inputs=identity(source, phase, workspace.settings),
+        tokenizer=tokenizer.fingerprint,
+        vocab_size=tokenizer.vocab_size,
+        seed=workspace.settings.seed,
         val_fraction=data.val_fraction,
         shard_bytes=data.shard_bytes,
         train_tokens=source.train_tokens,
         val_tokens=source.val_tokens,
-        context_length=work.settings.model.context_length if phase == "sft" else None,
+        context_length=workspace.settings.model.context_length if phase == "sft" else None,
         revision=_revision(source.inputs),
     )
 

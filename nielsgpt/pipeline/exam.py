@@ -20,17 +20,17 @@ EXAM_FILE = "exam.json"
 Report = dict[str, Any]
 
 
-def run_exam(work: Workspace) -> Report:
+def run_exam(workspace: Workspace) -> Report:
     """The marks of the model's best weights, from checkpoints/<name>/exam.json when they are fresh.
 
     A reply has ended when the model itself closed it within 128 tokens.
     """
-    path = work.checkpoints / "best.pt"
-    settings = work.settings
+    path = workspace.checkpoints / "best.pt"
+    settings = workspace.settings
     weights = checkpoint_file.read_facts(path).get("weights_sha256")
     drawn = settings.exam.model_dump(), settings.generation.model_dump(), settings.seed
     inputs = fingerprint(weights, primer_inputs(), *drawn)
-    before: Report | None = read_json(work.checkpoints / EXAM_FILE)
+    before: Report | None = read_json(workspace.checkpoints / EXAM_FILE)
     if before is not None and before.get("inputs") == inputs:
         log.info("exam: up to date")
         return before
@@ -40,17 +40,17 @@ def run_exam(work: Workspace) -> Report:
         "weights_sha256": weights,
         "checkpoint": str(path),
         "step": state["step"],
-        **_marks(model, codec, work),
+        **_marks(model, codec, workspace),
     }
-    write_sealed(work.checkpoints / EXAM_FILE, report)
-    folder = work.runs / state["facts"]["run_id"]
+    write_sealed(workspace.checkpoints / EXAM_FILE, report)
+    folder = workspace.runs / state["facts"]["run_id"]
     if settings.training.report and folder.exists():
         log.info("exam: in the report %s", page.write(folder, report))
     return report
 
 
-def _marks(model: GPT, codec: Tokenizer, work: Workspace) -> Report:
-    settings = work.settings
+def _marks(model: GPT, tokenizer: Tokenizer, workspace: Workspace) -> Report:
+    settings = workspace.settings
     known = facts.load_facts(facts.FACTS_PATH)
     items = exam_items.items(known, settings.seed, settings.exam.items_per_section)
     log.info("exam: %d questions", len(items))
@@ -58,7 +58,7 @@ def _marks(model: GPT, codec: Tokenizer, work: Workspace) -> Report:
         update={"temperature": 0.0, "max_new_tokens": LONGEST_REPLY}
     )
     conversations = [item.conversation for item in items]
-    replies = [codec.decode(c.ids) for c in ask(model, codec, conversations, greedy)]
+    replies = [tokenizer.decode(c.ids) for c in ask(model, tokenizer, conversations, greedy)]
     wrong = [
         {
             "section": item.section,
@@ -84,19 +84,19 @@ def _marks(model: GPT, codec: Tokenizer, work: Workspace) -> Report:
     ended = [
         completion.finish_reason == "stop"
         for how in (greedy, sampled)
-        for completion in ask(model, codec, half, how)
+        for completion in ask(model, tokenizer, half, how)
     ]
     return {"sections": sections, "ended": sum(ended), "replies": len(ended), "wrong": wrong}
 
 
 def ask(
-    model: GPT, codec: Tokenizer, asked: list[Conversation], generation: GenerationSettings
+    model: GPT, tokenizer: Tokenizer, asked: list[Conversation], generation: GenerationSettings
 ) -> list[Completion]:
     """The model's reply to each conversation, as a chat would give it."""
-    specials = codec.specials
+    specials = tokenizer.specials
     return complete_all(
         model,
-        [prompt(conversation, codec) for conversation in asked],
+        [prompt(conversation, tokenizer) for conversation in asked],
         generation,
         stop_ids=[specials.end],
         banned_ids=specials.roles,

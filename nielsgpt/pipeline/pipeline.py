@@ -14,18 +14,18 @@ from nielsgpt.tokenizers.base import Tokenizer
 log = logging.getLogger("nielsgpt")
 
 
-def caches(work: Workspace, part: BuildPart | None = None, join: int = 0) -> Tokenizer:
+def caches(workspace: Workspace, part: BuildPart | None = None, join: int = 0) -> Tokenizer:
     """Tokenize every source of both mixes into train and validation splits, where not yet done.
 
     With `part` only that part of the work is done; `join` parts together make the whole.
     """
-    work = availability.readable(work)
-    codec = train_tokenizer.train(work)
-    build_caches.build_all(work, codec, part, join)
+    workspace = availability.readable(workspace)
+    codec = train_tokenizer.train(workspace)
+    build_caches.build_all(workspace, codec, part, join)
     return codec
 
 
-def run(work: Workspace, fresh: bool = False) -> dict[str, Any] | None:
+def run(workspace: Workspace, fresh: bool = False) -> dict[str, Any] | None:
     """Every stage in turn, trained anew where `fresh`.
 
     Returns the exam's report, or None where there is nothing to examine.
@@ -34,24 +34,24 @@ def run(work: Workspace, fresh: bool = False) -> dict[str, Any] | None:
     from nielsgpt.training.resume_choice import Resume
 
     for phase in PHASES:
-        train_phase.check_settings(work, phase)
-    caches(work)
+        train_phase.check_settings(workspace, phase)
+    caches(workspace)
     for phase in PHASES:
-        train_phase.train(work, phase, Resume(fresh=fresh))
-    if "primer" not in work.settings.data.mix_sft:
+        train_phase.train(workspace, phase, Resume(fresh=fresh))
+    if "primer" not in workspace.settings.data.mix_sft:
         log.info("exam: skipped, for it asks what the primer teaches and data.mix_sft has none")
         return None
-    return exam.run_exam(work)
+    return exam.run_exam(workspace)
 
 
-def farewell(work: Workspace) -> str:
+def farewell(workspace: Workspace) -> str:
     """Where everything lies, and what to type next."""
     places = {
-        "model": work.checkpoints / "best.pt",
-        "tokenizer": work.tokenizer,
-        "caches": work.cache,
-        "exam": work.checkpoints / "exam.json",
-        "runs": work.runs,
+        "model": workspace.checkpoints / "best.pt",
+        "tokenizer": workspace.tokenizer,
+        "caches": workspace.cache,
+        "exam": workspace.checkpoints / "exam.json",
+        "runs": workspace.runs,
     }
     lines = [f"{what:10} {where}" for what, where in places.items() if where.exists()]
     following = ["make chat", "nielsgpt sample --prompt 'The keeper'"]

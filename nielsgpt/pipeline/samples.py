@@ -13,16 +13,18 @@ from nielsgpt.training.loop import Sampler
 from nielsgpt.training.trainer import Trainer
 
 
-def make_sampler(codec: Tokenizer, numbers: PhaseSettings, chats: bool) -> Sampler | None:
+def make_sampler(
+    tokenizer: Tokenizer, phase_settings: PhaseSettings, chats: bool
+) -> Sampler | None:
     """Asks a trainer's model the phase's prompts, greedily; None where there are none.
 
     Draws no random number and leaves the model's mode and precision as they were.
     """
-    texts, specials = numbers.sample_prompts, codec.specials
+    texts, specials = phase_settings.sample_prompts, tokenizer.specials
     if not texts:
         return None
-    asked = [_ids(text, codec, chats) for text in texts]
-    greedy = GenerationSettings(temperature=0.0, max_new_tokens=numbers.sample_tokens)
+    asked = [_ids(text, tokenizer, chats) for text in texts]
+    greedy = GenerationSettings(temperature=0.0, max_new_tokens=phase_settings.sample_tokens)
 
     def ask(trainer: Trainer) -> Sequence[tuple[str, str]]:
         model, average = trainer.model, trainer.ema
@@ -36,12 +38,12 @@ def make_sampler(codec: Tokenizer, numbers: PhaseSettings, chats: bool) -> Sampl
         finally:
             model.compute_dtype = before
             model.train(training)
-        return [(text, codec.decode(r.ids)) for text, r in zip(texts, replies, strict=True)]
+        return [(text, tokenizer.decode(r.ids)) for text, r in zip(texts, replies, strict=True)]
 
     return ask
 
 
-def _ids(text: str, codec: Tokenizer, chats: bool) -> list[int]:
+def _ids(text: str, tokenizer: Tokenizer, chats: bool) -> list[int]:
     if chats:
-        return prompt(Conversation((Message("user", text),)), codec)
-    return [codec.specials.end, *codec.encode(text)]
+        return prompt(Conversation((Message("user", text),)), tokenizer)
+    return [tokenizer.specials.end, *tokenizer.encode(text)]

@@ -49,61 +49,64 @@ Facts = dict[str, Any]
 
 
 def train(
-    work: Workspace, phase: Phase, resume: Resume = AUTOMATIC, team: ProcessGroup | None = None
+    workspace: Workspace,
+    phase: Phase,
+    resume: Resume = AUTOMATIC,
+    group: ProcessGroup | None = None,
 ) -> None:
     """Bring one phase to its last step, or say that it is there already.
 
     Raises CheckpointError when the checkpoint's shape or tokenizer is not the settings'.
     """
     began = time.monotonic()
-    work = availability.trainable(work, phase)
-    codec = registry.load(work.tokenizer)
-    team = team or ProcessGroup(work.settings.device.parallel)
-    if not team.is_single:
-        team.check_agreement(build.premises(work, phase, codec))
-    numbers = work.settings.phase(phase)
-    if numbers.micro_batch_size:
-        team.check_batch(
-            numbers.batch_size, numbers.micro_batch_size
+    workspace = availability.trainable(workspace, phase)
+    tokenizer = registry.load(workspace.tokenizer)
+    group = group or ProcessGroup(workspace.settings.device.parallel)
+    if not group.is_single:
+        group.check_agreement(build.premises(workspace, phase, tokenizer))
+    phase_settings = workspace.settings.phase(phase)
+    if phase_settings.micro_batch_size:
+        group.check_batch(
+            phase_settings.batch_size, phase_settings.micro_batch_size
         )  # before anything is set aside
-    facts = team.broadcast_object(lambda: _facts(work, phase, codec))
-    with lock(work.checkpoints) if team.is_rank_zero else nullcontext():
-        state = team.broadcast_object(
-            lambda: _state(work.checkpoints / phase, phase, facts, resume)
+    facts = group.broadcast_object(lambda: _facts(workspace, phase, tokenizer))
+    with lock(workspace.checkpoints) if group.is_rank_zero else nullcontext():
+        state = group.broadcast_object(
+            lambda: _state(workspace.checkpoints / phase, phase, facts, resume)
         )
         if state is not None:
             run_metadata.log_changed_settings(phase, state, facts)
-        if state is not None and resume.path is None and _is_complete(state, numbers):
+        if state is not None and resume.path is None and _is_complete(state, phase_settings):
             log.info("%s: up to date at step %d", phase, state["step"])
             return
-        _train(work, phase, codec, facts, state, resume, began, team)
+        _train(workspace, phase, tokenizer, facts, state, resume, began, group)
 
 
-def check(work: Workspace, phase: Phase, resume: Resume) -> None:
+def check(workspace: Workspace, phase: Phase, resume: Resume) -> None:
     """Raise what training would refuse after hours of building caches: a device, a metric or a
     checkpoint that is not there."""
-    check_settings(work, phase)
+    check_settings(workspace, phase)
     if resume.path is not None:
         checkpoint_file.load(resume.path)
-    _starting_weights(work, phase)
+    _starting_weights(workspace, phase)
 
 
-def check_settings(work: Workspace, phase: Phase) -> None:
+def check_settings(workspace: Workspace, phase: Phase) -> None:
     """Raise SettingsError where the device, or the phase's best_metric, is not there."""
-    choose_device(work.settings.device.device)
-    numbers, mix = work.settings.phase(phase), work.settings.mix(phase)
-    if phase == "pretrain" and numbers.max_steps == 0 and numbers.minutes is None:
+    choose_device(workspace.settings.device.device)
+    phase_settings, mix = workspace.settings.phase(phase), workspace.settings.mix(phase)
+    if phase == "pretrain" and phase_settings.max_steps == 0 and phase_settings.minutes is None:
         raise SettingsError("training.pretrain.max_steps is 0, and nothing learns; set 1 or more")
-    if numbers.best_metric not in ("mix", *mix):
+    if phase_settings.best_metric not in ("mix", *mix):
         raise SettingsError(
-            f"training.{phase}.best_metric is {numbers.best_metric!r}; it is mix or one of "
+            f"training.{phase}.best_metric is {phase_settings.best_metric!r}; it is mix or one of "
             f"{', '.join(mix)}"
         )
 
 
-def _starting_weights(work: Workspace, phase: Phase) -> Path | None:
+def _starting_weights(workspace: Workspace, phase: Phase) -> Path | None:
     """The file of the starting weights. Raises CheckpointError where it is not there."""
-    path = starting_weights(work, phase)
+    path = starting_weights(workspace, phase)
     if path is not None and not path.is_file():
         raise CheckpointError(f"no starting weights {path}; name a .pt with --init-from")
     return path
@@ -118,32 +121,34 @@ def _state(
     return state_to_resume(folder, phase, facts, resume)
 
 
-def _is_complete(state: checkpoint_file.State, numbers: PhaseSettings) -> bool:
+def _is_complete(state: checkpoint_file.State, phase_settings: PhaseSettings) -> bool:
     """Whether a state is the last one that these numbers ask for."""
     if state["due"] is not None:
         return False
-    if 0 < numbers.early_stopping_patience <= state["waited"]:
+    if 0 < phase_settings.early_stopping_patience <= state["waited"]:
         return True
-    if numbers.minutes is not None:
+    if phase_settings.minutes is not None:
         ended = state["step"] >= state["horizon"]["end"]
-        return bool(ended and state["seconds"] >= ENOUGH * 60 * numbers.minutes)
-    return bool(state["step"] >= numbers.max_steps)
+        return bool(ended and state["seconds"] >= ENOUGH * 60 * phase_settings.minutes)
+    return bool(state["step"] >= phase_settings.max_steps)
 
 
 def _train(
-    work: Workspace,
+    workspace: Workspace,
     phase: Phase,
-    codec: Tokenizer,
+    tokenizer: Tokenizer,
     facts: Facts,
     state: checkpoint_file.State | None,
     resume: Resume,
     began: float,
-    team: ProcessGroup,
+    group: ProcessGroup,
 ) -> None:
-    settings, numbers = work.settings, work.settings.phase(phase)
-    trainer = _trainer(work, phase, codec, facts, state, team)
-    budget = None if numbers.minutes is None else _clock(numbers.minutes, trainer, began)
-    if not team.is_rank_zero:
+    settings, phase_settings = workspace.settings, workspace.settings.phase(phase)
+    trainer = _trainer(workspace, phase, tokenizer, facts, state, group)
+    budget = (
+        None if phase_settings.minutes is None else _clock(phase_settings.minutes, trainer, began)
+    )
+    if not group.is_rank_zero:
         TrainingLoop(
             trainer, Silence(trainer.schedule.known_end), Follower(), budget, began=began
         ).run()
@@ -151,44 +156,46 @@ def _train(
     # A run that goes on from a chosen file is another run; its notes leave the first one's alone.
     goes_on = state is not None and resume.path is None
     run_id = state["facts"]["run_id"] if state and goes_on else run_logs.new_run_id()
-    folder = work.runs / run_id
+    folder = workspace.runs / run_id
     full = {**facts, "run_id": run_id, "engine": trainer.execution.facts()}
     meta = run_metadata.run_meta(trainer, full)
     if settings.training.report:
         meta["peak_flops"] = run_metadata.peak_flops(trainer.execution)
     run_logs.write_meta(folder, meta, settings.model_dump(mode="json"))
-    if team.is_single and trainer.execution.device == "cpu":
+    if group.is_single and trainer.execution.device == "cpu":
         memory_estimate.make_fit(trainer, machine.available_bytes())
     run_metadata.log_start(trainer, phase, folder)
     loop = TrainingLoop(
         trainer,
-        _journal(work, trainer, phase, folder),
-        _store(work, phase, codec, full),
+        _journal(workspace, trainer, phase, folder),
+        _store(workspace, phase, tokenizer, full),
         budget,
-        make_sampler(codec, numbers, chats=phase == "sft") if team.is_replicated else None,
+        make_sampler(tokenizer, phase_settings, chats=phase == "sft")
+        if group.is_replicated
+        else None,
         began,
     )
     _run(loop, folder, phase, settings.training.report)
 
 
 def _trainer(
-    work: Workspace,
+    workspace: Workspace,
     phase: Phase,
-    codec: Tokenizer,
+    tokenizer: Tokenizer,
     facts: Facts,
     state: checkpoint_file.State | None,
-    team: ProcessGroup,
+    group: ProcessGroup,
 ) -> Trainer:
     """The phase's trainer at the state, on the engine of this machine."""
-    settings, numbers = work.settings, work.settings.phase(phase)
-    wanted = team.device_settings(settings.device)
-    asked = TuningKey(wanted, settings.model, codec.vocab_size, numbers)
+    settings, phase_settings = workspace.settings, workspace.settings.phase(phase)
+    wanted = group.device_settings(settings.device)
+    asked = TuningKey(wanted, settings.model, tokenizer.vocab_size, phase_settings)
     before = state["facts"]["engine"] if state else None
-    engine = team.execution(lambda: autotune.choose_execution(asked, before), numbers)
-    if team.is_rank_zero:
-        require_trusted(engine)
-    model = build.model_at_start(work, phase, codec, facts["shape"], team.is_rank_zero)
-    trainer = build.build_trainer(work, phase, codec, model, engine, team)
+    execution = group.execution(lambda: autotune.choose_execution(asked, before), phase_settings)
+    if group.is_rank_zero:
+        require_trusted(execution)
+    model = build.model_at_start(workspace, phase, tokenizer, facts["shape"], group.is_rank_zero)
+    trainer = build.build_trainer(workspace, phase, tokenizer, model, execution, group)
     if state is not None:
         trainer.load(state)
         run_metadata.log_changed_execution(state["facts"]["engine"], trainer.execution)
@@ -216,7 +223,7 @@ def _run(loop: TrainingLoop, folder: Path, phase: Phase, reports: bool) -> None:
         log.info("%s: report in %s", phase, page.write(folder, None))
 
 
-def _journal(work: Workspace, trainer: Trainer, phase: Phase, folder: Path) -> RunLog:
+def _journal(workspace: Workspace, trainer: Trainer, phase: Phase, folder: Path) -> RunLog:
     numbers = trainer.phase
     return RunLog(
         folder,
@@ -225,17 +232,21 @@ def _journal(work: Workspace, trainer: Trainer, phase: Phase, folder: Path) -> R
         trainer.step,
         trainer.schedule.known_end,
         numbers.log_every,
-        open_trackers(numbers.trackers, folder, folder.name, work.settings.model_dump(mode="json")),
+        open_trackers(
+            numbers.trackers, folder, folder.name, workspace.settings.model_dump(mode="json")
+        ),
     )
 
 
-def _store(work: Workspace, phase: Phase, codec: Tokenizer, facts: Facts) -> CheckpointManager:
+def _store(
+    workspace: Workspace, phase: Phase, tokenizer: Tokenizer, facts: Facts
+) -> CheckpointManager:
     belongings = {
-        "tokenizer": load_model.pack_tokenizer(codec),
-        "settings": work.settings.model_dump(mode="json"),
+        "tokenizer": load_model.pack_tokenizer(tokenizer),
+        "settings": workspace.settings.model_dump(mode="json"),
     }
-    keep = work.settings.phase(phase).keep_checkpoints
-    return CheckpointManager(work.checkpoints / phase, facts, belongings, keep)
+    keep = workspace.settings.phase(phase).keep_checkpoints
+    return CheckpointManager(workspace.checkpoints / phase, facts, belongings, keep)
 
 
 def _clock(minutes: float, trainer: Trainer, began: float) -> TimeBudget:
@@ -252,14 +263,14 @@ def _start(path: Path) -> str | None:
     )
 
 
-def _facts(work: Workspace, phase: Phase, codec: Tokenizer) -> Facts:
+def _facts(workspace: Workspace, phase: Phase, tokenizer: Tokenizer) -> Facts:
     """What a checkpoint of this phase must agree with, before anything heavy is opened."""
-    settings, numbers = work.settings, work.settings.phase(phase)
+    settings, phase_settings = workspace.settings, workspace.settings.phase(phase)
     mix = settings.mix(phase)
-    check_settings(work, phase)
-    folder = work.splits(phase)
+    check_settings(workspace, phase)
+    folder = workspace.splits(phase)
     origin: Facts = {name: identity(folder, f"{name}_train") for name in sorted(mix)}
-    path = _starting_weights(work, phase)
+    path = _starting_weights(workspace, phase)
     if path is not None:
         origin["start"] = _start(path)
         if origin["start"] is None:
@@ -272,10 +283,10 @@ def _facts(work: Workspace, phase: Phase, codec: Tokenizer) -> Facts:
         "name": settings.name,
         "shape": {
             **settings.model.model_dump(exclude={"attention"}),
-            "tokenizer": codec.fingerprint,
+            "tokenizer": tokenizer.fingerprint,
         },
         "origin": origin,
-        "numbers": {**numbers.model_dump(exclude=HARDWARE | {"max_steps"}), "mix": mix},
+        "numbers": {**phase_settings.model_dump(exclude=HARDWARE | {"max_steps"}), "mix": mix},
         "seed": settings.seed,
-        "max_steps": numbers.max_steps,
+        "max_steps": phase_settings.max_steps,
     }

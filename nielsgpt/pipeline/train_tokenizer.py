@@ -41,69 +41,71 @@ class Share:
     in_bytes: bool = False
 
 
-def train(work: Workspace) -> Tokenizer:
+def train(workspace: Workspace) -> Tokenizer:
     """Train the tokenizer on the mixes, unless the one on disk was made from just these."""
-    asked = work.settings.tokenizer
-    shares = [] if asked.kind in UNTRAINED else training_shares(work)
-    made_from = _trained_on(work.settings, shares)
-    meta = registry.read_meta(work.tokenizer)
+    asked = workspace.settings.tokenizer
+    shares = [] if asked.kind in UNTRAINED else training_shares(workspace)
+    made_from = _trained_on(workspace.settings, shares)
+    meta = registry.read_meta(workspace.tokenizer)
     if meta is not None and meta.get("made_from") == made_from:
-        log.info("tokenizer: up to date (%s ids in %s)", meta["vocab_size"], work.tokenizer)
-        return registry.load(work.tokenizer)
+        log.info("tokenizer: up to date (%s ids in %s)", meta["vocab_size"], workspace.tokenizer)
+        return registry.load(workspace.tokenizer)
     why = "its settings or its text changed" if meta else "none yet"
     log.info("tokenizer: training (%s)", why)
     counts: dict[str, dict[str, int]] = {}
-    with lock(work.tokenizer):
-        made = registry.make(asked, _count_characters(shares, work.settings, counts))
+    with lock(workspace.tokenizer):
+        made = registry.make(asked, _count_characters(shares, workspace.settings, counts))
         known = {"made_from": made_from, "trained_on": counts}
-        registry.save(made, work.tokenizer, known)
-    log.info("tokenizer: %s ids in %s", made.vocab_size, work.tokenizer)
+        registry.save(made, workspace.tokenizer, known)
+    log.info("tokenizer: %s ids in %s", made.vocab_size, workspace.tokenizer)
     return made
 
 
-def report(work: Workspace, paths: list[Path], hub: dict[str, int]) -> tuple[Report, Path]:
+def report(workspace: Workspace, paths: list[Path], hub: dict[str, int]) -> tuple[Report, Path]:
     """Measure the tokenizer and write report.json and report.png beside it; with the folder.
 
     On these files and so many bytes of the validation side of these sources of the Hub; where none
     is named, on the validation side of the mixes.
     """
-    codec, settings = registry.load(work.tokenizer), work.settings
+    tokenizer, settings = registry.load(workspace.tokenizer), workspace.settings
     found = {str(path): texts(from_files([path], settings), settings) for path in paths}
-    chosen = [from_hub(work, name, most, in_bytes=True) for name, most in hub.items()]
+    chosen = [from_hub(workspace, name, most, in_bytes=True) for name, most in hub.items()]
     if not paths and not hub:
-        chosen = mix_texts(work, REPORTED)
+        chosen = mix_texts(workspace, REPORTED)
     found |= {share.name: texts(share, settings, "val") for share in chosen}
-    measured = tokenizer_report.measure(codec, found, settings.model)
-    write_json(work.tokenizer / "report.json", measured)
-    tokenizer_plot.write(measured, work.tokenizer / "report.png")
-    return measured, work.tokenizer
+    measured = tokenizer_report.measure(tokenizer, found, settings.model)
+    write_json(workspace.tokenizer / "report.json", measured)
+    tokenizer_plot.write(measured, workspace.tokenizer / "report.png")
+    return measured, workspace.tokenizer
 
 
-def training_shares(work: Workspace) -> list[Share]:
+def training_shares(workspace: Workspace) -> list[Share]:
     """What the tokenizer is trained on: the mixes, and what its settings add to them."""
-    asked = work.settings.tokenizer
-    found = mix_texts(work, asked.training_characters)
+    asked = workspace.settings.tokenizer
+    found = mix_texts(workspace, asked.training_characters)
     if asked.input_globs:
-        found.append(_glob(work))
+        found.append(_glob(workspace))
     if asked.include_wikitext:
-        found.append(from_hub(work, "wikitext", asked.training_characters))
+        found.append(from_hub(workspace, "wikitext", asked.training_characters))
     if asked.fineweb_bytes:
-        found.append(from_hub(work, "fineweb_edu", asked.fineweb_bytes, in_bytes=True))
+        found.append(from_hub(workspace, "fineweb_edu", asked.fineweb_bytes, in_bytes=True))
     return found
 
 
-def mix_texts(work: Workspace, total: int) -> list[Share]:
+def mix_texts(workspace: Workspace, total: int) -> list[Share]:
     """Each source of both mixes by its share of so many characters, half of them of each mix."""
     return [
-        Share(f"{phase}/{name}", source, total * work.settings.mix(phase)[name] / len(PHASES))
+        Share(f"{phase}/{name}", source, total * workspace.settings.mix(phase)[name] / len(PHASES))
         for phase in PHASES
-        for name, source in sources(work.settings, phase, work.root).items()
+        for name, source in sources(workspace.settings, phase, workspace.root).items()
     ]
 
 
-def from_hub(work: Workspace, name: str, most: float, in_bytes: bool = False) -> Share:
+def from_hub(workspace: Workspace, name: str, most: float, in_bytes: bool = False) -> Share:
     """So much of a source of pretraining, whether or not the mix has it."""
-    return Share(name, find_source(work.settings, "pretrain", name, work.root), most, in_bytes)
+    return Share(
+        name, find_source(workspace.settings, "pretrain", name, workspace.root), most, in_bytes
+    )
 
 
 def from_files(paths: list[Path], settings: Settings) -> Share:
@@ -148,19 +150,19 @@ def _count_characters(
             yield text
 
 
-def _glob(work: Workspace) -> Share:
+def _glob(workspace: Workspace) -> Share:
     """The files of all patterns, each once. Raises DataError naming a pattern without a file."""
     found: set[Path] = set()
-    for pattern in work.settings.tokenizer.input_globs:
-        matched = glob.glob(pattern, root_dir=work.root, recursive=True)
-        paths = {work.root / name for name in matched if (work.root / name).is_file()}
+    for pattern in workspace.settings.tokenizer.input_globs:
+        matched = glob.glob(pattern, root_dir=workspace.root, recursive=True)
+        paths = {workspace.root / name for name in matched if (workspace.root / name).is_file()}
         if not paths:
             raise DataError(
-                f"tokenizer.input_globs {pattern!r} matches no file in {work.root.resolve()}; "
+                f"tokenizer.input_globs {pattern!r} matches no file in {workspace.root.resolve()}; "
                 "mend the pattern, or leave it out"
             )
         found |= paths
-    return from_files(sorted(found), work.settings)
+    return from_files(sorted(found), workspace.settings)
 
 
 def _trained_on(settings: Settings, shares: list[Share]) -> str:

@@ -43,10 +43,10 @@ def _probe(x: torch.Tensor) -> torch.Tensor:
 
 
 def compile_if_enabled(
-    function: Callable[P, R], engine: ExecutionConfig, any_shape: bool = False
+    function: Callable[P, R], execution: ExecutionConfig, any_shape: bool = False
 ) -> Callable[P, R]:
     """The function, compiled where the engine compiles: for fixed shapes, or once for all."""
-    return guard_compile(function, any_shape) if engine.compiled else function
+    return guard_compile(function, any_shape) if execution.compiled else function
 
 
 def guard_compile(function: Callable[P, R], any_shape: bool = False) -> Callable[P, R]:

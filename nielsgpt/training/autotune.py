@@ -207,9 +207,9 @@ class TuningTrials:
             self.slower[_difference(other, best)] = seconds[best] / seconds[other]
         return best
 
-    def row_s(self, engine: ExecutionConfig) -> float:
+    def row_s(self, execution: ExecutionConfig) -> float:
         """Seconds of one row, forward and backward."""
-        return self._seconds[engine]
+        return self._seconds[execution]
 
 
 def _difference(other: ExecutionConfig, best: ExecutionConfig) -> str:
@@ -224,12 +224,12 @@ def _difference(other: ExecutionConfig, best: ExecutionConfig) -> str:
     return ", ".join(word for name, word in words.items() if mine[name] != its[name])
 
 
-def _seconds(run: Callable[[], None], engine: ExecutionConfig) -> float:
+def _seconds(run: Callable[[], None], execution: ExecutionConfig) -> float:
     """The time of one run; endless where memory runs out."""
     began = time.perf_counter()
     try:
         run()
-        device.synchronize(engine.device)
+        device.synchronize(execution.device)
     except RuntimeError as error:
         if not device.is_out_of_memory(error):
             raise
@@ -237,17 +237,20 @@ def _seconds(run: Callable[[], None], engine: ExecutionConfig) -> float:
     return time.perf_counter() - began
 
 
-def _row(question: TuningKey, engine: ExecutionConfig) -> Callable[[], None]:
+def _row(question: TuningKey, execution: ExecutionConfig) -> Callable[[], None]:
     """Forward and backward of one micro-batch on an engine."""
     shape = question.shape.model_copy(update={"n_layer": min(BLOCKS, question.shape.n_layer)})
-    size = (engine.micro_batch_size, shape.context_length)
+    size = (execution.micro_batch_size, shape.context_length)
     with torch.random.fork_rng(devices=[]):
-        model = GPT(shape, question.vocab_size).to(engine.device)
-        ids = torch.randint(question.vocab_size, size).to(engine.device)
-    model.compute_dtype, model.checkpointing = engine.dtype, question.phase.activation_checkpointing
-    model.set_attention(engine.attention)
-    trunk = compile_cache.compile_if_enabled(model.train().trunk, engine)
-    kernel = compile_cache.compile_if_enabled(exponentials, engine, any_shape=True)
+        model = GPT(shape, question.vocab_size).to(execution.device)
+        ids = torch.randint(question.vocab_size, size).to(execution.device)
+    model.compute_dtype, model.checkpointing = (
+        execution.dtype,
+        question.phase.activation_checkpointing,
+    )
+    model.set_attention(execution.attention)
+    trunk = compile_cache.compile_if_enabled(model.train().trunk, execution)
+    kernel = compile_cache.compile_if_enabled(exponentials, execution, any_shape=True)
 
     def run() -> None:
         hidden = trunk(ids)

@@ -27,20 +27,20 @@ Facts = dict[str, Any]
 
 
 def model_at_start(
-    work: Workspace, phase: Phase, codec: Tokenizer, shape: Facts, leads: bool = True
+    workspace: Workspace, phase: Phase, tokenizer: Tokenizer, shape: Facts, leads: bool = True
 ) -> GPT:
     """The phase's model at step 0: seeded weights, a file's, or for SFT pretraining's best.
 
     Of a team only the leader reads a file; the others are given its weights. Raises
     CheckpointError where weights of another shape are asked for and must fit.
     """
-    torch.manual_seed(work.settings.seed)
-    model = GPT(work.settings.model, codec.vocab_size)
-    path = starting_weights(work, phase)
+    torch.manual_seed(workspace.settings.seed)
+    model = GPT(workspace.settings.model, tokenizer.vocab_size)
+    path = starting_weights(workspace, phase)
     if path is None or not leads:
         return model
     start = checkpoint_file.load(path, "weights", "facts")
-    if work.settings.phase(phase).init_strict:
+    if workspace.settings.phase(phase).init_strict:
         check_fits(path, start["facts"]["shape"], shape)
         model.load_state_dict(checkpoint_file.kept_weights(start))
     else:
@@ -49,12 +49,12 @@ def model_at_start(
     return model
 
 
-def starting_weights(work: Workspace, phase: Phase) -> Path | None:
+def starting_weights(workspace: Workspace, phase: Phase) -> Path | None:
     """The file of the phase's starting weights; None where it starts from seeded ones."""
-    chosen = work.settings.phase(phase).init_from
+    chosen = workspace.settings.phase(phase).init_from
     if chosen is not None:
-        return work.root / chosen
-    return pretrained_weights(work) if phase == "sft" else None
+        return workspace.root / chosen
+    return pretrained_weights(workspace) if phase == "sft" else None
 
 
 def _take_what_fits(
@@ -78,39 +78,39 @@ def _take_what_fits(
 
 
 def build_trainer(
-    work: Workspace,
+    workspace: Workspace,
     phase: Phase,
-    codec: Tokenizer,
+    tokenizer: Tokenizer,
     model: GPT,
-    engine: ExecutionConfig,
-    team: ProcessGroup = SINGLE_PROCESS,
+    execution: ExecutionConfig,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Trainer:
     """The phase at step 0 on this engine."""
-    settings, numbers = work.settings, work.settings.phase(phase)
-    train_rows, val_rows = (_rows(work, phase, codec, split) for split in shards.SPLITS)
+    settings, phase_settings = workspace.settings, workspace.settings.phase(phase)
+    train_rows, val_rows = (_rows(workspace, phase, tokenizer, split) for split in shards.SPLITS)
     return Trainer(
         model,
-        numbers,
-        engine,
-        Mixture(train_rows, settings.mix(phase), numbers.batch_size, settings.seed),
+        phase_settings,
+        execution,
+        Mixture(train_rows, settings.mix(phase), phase_settings.batch_size, settings.seed),
         val_rows,
         settings.mix(phase),
-        torch.from_numpy(codec.byte_lengths),
+        torch.from_numpy(tokenizer.byte_lengths),
         settings.seed,
-        team,
+        group,
     )
 
 
-def premises(work: Workspace, phase: Phase, codec: Tokenizer) -> dict[str, str]:
+def premises(workspace: Workspace, phase: Phase, tokenizer: Tokenizer) -> dict[str, str]:
     """What every process of a team must start from, by name."""
-    folder, settings = work.splits(phase), work.settings
+    folder, settings = workspace.splits(phase), workspace.settings
     splits = [f"{name}_{split}" for name in sorted(settings.mix(phase)) for split in shards.SPLITS]
     return {
         "the version of nielsgpt": nielsgpt.__version__,
         "the version of torch": str(torch.__version__),
         "the fingerprint of the settings": fingerprint(settings.model_dump(exclude={"device"})),
         "device.parallel": settings.device.parallel,
-        "the tokenizer": codec.fingerprint,
+        "the tokenizer": tokenizer.fingerprint,
         **{f"the content of {name}": identity(folder, name) for name in splits},
     }
 
@@ -121,14 +121,14 @@ def identity(folder: Path, name: str) -> str:
     return shards.identity(meta) if meta is not None else "not built"
 
 
-def _rows(work: Workspace, phase: Phase, codec: Tokenizer, split: str) -> dict[str, Rows]:
-    folder, settings = work.splits(phase), work.settings
+def _rows(workspace: Workspace, phase: Phase, tokenizer: Tokenizer, split: str) -> dict[str, Rows]:
+    folder, settings = workspace.splits(phase), workspace.settings
     rows: dict[str, Rows] = {}
     for name in settings.mix(phase):
-        opened = Split(folder, f"{name}_{split}", codec.fingerprint)
+        opened = Split(folder, f"{name}_{split}", tokenizer.fingerprint)
         length = settings.model.context_length
         if opened.mask is None:
             rows[name] = WindowRows(opened, length, settings.seed)
         else:
-            rows[name] = PackedRows(opened, length, settings.seed, codec.specials.end)
+            rows[name] = PackedRows(opened, length, settings.seed, tokenizer.specials.end)
     return rows

@@ -32,10 +32,10 @@ class LRSchedule:
     risen: float = 0.0
 
     @classmethod
-    def for_phase(cls, phase: PhaseSettings) -> Self:
+    def for_phase(cls, phase_settings: PhaseSettings) -> Self:
         """The horizon of a phase that has not begun."""
-        end = phase.max_steps if phase.minutes is None else FAR
-        return cls(phase.warmup_steps, phase.warmup_steps, 0.0, end)
+        end = phase_settings.max_steps if phase_settings.minutes is None else FAR
+        return cls(phase_settings.warmup_steps, phase_settings.warmup_steps, 0.0, end)
 
     @property
     def known_end(self) -> int:
@@ -86,29 +86,33 @@ class LRSchedule:
         return cls(**state)
 
 
-def lr_at(step: int, phase: PhaseSettings, horizon: LRSchedule | None = None) -> float:
+def lr_at(step: int, phase_settings: PhaseSettings, schedule: LRSchedule | None = None) -> float:
     """The learning rate of optimizer step `step`, counted from 0: 0 at 0, the peak at the end of
     the warm-up, the minimum at the last step, and with a time budget a twentieth of the peak at
     most."""
-    horizon = horizon or LRSchedule.for_phase(phase)
-    peak, floor = phase.learning_rate, phase.min_learning_rate
-    if phase.minutes is not None:
+    schedule = schedule or LRSchedule.for_phase(phase_settings)
+    peak, floor = phase_settings.learning_rate, phase_settings.min_learning_rate
+    if phase_settings.minutes is not None:
         floor = min(floor, COOLED * peak)
-    if step < horizon.warmup:
-        return peak * horizon.warmup_share(step)
-    return peak + (floor - peak) * DECAYS[phase.schedule](horizon.progress_at(step), phase)
+    if step < schedule.warmup:
+        return peak * schedule.warmup_share(step)
+    return peak + (floor - peak) * DECAYS[phase_settings.schedule](
+        schedule.progress_at(step), phase_settings
+    )
 
 
-def _cosine(progress: float, phase: PhaseSettings) -> float:
+def _cosine(progress: float, phase_settings: PhaseSettings) -> float:
     return (1 - math.cos(math.pi * progress)) / 2
 
 
-def _trapezoid(progress: float, phase: PhaseSettings) -> float:
-    start = 1 - phase.cooldown_fraction
-    return max(0.0, progress - start) / phase.cooldown_fraction if progress > start else 0.0
+def _trapezoid(progress: float, phase_settings: PhaseSettings) -> float:
+    start = 1 - phase_settings.cooldown_fraction
+    return (
+        max(0.0, progress - start) / phase_settings.cooldown_fraction if progress > start else 0.0
+    )
 
 
-def _constant(progress: float, phase: PhaseSettings) -> float:
+def _constant(progress: float, phase_settings: PhaseSettings) -> float:
     return 0.0
 
 

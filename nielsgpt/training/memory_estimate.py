@@ -48,31 +48,31 @@ class MemoryEstimate:
 def estimate(
     shape: ModelSettings,
     vocab_size: int,
-    phase: PhaseSettings,
-    engine: ExecutionConfig,
+    phase_settings: PhaseSettings,
+    execution: ExecutionConfig,
     micro_batch_size: int | None = None,
 ) -> MemoryEstimate:
     """The most memory that a phase needs at once: of the process, or on CUDA of the device."""
-    size = micro_batch_size or phase.micro_batch_size or engine.micro_batch_size
+    size = micro_batch_size or phase_settings.micro_batch_size or execution.micro_batch_size
     matrices, count = _parameters(shape, vocab_size)
-    muon = phase.optimizer == "muon"
+    muon = phase_settings.optimizer == "muon"
     moments = 8 * count - (4 * matrices if muon else 0)
-    average = 4 * count if phase.ema_decay else 0
-    micro_batches = phase.batch_size // size
+    average = 4 * count if phase_settings.ema_decay else 0
+    micro_batches = phase_settings.batch_size // size
     waiting = max(0, int(math.log2(max(1, micro_batches // odd_part(micro_batches)))) - 1)
     parts = {
         "weights": 4 * count,
         "gradients": 4 * count * (1 + waiting),
         "moments": moments + (12 * matrices if muon else 0),
         "average": average,
-        "snapshot": 4 * count + moments + average if engine.device == "cpu" else 0,
-        "activations": _activations(shape, phase, engine, size),
+        "snapshot": 4 * count + moments + average if execution.device == "cpu" else 0,
+        "activations": _activations(shape, phase_settings, execution, size),
         "mask": 4 * shape.context_length**2,
-        "loss": _loss(shape, vocab_size, engine, size),
+        "loss": _loss(shape, vocab_size, execution, size),
     }
     parts = {name: int(SLACK * value) for name, value in parts.items()}
-    on_cpu = engine.device == "cpu"
-    parts["process"] = PROCESS_BYTES * on_cpu + COMPILER_BYTES * (on_cpu and engine.compiled)
+    on_cpu = execution.device == "cpu"
+    parts["process"] = PROCESS_BYTES * on_cpu + COMPILER_BYTES * (on_cpu and execution.compiled)
     return MemoryEstimate(parts)
 
 
@@ -130,29 +130,29 @@ def peak_bytes(device: str) -> int:
 
 
 def _activations(
-    shape: ModelSettings, phase: PhaseSettings, engine: ExecutionConfig, size: int
+    shape: ModelSettings, phase_settings: PhaseSettings, execution: ExecutionConfig, size: int
 ) -> int:
     """What autograd keeps from the forward to the backward pass, and one block's working space."""
-    one, two = (_count_saved(replace_layers(shape, n), engine, size) for n in (1, 2))
+    one, two = (_count_saved(replace_layers(shape, n), execution, size) for n in (1, 2))
     block, rest = two - one, one - (two - one)
-    share = COMPILED_SHARE if engine.compiled else 1.0
-    scores = size * shape.n_head * shape.context_length**2 * 4 * (engine.attention == "plain")
-    stream = size * shape.context_length * shape.n_embd * engine.dtype.itemsize
+    share = COMPILED_SHARE if execution.compiled else 1.0
+    scores = size * shape.n_head * shape.context_length**2 * 4 * (execution.attention == "plain")
+    stream = size * shape.context_length * shape.n_embd * execution.dtype.itemsize
     blocks = shape.n_layer + 1
-    if phase.activation_checkpointing:
+    if phase_settings.activation_checkpointing:
         rest, blocks = rest + shape.n_layer * stream, 2
     return int(rest + share * block * blocks + 3 * scores)
 
 
 @cache
-def _count_saved(shape: ModelSettings, engine: ExecutionConfig, size: int) -> int:
+def _count_saved(shape: ModelSettings, execution: ExecutionConfig, size: int) -> int:
     """Bytes that autograd keeps of a trunk for `size` rows."""
     with torch.device("meta"):
         model = GPT(shape, 2)
-        model.compute_dtype = engine.dtype
-        model.set_attention(engine.attention)
+        model.compute_dtype = execution.dtype
+        model.set_attention(execution.attention)
         kept = saved_tensors_of(model, torch.zeros(size, shape.context_length, dtype=torch.int64))
-    if engine.attention == "plain" or shape.dropout:
+    if execution.attention == "plain" or shape.dropout:
         return kept
     # Without numbers torch takes the form that keeps a float32 for each score; the fused one keeps
     # a float32 for each row of them.
@@ -184,9 +184,9 @@ def _count(left_out: set[int]) -> Iterator[dict[int, int]]:
         yield kept
 
 
-def _loss(shape: ModelSettings, vocab_size: int, engine: ExecutionConfig, size: int) -> int:
+def _loss(shape: ModelSettings, vocab_size: int, execution: ExecutionConfig, size: int) -> int:
     """The chunk of logits and its copies, and the gradients that wait for the backward pass."""
-    width, item = shape.n_embd, engine.dtype.itemsize
+    width, item = shape.n_embd, execution.dtype.itemsize
     chunk = min(CHUNK, size * shape.context_length) * vocab_size * (2 * item + 8)
     matrix = vocab_size * width * (2 * item + 8)
     return chunk + matrix + 2 * size * shape.context_length * width * item

@@ -18,26 +18,28 @@ class Optimizer:
     cautious (Chen et al. 2025) where the phase says so: only where the update points the same way.
     """
 
-    def __init__(self, model: GPT, phase: PhaseSettings) -> None:
-        self.phase = phase
+    def __init__(self, model: GPT, phase_settings: PhaseSettings) -> None:
+        self.phase = phase_settings
         matrices = [p for p in model.blocks.parameters() if p.dim() == 2]
         chosen = {id(p) for p in matrices}
         rest = [p for p in model.parameters() if id(p) not in chosen]
         self.parts: list[tuple[torch.optim.Optimizer, float]] = []
         self._cautious: list[nn.Parameter] = []
-        decay, careful = phase.weight_decay, phase.cautious_weight_decay
+        decay, careful = phase_settings.weight_decay, phase_settings.cautious_weight_decay
         groups = [{"params": rest, "weight_decay": 0.0}]
-        if phase.optimizer == "muon":
+        if phase_settings.optimizer == "muon":
             half = model.compute_dtype == torch.bfloat16
             dtype = torch.bfloat16 if half else torch.float32
-            peak = phase.muon_learning_rate
+            peak = phase_settings.muon_learning_rate
             muon = Muon(matrices, peak, decay, cautious=careful, dtype=dtype)
-            self.parts.append((muon, peak / phase.learning_rate))
+            self.parts.append((muon, peak / phase_settings.learning_rate))
         else:
             self._cautious = matrices if careful and decay else []
             groups.append({"params": matrices, "weight_decay": 0.0 if careful else decay})
-        betas = (phase.beta1, phase.beta2)
-        adamw = torch.optim.AdamW(groups, phase.learning_rate, betas, phase.eps, fused=True)
+        betas = (phase_settings.beta1, phase_settings.beta2)
+        adamw = torch.optim.AdamW(
+            groups, phase_settings.learning_rate, betas, phase_settings.eps, fused=True
+        )
         self.parts.append((adamw, 1.0))
         self._parameters = [*matrices, *rest]
 

@@ -49,13 +49,13 @@ def gpu(trainer: Trainer) -> str | None:
     return str(torch.cuda.get_device_name(trainer.execution.device))
 
 
-def peak_flops(engine: ExecutionConfig) -> float:
+def peak_flops(execution: ExecutionConfig) -> float:
     """FLOP/s of a large matrix product in the run's precision, measured once a machine."""
-    known = machine.facts(), str(torch.__version__), engine.device, engine.precision
-    key = fingerprint(known, engine.threads)
+    known = machine.facts(), str(torch.__version__), execution.device, execution.precision
+    key = fingerprint(known, execution.threads)
     found = machine.recall("peaks", key)
     if found is None:
-        found = matrix_peak(engine.device, engine.dtype)
+        found = matrix_peak(execution.device, execution.dtype)
         machine.remember("peaks", key, found)
     return float(found)
 
@@ -106,9 +106,9 @@ def log_changed_settings(phase: Phase, state: checkpoint_file.State, facts: Fact
         )
 
 
-def log_changed_execution(before: Facts, engine: ExecutionConfig) -> None:
+def log_changed_execution(before: Facts, execution: ExecutionConfig) -> None:
     """A warning where this machine computes in another way than the run did so far."""
-    changed = list(checkpoint_file.list_differences(before, engine.facts()))
+    changed = list(checkpoint_file.list_differences(before, execution.facts()))
     if changed:
         log.warning(
             "the bits will differ from an undisturbed run, for this machine computes in another "

@@ -28,8 +28,8 @@ class SpikeGuard:
     Both are judged by their logarithms: an outlier lies `outlier_sigmas` above the running mean.
     """
 
-    def __init__(self, phase: PhaseSettings) -> None:
-        self.sigmas, self.patience = phase.outlier_sigmas, phase.rollback_after
+    def __init__(self, phase_settings: PhaseSettings) -> None:
+        self.sigmas, self.patience = phase_settings.outlier_sigmas, phase_settings.rollback_after
         self.seen, self.skipped = 0, 0
         self.means, self.variances = [0.0, 0.0], [0.0, 0.0]
         self.rate_scale, self.rollbacks, self.tried = 1.0, 0, -1

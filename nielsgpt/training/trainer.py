@@ -44,30 +44,40 @@ class Trainer:
     def __init__(
         self,
         model: GPT,
-        phase: PhaseSettings,
-        engine: ExecutionConfig,
+        phase_settings: PhaseSettings,
+        execution: ExecutionConfig,
         batches: Mixture,
         validation: Mapping[str, Rows],
         shares: Mapping[str, float],
         byte_lengths: Tensor,
         seed: int,
-        team: ProcessGroup = SINGLE_PROCESS,
+        group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        model.compute_dtype, model.checkpointing = engine.dtype, phase.activation_checkpointing
-        model.set_attention(engine.attention)
-        self.model, self.phase, self.execution = model.to(engine.device), phase, engine
-        self.group = team
-        team.setup_model(model, phase.optimizer)
+        model.compute_dtype, model.checkpointing = (
+            execution.dtype,
+            phase_settings.activation_checkpointing,
+        )
+        model.set_attention(execution.attention)
+        self.model, self.phase, self.execution = (
+            model.to(execution.device),
+            phase_settings,
+            execution,
+        )
+        self.group = group
+        group.setup_model(model, phase_settings.optimizer)
         self.batches, self.validation, self.shares = batches, validation, shares
         self.byte_lengths, self.seed = byte_lengths, seed
-        self.optimizer = Optimizer(model, phase)
-        self.ema = EMA(model, phase.ema_decay) if phase.ema_decay else None
-        self.trunk = compile_if_enabled(model.trunk, engine)
-        self.exponentials = compile_if_enabled(exponentials, engine, any_shape=True)
-        self.schedule, self.spike_guard = LRSchedule.for_phase(phase), SpikeGuard(phase)
-        self.grad_scaler = GradScaler(engine.dtype)
-        self.micro_batch_size = phase.micro_batch_size or engine.micro_batch_size
-        team.check_batch(phase.batch_size, self.micro_batch_size)
+        self.optimizer = Optimizer(model, phase_settings)
+        self.ema = EMA(model, phase_settings.ema_decay) if phase_settings.ema_decay else None
+        self.trunk = compile_if_enabled(model.trunk, execution)
+        self.exponentials = compile_if_enabled(exponentials, execution, any_shape=True)
+        self.schedule, self.spike_guard = (
+            LRSchedule.for_phase(phase_settings),
+            SpikeGuard(phase_settings),
+        )
+        self.grad_scaler = GradScaler(execution.dtype)
+        self.micro_batch_size = phase_settings.micro_batch_size or execution.micro_batch_size
+        group.check_batch(phase_settings.batch_size, self.micro_batch_size)
         self.micro_batch_reduced = False  # whether memory ran out with a larger one
         self.step, self.best, self.best_raw, self.evals_without_improvement = (
             0,

@@ -22,8 +22,14 @@ def test_no_name_of_a_model_leads_out_of_its_folders(name: str) -> None:
 
 
 def test_everything_of_a_model_lies_below_the_root(tmp_path: Path) -> None:
-    work = Workspace(tmp_path, Settings(name="a..b"))
-    places = (work.tokenizer, work.cache, work.checkpoints, work.runs, work.splits("sft"))
+    workspace = Workspace(tmp_path, Settings(name="a..b"))
+    places = (
+        workspace.tokenizer,
+        workspace.cache,
+        workspace.checkpoints,
+        workspace.runs,
+        workspace.splits("sft"),
+    )
     assert all(place.resolve().is_relative_to(tmp_path.resolve()) for place in places)
 
 

@@ -101,12 +101,12 @@ def test_the_way_that_was_once_measured_here_is_the_one_judged(
     root: Path, tiny: Callable[..., Settings]
 ) -> None:
     settings = tiny(device={"measure": True, "precision": "auto"})
-    work, vocabulary = Workspace(root, settings), ByteTokenizer.vocab_size
+    workspace, vocabulary = Workspace(root, settings), ByteTokenizer.vocab_size
     question = TuningKey(settings.device, settings.model, vocabulary, settings.training.pretrain)
     measured = ExecutionConfig("cpu", "fp16", "plain", False, 1, 2)
-    assert chosen_engine(work, "cpu").precision != "fp16"
+    assert chosen_engine(workspace, "cpu").precision != "fp16"
     machine.remember("engines", question.key("cpu"), {"engine": measured.facts()})
-    assert chosen_engine(work, "cpu") == measured
+    assert chosen_engine(workspace, "cpu") == measured
 
 
 @pytest.mark.slow

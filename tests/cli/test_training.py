@@ -22,9 +22,9 @@ FOLDER = Path("checkpoints/quickstart/pretrain")
 
 def asked(resume: Resume = AUTOMATIC, settings: tuple[str, ...] = (), **over: Any) -> PhaseSettings:
     """Pretraining's settings under these options."""
-    work = settle(None, settings)
-    tree = settled(work, "pretrain", resume, **{**NOTHING, **over})
-    return resettled(work, {"training": {"pretrain": tree}}).settings.training.pretrain
+    workspace = settle(None, settings)
+    tree = settled(workspace, "pretrain", resume, **{**NOTHING, **over})
+    return resettled(workspace, {"training": {"pretrain": tree}}).settings.training.pretrain
 
 
 def test_hours_and_minutes_are_a_time_budget(root: Path) -> None:
@@ -73,13 +73,13 @@ def test_wishes_that_exclude_each_other_are_one_line_and_nothing_is_made(
 
 
 def test_a_pipelines_time_is_shared_between_the_phases(root: Path) -> None:
-    work = settle(None)
-    training = resettled(work, shared(work, 120.0)).settings.training
+    workspace = settle(None)
+    training = resettled(workspace, shared(workspace, 120.0)).settings.training
     assert (training.pretrain.minutes, training.sft.minutes) == (96, 24)
 
 
 def test_a_phase_without_a_share_of_the_time_keeps_its_steps(root: Path) -> None:
-    work = settle(None)
-    training = resettled(work, timed(96.0, 0.0)).settings.training
+    workspace = settle(None)
+    training = resettled(workspace, timed(96.0, 0.0)).settings.training
     assert training.pretrain.minutes == 96
-    assert training.sft == work.settings.training.sft
+    assert training.sft == workspace.settings.training.sft

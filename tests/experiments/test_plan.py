@@ -80,9 +80,9 @@ class World:
 def planner(
     settings: Settings, world: World, folder: Path, compiled: bool = False, corpus: int = CORPUS
 ) -> Planner:
-    engine = ExecutionConfig("cpu", "fp32", "plain", compiled, 1, 2)
+    execution = ExecutionConfig("cpu", "fp32", "plain", compiled, 1, 2)
     ledger = ResultsStore(folder / "results.jsonl", world.trial)
-    speeds = Throughput(settings, 260, lambda candidate: engine, ledger)
+    speeds = Throughput(settings, 260, lambda candidate: execution, ledger)
     pilots = ResultsStore(folder / "pilots.jsonl", world.pilot)
     text = DataBudget({"primer": corpus}, {"primer": 1.0})
     return Planner(settings, "", text, "data", speeds, pilots)

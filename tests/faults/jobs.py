@@ -148,8 +148,8 @@ def training_a_tokenizer(before: str | None) -> Job:
     def found(folder: Path) -> Any:
         if registry.read_meta(folder / "data/tokenizers/tiny") is None:
             return NOTHING
-        codec = registry.load(folder / "data/tokenizers/tiny")
-        return codec.kind, codec.vocab_size, codec.encode("the keeper lights the lamp")
+        tokenizer = registry.load(folder / "data/tokenizers/tiny")
+        return tokenizer.kind, tokenizer.vocab_size, tokenizer.encode("the keeper lights the lamp")
 
     return Job(make(before, 320) if before else nothing, make("bpe", 300), found, also=(NOTHING,))
 

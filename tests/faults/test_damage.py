@@ -55,51 +55,51 @@ def told(value: Any) -> Any:
     return {key: held for key, held in value.items() if not NEARLY.fullmatch(key)}
 
 
-def opened(work: Workspace, name: str = "best.pt") -> Any:
-    state = checkpoint_file.load(work.checkpoints / name)
+def opened(workspace: Workspace, name: str = "best.pt") -> Any:
+    state = checkpoint_file.load(workspace.checkpoints / name)
     model, codec = load_model.restore_model(state)
     weights = checkpoint_file.weights_sha256(dict(model.state_dict()))
     return weights, codec.fingerprint, state["settings"], state["facts"], state["step"]
 
 
-def facts(work: Workspace) -> Any:
-    return told(checkpoint_file.read_facts(work.checkpoints / "best.pt")), opened(work)
+def facts(workspace: Workspace) -> Any:
+    return told(checkpoint_file.read_facts(workspace.checkpoints / "best.pt")), opened(workspace)
 
 
 def split(phase: str) -> Read:
-    def read(work: Workspace) -> Any:
-        codec = registry.load(work.tokenizer)
-        held = Split(work.splits(phase), "primer_train", codec.fingerprint)  # type: ignore[arg-type]
+    def read(workspace: Workspace) -> Any:
+        tokenizer = registry.load(workspace.tokenizer)
+        held = Split(workspace.splits(phase), "primer_train", tokenizer.fingerprint)  # type: ignore[arg-type]
         extra = [x.tolist() for x in (held.mask, held.starts) if x is not None]
         return held.read(0, held.tokens).tolist(), extra, told(held.meta)
 
     return read
 
 
-def codec(work: Workspace) -> Any:
-    made = registry.load(work.tokenizer)
-    known = told(registry.read_meta(work.tokenizer))
+def codec(workspace: Workspace) -> Any:
+    made = registry.load(workspace.tokenizer)
+    known = told(registry.read_meta(workspace.tokenizer))
     return made.fingerprint, made.encode("the keeper lights the lamp"), known
 
 
-def part(work: Workspace) -> Any:
-    source = sources(work.settings, "sft", work.root)["primer"]
-    recipe = build_caches.recipe(work, "sft", source, registry.load(work.tokenizer))
-    reader = PartReader(work.cache / "parts/sft/primer/1-of-2", recipe, BuildPart(1, 2))
+def part(workspace: Workspace) -> Any:
+    source = sources(workspace.settings, "sft", workspace.root)["primer"]
+    recipe = build_caches.recipe(workspace, "sft", source, registry.load(workspace.tokenizer))
+    reader = PartReader(workspace.cache / "parts/sft/primer/1-of-2", recipe, BuildPart(1, 2))
     blocks = [reader.block(number) for number in range(len(reader.rows))]
     return [(b.ids.tolist(), b.lengths.tolist(), b.mask.tolist()) for b in blocks], told(
         reader.meta
     )
 
 
-def exported(work: Workspace) -> Any:
-    state = nielsgpt_json.state(work.root / "out")
+def exported(workspace: Workspace) -> Any:
+    state = nielsgpt_json.state(workspace.root / "out")
     del state["weights"], state["tokenizer"]
     return state
 
 
-def run_folder(work: Workspace) -> Path:
-    return min(work.runs.iterdir())
+def run_folder(workspace: Workspace) -> Path:
+    return min(workspace.runs.iterdir())
 
 
 KINDS: dict[str, tuple[str, Read]] = {

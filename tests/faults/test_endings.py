@@ -34,12 +34,12 @@ def _not_under_nohup() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
-def weights(work: Workspace) -> dict[str, str]:
+def weights(workspace: Workspace) -> dict[str, str]:
     """The weights behind every name of the model but those of single steps."""
     found = {}
-    for path in sorted(work.checkpoints.rglob("*t.pt")):
+    for path in sorted(workspace.checkpoints.rglob("*t.pt")):
         state = checkpoint_file.load(path)
-        name = str(path.relative_to(work.checkpoints))
+        name = str(path.relative_to(workspace.checkpoints))
         found[name] = checkpoint_file.weights_sha256(checkpoint_file.kept_weights(state))
     return found
 
@@ -105,8 +105,8 @@ def test_under_nohup_the_end_of_the_terminal_is_no_end_of_the_run(
     assert checkpoint_file.load(untrained.checkpoints / "pretrain/latest.pt")["step"] == 6
 
 
-def watched(phase: Any, work: Workspace, patch: Patch) -> Disk:
-    return watch(work.root, lambda: train_phase.train(work, phase), patch)
+def watched(phase: Any, workspace: Workspace, patch: Patch) -> Disk:
+    return watch(workspace.root, lambda: train_phase.train(workspace, phase), patch)
 
 
 @pytest.mark.parametrize(

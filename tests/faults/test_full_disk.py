@@ -100,17 +100,17 @@ def test_a_pipeline_on_a_disk_that_is_too_small_by_any_part_ends_in_one_line_and
     whole = sum(map(len, tree(examined).values())) / 2**20
     failed = 0
     for part in (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0):
-        work = Workspace(disk(part * whole), settings)
+        workspace = Workspace(disk(part * whole), settings)
         try:
-            pipeline.run(work)
+            pipeline.run(workspace)
         except NielsError as error:
             assert isinstance(error, RunError), error
             assert "\n" not in str(error)
             assert "no space left" in str(error)
             failed += 1
         disk(4 * whole)
-        pipeline.run(work)
-        assert weights(work) == straight, part
-        for entry in work.root.iterdir():
+        pipeline.run(workspace)
+        assert weights(workspace) == straight, part
+        for entry in workspace.root.iterdir():
             shutil.rmtree(entry)
     assert failed > 5

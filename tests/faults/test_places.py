@@ -46,9 +46,9 @@ def test_a_folder_of_any_name_holds_the_same_model(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("ERROR", "nielsgpt")  # a report cannot hold what is no UTF-8
-    work = Workspace(tmp_path / NAMES[name], settings)
-    pipeline.run(work)
-    assert weights(work) == weights(Workspace(examined, settings))
+    workspace = Workspace(tmp_path / NAMES[name], settings)
+    pipeline.run(workspace)
+    assert weights(workspace) == weights(Workspace(examined, settings))
 
 
 def test_folders_that_are_links_to_other_disks_hold_the_same_model(
@@ -60,9 +60,9 @@ def test_folders_that_are_links_to_other_disks_hold_the_same_model(
         (other / name).mkdir(parents=True)
         (root / name).symlink_to(other / name)
     (tmp_path / "link").symlink_to(root)
-    work = Workspace(tmp_path / "link", settings)
-    pipeline.run(work)
-    assert weights(work) == weights(Workspace(examined, settings))
+    workspace = Workspace(tmp_path / "link", settings)
+    pipeline.run(workspace)
+    assert weights(workspace) == weights(Workspace(examined, settings))
     assert all((root / name).is_symlink() for name in ("data", "checkpoints", "runs"))
 
 

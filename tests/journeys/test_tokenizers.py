@@ -24,15 +24,15 @@ def test_a_model_is_trained_and_talks_with_its_tokenizer(
     tiny: Callable[..., Settings], root: Path, kind: str
 ) -> None:
     over = {"kind": kind, "vocab_size": 400, "training_characters": 20_000}
-    work = Workspace(root, tiny(tokenizer=over))
-    codec = pipeline.caches(work)
+    workspace = Workspace(root, tiny(tokenizer=over))
+    codec = pipeline.caches(workspace)
     for phase in PHASES:
-        train_phase.train(work, phase, Resume())
-    (work.tokenizer / "meta.json").unlink()  # the checkpoint alone is enough to talk
-    opened = open_model(work)
+        train_phase.train(workspace, phase, Resume())
+    (workspace.tokenizer / "meta.json").unlink()  # the checkpoint alone is enough to talk
+    opened = open_model(workspace)
     assert opened.tokenizer.fingerprint == codec.fingerprint
     assert opened.model.vocab_size == codec.vocab_size
-    session = Session(opened.model, opened.tokenizer, work.settings.generation, "Be brief.")
+    session = Session(opened.model, opened.tokenizer, workspace.settings.generation, "Be brief.")
     shown = list(session.reply("hello caf\u00e9 \U0001f600"))
     assert "".join(shown) == session.history.messages[-1].content
     assert session.last is not None

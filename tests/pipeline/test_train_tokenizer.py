@@ -91,9 +91,9 @@ def test_a_share_ends_with_the_document_that_fills_it(
 def test_the_meta_says_what_it_was_trained_on(tiny: Tiny, root: Path) -> None:
     (root / "a.txt").write_text("one two\n\n" * 100)
     over = CHARACTERS | {"input_globs": ["*.txt"]}
-    work = Workspace(root, tiny(tokenizer=over))
-    train_tokenizer.train(work)
-    meta = registry.read_meta(work.tokenizer)
+    workspace = Workspace(root, tiny(tokenizer=over))
+    train_tokenizer.train(workspace)
+    meta = registry.read_meta(workspace.tokenizer)
     assert meta is not None
     assert list(meta["trained_on"]) == ["input_globs", "pretrain/primer", "sft/primer"]
     for name in ("pretrain/primer", "sft/primer"):
@@ -117,11 +117,11 @@ def test_patterns_find_files_at_any_depth_and_each_once(tiny: Tiny, root: Path) 
     (root / "books" / "old" / "a.txt").write_text("\u4e00" * 50)
     (root / "b.txt").write_text("\u4e01" * 50)
     patterns = ["books/**/*.txt", "books/old/*", str(root.resolve() / "b.txt")]
-    work = Workspace(root, tiny(tokenizer=CHARACTERS | {"input_globs": patterns}))
-    made = train_tokenizer.train(work)
+    workspace = Workspace(root, tiny(tokenizer=CHARACTERS | {"input_globs": patterns}))
+    made = train_tokenizer.train(workspace)
     assert isinstance(made, CharTokenizer)
     assert {"\u4e00", "\u4e01"} <= set(made.known)
-    counts = (registry.read_meta(work.tokenizer) or {})["trained_on"]["input_globs"]
+    counts = (registry.read_meta(workspace.tokenizer) or {})["trained_on"]["input_globs"]
     assert counts["characters"] == 100
 
 
@@ -162,14 +162,14 @@ def test_bytes_are_not_trained_and_need_no_text(tiny: Tiny, root: Path) -> None:
 
 def test_what_the_report_reads_is_held_out_or_named_by_the_person(tiny: Tiny, root: Path) -> None:
     settings = tiny(tokenizer=CHARACTERS)
-    work = Workspace(root, settings)
-    train_tokenizer.train(work)
+    workspace = Workspace(root, settings)
+    train_tokenizer.train(workspace)
     (root / "a.txt").write_text("one two\n\n" * 100)
-    found, folder = train_tokenizer.report(work, [Path("a.txt")], {})
+    found, folder = train_tokenizer.report(workspace, [Path("a.txt")], {})
     assert found["combined"]["characters"] == 900
     assert (folder / "report.json").is_file()
     assert (folder / "report.png").read_bytes().startswith(b"\x89PNG")
-    mixes, _ = train_tokenizer.report(work, [], {})
+    mixes, _ = train_tokenizer.report(workspace, [], {})
     assert list(mixes["sources"]) == ["pretrain/primer", "sft/primer"]
     share = mixes["sources"]["pretrain/primer"]["characters"] / 60_000
     assert 0.04 < share < 0.2  # val_fraction is 0.1

@@ -48,8 +48,8 @@ def small(tiny: Tiny) -> Callable[..., Settings]:
     return build
 
 
-def straight(folder: Path, settings: Settings, codec: Tokenizer = CODEC) -> dict[str, bytes]:
-    build_caches.build_all(Workspace(folder, settings), codec)
+def straight(folder: Path, settings: Settings, tokenizer: Tokenizer = CODEC) -> dict[str, bytes]:
+    build_caches.build_all(Workspace(folder, settings), tokenizer)
     return made(folder)
 
 
@@ -70,12 +70,12 @@ def test_two_processes_make_what_one_makes(
 def test_parts_put_together_make_what_one_machine_makes(
     count: int, tmp_path: Path, small: Callable[..., Settings]
 ) -> None:
-    work = Workspace(tmp_path / "joined", small())
+    workspace = Workspace(tmp_path / "joined", small())
     for number in range(count, 0, -1):
-        build_caches.build_all(work, CODEC, part=BuildPart(number, count))
-    assert made(work.root) == {}
-    build_caches.build_all(work, CODEC, join=count)
-    assert made(work.root) == straight(tmp_path / "straight", small())
+        build_caches.build_all(workspace, CODEC, part=BuildPart(number, count))
+    assert made(workspace.root) == {}
+    build_caches.build_all(workspace, CODEC, join=count)
+    assert made(workspace.root) == straight(tmp_path / "straight", small())
 
 
 def budgeted(monkeypatch: pytest.MonkeyPatch, train: int, val: int) -> None:
@@ -97,12 +97,12 @@ def test_parts_of_a_token_budget_are_enough_or_are_gone_on_from(
 ) -> None:
     budgeted(monkeypatch, 20_000, 2_000)
     monkeypatch.setattr("nielsgpt.data.cache.distributed_build.MARGIN", margin)
-    work = Workspace(tmp_path / "joined", small())
+    workspace = Workspace(tmp_path / "joined", small())
     for number in (1, 2, 3):
-        build_caches.build_all(work, CODEC, part=BuildPart(number, 3))
-    build_caches.build_all(work, CODEC, join=3)
-    assert made(work.root) == straight(tmp_path / "straight", small())
-    train = Split(work.splits("pretrain"), "primer_train", CODEC.fingerprint)
+        build_caches.build_all(workspace, CODEC, part=BuildPart(number, 3))
+    build_caches.build_all(workspace, CODEC, join=3)
+    assert made(workspace.root) == straight(tmp_path / "straight", small())
+    train = Split(workspace.splits("pretrain"), "primer_train", CODEC.fingerprint)
     assert 20_000 <= train.tokens < 22_000
 
 
@@ -110,19 +110,19 @@ def test_parts_of_a_token_budget_are_enough_or_are_gone_on_from(
 def test_a_part_that_cannot_be_used_is_one_line(
     fault: str, tmp_path: Path, small: Callable[..., Settings]
 ) -> None:
-    work = Workspace(tmp_path, small())
+    workspace = Workspace(tmp_path, small())
     for number in (1, 3):
-        build_caches.build_all(work, CODEC, part=BuildPart(number, 3))
+        build_caches.build_all(workspace, CODEC, part=BuildPart(number, 3))
     other = small(val_fraction=0.2) if fault == "foreign" else small()
     if fault != "missing":
         build_caches.build_all(Workspace(tmp_path, other), CODEC, part=BuildPart(2, 3))
     if fault == "damaged":
-        path = work.cache / "parts" / "streams" / "primer" / "2-of-3" / "ids.bin"
+        path = workspace.cache / "parts" / "streams" / "primer" / "2-of-3" / "ids.bin"
         content = bytearray(path.read_bytes())
         content[9] ^= 1
         path.write_bytes(content)
     with pytest.raises(DataError) as caught:
-        build_caches.build_all(work, CODEC, join=3)
+        build_caches.build_all(workspace, CODEC, join=3)
     said = str(caught.value)
     assert "\n" not in said
     assert "'nielsgpt caches --part 2/3'" in said
@@ -154,13 +154,13 @@ def test_a_killed_build_goes_on_without_encoding_again_what_it_had(
     real = build_caches.encode
 
     def dying(source: str, phase: str, *rest: object) -> object:
-        work = real(source, phase, *rest)  # type: ignore[arg-type]
+        workspace = real(source, phase, *rest)  # type: ignore[arg-type]
 
         def one(items: list[object]) -> object:
             if len(encoded) in dies:
                 raise KeyboardInterrupt
             encoded.append(len(items))
-            return work(items)
+            return workspace(items)
 
         return one
 
@@ -175,23 +175,23 @@ def test_a_killed_build_goes_on_without_encoding_again_what_it_had(
     dies.clear()
     assert whole("killed") <= whole("straight") - 20 * (killed_at - 1)
     for folder in ("killed", "straight") if part else ():
-        work = Workspace(tmp_path / folder, small())
-        build_caches.build_all(work, CODEC, part=BuildPart(1, 2))
-        build_caches.build_all(work, CODEC, join=2)
+        workspace = Workspace(tmp_path / folder, small())
+        build_caches.build_all(workspace, CODEC, part=BuildPart(1, 2))
+        build_caches.build_all(workspace, CODEC, join=2)
     assert made(tmp_path / "killed") == made(tmp_path / "straight") != {}
 
 
 def test_a_source_that_became_shorter_meanwhile_is_said(
     tmp_path: Path, small: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = Workspace(tmp_path, small())
+    workspace = Workspace(tmp_path, small())
     real = build_caches._Stage._cut
     with (
         monkeypatch.context() as patched,
         pytest.raises(DataError, match=r"ends after \d+ documents, and 1,0"),
     ):
         patched.setattr(build_caches._Stage, "_cut", lambda stage, skip: real(stage, 10**9))
-        build_caches.build_all(work, CODEC)
+        build_caches.build_all(workspace, CODEC)
 
 
 CHILD = """

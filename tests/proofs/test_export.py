@@ -139,7 +139,7 @@ def test_transformers_tokenizes_as_we_do(kind: str, tmp_path: Path) -> None:
 
 
 def asked_of_llama(
-    path: Path, model: GPT, codec: Tokenizer, prompts: list[list[int]]
+    path: Path, model: GPT, tokenizer: Tokenizer, prompts: list[list[int]]
 ) -> dict[str, Any]:
     """What llama.cpp makes of the file: ids of texts, the largest error of a logit, greedy ids."""
     with torch.inference_mode():

@@ -110,20 +110,23 @@ def place(cached: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def built(team: ProcessGroup, work: Workspace) -> Trainer:
-    codec = registry.load(work.tokenizer)
-    numbers = work.settings.training.pretrain
+def built(group: ProcessGroup, workspace: Workspace) -> Trainer:
+    tokenizer = registry.load(workspace.tokenizer)
+    numbers = workspace.settings.training.pretrain
     asked = TuningKey(
-        team.device_settings(work.settings.device), work.settings.model, codec.vocab_size, numbers
+        group.device_settings(workspace.settings.device),
+        workspace.settings.model,
+        tokenizer.vocab_size,
+        numbers,
     )
-    engine = team.execution(lambda: autotune.choose_execution(asked), numbers)
-    model = model_at_start(work, "pretrain", codec, {}, team.is_rank_zero)
-    return assembled(work, "pretrain", codec, model, engine, team)
+    execution = group.execution(lambda: autotune.choose_execution(asked), numbers)
+    model = model_at_start(workspace, "pretrain", tokenizer, {}, group.is_rank_zero)
+    return assembled(workspace, "pretrain", tokenizer, model, execution, group)
 
 
-def steps(team: ProcessGroup, work: Workspace) -> dict[str, Any]:
+def steps(group: ProcessGroup, workspace: Workspace) -> dict[str, Any]:
     """Losses, an evaluation and the weights after the phase's steps."""
-    made = built(team, work)
+    made = built(group, workspace)
     losses = [made.train_step()["train_loss"] for _ in range(made.phase.max_steps)]
     made.evaluate()
     return {"losses": losses, "evaluated": made.metric("loss"), "weights": made.state()["weights"]}
@@ -187,8 +190,8 @@ def test_the_fast_ways_are_equal_to_rounding(parallel: str, size: int, place: Pa
             torch.testing.assert_close(found["weights"][name], tensor, atol=1e-4, rtol=0)
 
 
-def phase(team: ProcessGroup, work: Workspace) -> None:
-    train_phase.train(work, "pretrain", team=team)
+def phase(group: ProcessGroup, workspace: Workspace) -> None:
+    train_phase.train(workspace, "pretrain", group=group)
 
 
 def hashed(folder: Path) -> str:
@@ -231,17 +234,17 @@ def test_a_run_in_parts_is_saved_whole_and_goes_on_in_another_number(
         torch.testing.assert_close(found["weights"][name], tensor, atol=1e-4, rtol=0)
 
 
-def asked_in_the_third_step(team: ProcessGroup, work: Workspace) -> None:
+def asked_in_the_third_step(group: ProcessGroup, workspace: Workspace) -> None:
     plain = Trainer.train_step
 
     def step(self: Trainer) -> dict[str, Any]:
         row = plain(self)
-        if self.step == 3 and team.rank == 1:
+        if self.step == 3 and group.rank == 1:
             signal.raise_signal(signal.SIGTERM)
         return row
 
     Trainer.train_step = step  # type: ignore[method-assign]
-    train_phase.train(work, "pretrain", team=team)
+    train_phase.train(workspace, "pretrain", group=group)
 
 
 def test_one_that_is_asked_to_stop_stops_all_at_the_same_saved_step(place: Path) -> None:
@@ -250,9 +253,9 @@ def test_one_that_is_asked_to_stop_stops_all_at_the_same_saved_step(place: Path)
     assert state["step"] == 3
 
 
-def memory_runs_out(team: ProcessGroup, work: Workspace) -> tuple[int, list[float]]:
-    made = built(team, work)
-    trunk, failures = made.trunk, iter([team.rank == 1])
+def memory_runs_out(group: ProcessGroup, workspace: Workspace) -> tuple[int, list[float]]:
+    made = built(group, workspace)
+    trunk, failures = made.trunk, iter([group.rank == 1])
 
     def scarce(ids: torch.Tensor) -> torch.Tensor:
         if next(failures, False):
@@ -273,8 +276,8 @@ def test_where_memory_runs_out_for_one_all_go_on_with_less(place: Path) -> None:
         assert losses == pytest.approx(expected["losses"], abs=1e-6)
 
 
-def disagreeing(team: ProcessGroup, work: Workspace) -> None:
-    team.check_agreement({"the tokenizer": f"number {team.rank}", "the data": "same"})
+def disagreeing(group: ProcessGroup, workspace: Workspace) -> None:
+    group.check_agreement({"the tokenizer": f"number {group.rank}", "the data": "same"})
 
 
 def test_other_data_on_one_machine_is_named_on_all_before_anything_starts(place: Path) -> None:
@@ -284,8 +287,8 @@ def test_other_data_on_one_machine_is_named_on_all_before_anything_starts(place:
         assert said.endswith("; give every machine the same settings, data and version")
 
 
-def nested(team: ProcessGroup, work: Workspace) -> Any:
-    return team.broadcast_object(lambda: {"a": [torch.arange(3), 1.5, None], "b": ("x", True)})
+def nested(group: ProcessGroup, workspace: Workspace) -> Any:
+    return group.broadcast_object(lambda: {"a": [torch.arange(3), 1.5, None], "b": ("x", True)})
 
 
 def test_what_the_leader_shares_arrives_whole(place: Path) -> None:
@@ -317,5 +320,5 @@ def test_a_process_has_its_share_of_the_cores(place: Path) -> None:
     assert found == [max(1, device.machine.core_count() // 2)] * 2
 
 
-def threads(team: ProcessGroup, work: Workspace) -> int:
-    return team.device_settings(work.settings.device).threads
+def threads(group: ProcessGroup, workspace: Workspace) -> int:
+    return group.device_settings(workspace.settings.device).threads

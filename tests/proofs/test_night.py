@@ -38,18 +38,18 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, hits: set[int], once: bool) -> lis
 
 
 def night(root: Path, tiny: Tiny, **numbers: Any) -> Workspace:
-    work = Workspace(root, tiny(training={"pretrain": numbers}))
-    pipeline.caches(work)
-    return work
+    workspace = Workspace(root, tiny(training={"pretrain": numbers}))
+    pipeline.caches(workspace)
+    return workspace
 
 
-def events(work: Workspace) -> list[dict[str, Any]]:
-    (run,) = work.runs.iterdir()
+def events(workspace: Workspace) -> list[dict[str, Any]]:
+    (run,) = workspace.runs.iterdir()
     return [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
 
 
-def newest(work: Workspace) -> dict[str, Any]:
-    return checkpoint_file.load(work.checkpoints / "pretrain" / "latest.pt")
+def newest(workspace: Workspace) -> dict[str, Any]:
+    return checkpoint_file.load(workspace.checkpoints / "pretrain" / "latest.pt")
 
 
 def is_finite(state: dict[str, Any]) -> bool:

@@ -44,13 +44,13 @@ def one_conversation(folder: Path) -> PackedRows:
 def trainer(settings: Settings, rows: PackedRows, **over: Any) -> Trainer:
     numbers = settings.training.sft.model_dump() | over
     phase = PhaseSettings.model_validate(numbers)
-    engine = ExecutionConfig("cpu", "fp32", "plain", False, 1)
+    execution = ExecutionConfig("cpu", "fp32", "plain", False, 1)
     torch.manual_seed(settings.seed)
     model = GPT(settings.model, CODEC.vocab_size)
     return Trainer(
         model,
         phase,
-        engine,
+        execution,
         Mixture({"c": rows}, {"c": 1.0}, phase.batch_size, settings.seed),
         {"c": rows},
         {"c": 1.0},
@@ -142,17 +142,17 @@ def test_a_step_that_is_not_finite_is_skipped_and_touches_nothing(
 
 
 def after_pretraining(root: Path, settings: Settings) -> Workspace:
-    work = Workspace(root, settings)
-    pipeline.caches(work)
-    train_phase.train(work, "pretrain")
-    return work
+    workspace = Workspace(root, settings)
+    pipeline.caches(workspace)
+    train_phase.train(workspace, "pretrain")
+    return workspace
 
 
-def hashes(work: Workspace) -> dict[str, str]:
+def hashes(workspace: Workspace) -> dict[str, str]:
     found = {}
     for phase in ("pretrain", "sft"):
         for name in ("latest", "best"):
-            state = checkpoint_file.load(work.checkpoints / phase / f"{name}.pt")
+            state = checkpoint_file.load(workspace.checkpoints / phase / f"{name}.pt")
             found[f"{phase}/{name}"] = checkpoint_file.weights_sha256(state["weights"])
     return found
 
@@ -272,13 +272,13 @@ def test_killed_before_any_rename_of_the_last_save_the_rerun_mends_every_name(
     expected = names(straight.checkpoints)
     plain, killed = Path.replace, 0
     for moment in range(20):
-        work = Workspace(root / f"killed{moment}", tiny())
-        pipeline.caches(work)
+        workspace = Workspace(root / f"killed{moment}", tiny())
+        pipeline.caches(workspace)
         if phase == "sft":
-            train_phase.train(work, "pretrain")
+            train_phase.train(workspace, "pretrain")
         renames = 0
 
-        last = work.checkpoints / phase / checkpoint_file.step_name(6)
+        last = workspace.checkpoints / phase / checkpoint_file.step_name(6)
 
         def dying(self: Path, target: Path, last: Path = last) -> Path:
             nonlocal renames
@@ -290,12 +290,12 @@ def test_killed_before_any_rename_of_the_last_save_the_rerun_mends_every_name(
 
         monkeypatch.setattr(Path, "replace", dying)
         try:
-            train_phase.train(work, phase)  # type: ignore[arg-type]
+            train_phase.train(workspace, phase)  # type: ignore[arg-type]
         except Killed:
             killed += 1
         monkeypatch.setattr(Path, "replace", plain)
-        train_phase.train(work, phase)  # type: ignore[arg-type]
-        assert names(work.checkpoints) == expected, f"killed before rename {moment + 1}"
+        train_phase.train(workspace, phase)  # type: ignore[arg-type]
+        assert names(workspace.checkpoints) == expected, f"killed before rename {moment + 1}"
         if renames <= moment:
             break
     assert killed == 10  # nine of the save, one of the run's notes
@@ -320,11 +320,11 @@ def test_new_text_trains_anew_and_sets_the_old_model_aside(
     kind = {"kind": "sentencepiece", "vocab_size": 400}
     for amount in (60_000, 90_000):
         primer = {"characters": amount, "dialogues": 300}
-        work = Workspace(root, tiny(tokenizer=kind, data={"primer": primer}))
-        pipeline.caches(work)
-        train_phase.train(work, "pretrain")
+        workspace = Workspace(root, tiny(tokenizer=kind, data={"primer": primer}))
+        pipeline.caches(workspace)
+        train_phase.train(workspace, "pretrain")
     assert "starting anew, for its data" in caplog.text
-    assert len(list(work.checkpoints.glob("pretrain-*/latest.pt"))) == 1
+    assert len(list(workspace.checkpoints.glob("pretrain-*/latest.pt"))) == 1
 
 
 def test_going_on_from_a_chosen_file_sets_later_states_aside_and_keeps_their_notes(

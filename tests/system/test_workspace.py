@@ -118,7 +118,7 @@ def test_equal_parts_have_equal_fingerprints() -> None:
 
 
 def test_every_artifact_lies_under_its_models_name(tmp_path: Path) -> None:
-    work = Workspace(tmp_path, Settings(name="fog"))
-    assert work.tokenizer == tmp_path / "data" / "tokenizers" / "fog"
-    assert work.cache == tmp_path / "data" / "cache" / "fog"
-    assert work.checkpoints == tmp_path / "checkpoints" / "fog"
+    workspace = Workspace(tmp_path, Settings(name="fog"))
+    assert workspace.tokenizer == tmp_path / "data" / "tokenizers" / "fog"
+    assert workspace.cache == tmp_path / "data" / "cache" / "fog"
+    assert workspace.checkpoints == tmp_path / "checkpoints" / "fog"

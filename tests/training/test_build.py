@@ -20,10 +20,10 @@ Tiny = Callable[..., Settings]
 @pytest.fixture
 def first(tiny: Tiny, root: Path) -> Workspace:
     """A pretrained model."""
-    work = Workspace(root, tiny())
-    pipeline.caches(work)
-    train_phase.train(work, "pretrain")
-    return work
+    workspace = Workspace(root, tiny())
+    pipeline.caches(workspace)
+    train_phase.train(workspace, "pretrain")
+    return workspace
 
 
 def begun(
@@ -48,9 +48,9 @@ def test_starting_weights_without_a_file_beside_them_are_known_by_their_own_numb
 def test_a_warm_start_begins_with_the_files_weights(tiny: Tiny, first: Workspace) -> None:
     work = begun(tiny, first)
     pipeline.caches(work)
-    codec = registry.load(work.tokenizer)
+    tokenizer = registry.load(work.tokenizer)
     shape = checkpoint_file.load(first.checkpoints / "pretrain" / "latest.pt")["facts"]["shape"]
-    model = build.model_at_start(work, "pretrain", codec, shape)
+    model = build.model_at_start(work, "pretrain", tokenizer, shape)
     expected = checkpoint_file.load(first.checkpoints / "pretrain" / "latest.pt")["weights"]
     assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
 
@@ -82,7 +82,7 @@ def test_weights_of_another_shape_are_refused_or_taken_where_they_fit(
 
 
 def test_a_file_that_is_not_there_is_named(tiny: Tiny, root: Path) -> None:
-    work = Workspace(root, tiny(training={"pretrain": {"init_from": "none.pt"}}))
-    pipeline.caches(work)
+    workspace = Workspace(root, tiny(training={"pretrain": {"init_from": "none.pt"}}))
+    pipeline.caches(workspace)
     with pytest.raises(CheckpointError, match=r"no starting weights .*none.pt; name a .pt with"):
-        train_phase.train(work, "pretrain")
+        train_phase.train(workspace, "pretrain")
