@@ -12,10 +12,9 @@ from torch.overrides import TorchFunctionMode
 from nielsgpt.config.settings import ModelSettings, PhaseSettings
 from nielsgpt.data.cache.loader import IGNORED
 from nielsgpt.model.gpt import GPT
-from nielsgpt.system.compile_cache import compile_if_enabled
 from nielsgpt.system.device import DTYPES, ExecutionConfig
+from nielsgpt.training.forward_backward import ForwardBackward, prepare_model
 from nielsgpt.training.grad_scaler import GradScaler
-from nielsgpt.training.loss import exponentials, linear_cross_entropy
 from nielsgpt.training.optimizer import Optimizer
 
 SHAPE = {"n_head": 2, "n_embd": 64, "context_length": 32}
@@ -80,27 +79,20 @@ def batch(seed: int, masked: bool) -> tuple[Tensor, Tensor]:
 
 
 class StepUnderTest:
-    """A lively model on an engine; what the trainer compiles is compiled here too."""
+    """A lively model with an execution config; what the trainer compiles is compiled here too."""
 
     def __init__(self, execution: ExecutionConfig, variant: str, layers: int, seed: int) -> None:
-        self.engine, self.scale = execution, GradScaler(execution.dtype).value
-        self.model = lively(variant, layers, seed)
-        self.model.compute_dtype = execution.dtype
-        self.model.set_attention(execution.attention)
-        self.model.to(execution.device)
-        self.trunk = compile_if_enabled(self.model.trunk, execution)
-        self.exponentials = compile_if_enabled(exponentials, execution, any_shape=True)
+        self.execution = execution
+        self.scale = GradScaler(execution.dtype).value
+        self.model = prepare_model(lively(variant, layers, seed), execution)
+        self.forward_backward = ForwardBackward(self.model, execution)
 
     def step(self, inputs: Tensor, targets: Tensor) -> Step:
-        """Loss and gradients, by the trainer's own way."""
-        began, device = time.perf_counter(), self.engine.device
+        """Loss and gradients, computed as the trainer computes them."""
+        began = time.perf_counter()
         self.model.zero_grad(set_to_none=True)
         counted = int((targets != IGNORED).sum())
-        hidden = self.trunk(inputs.to(device))
-        weight, kernel = self.model.head_weight, self.exponentials
-        total = linear_cross_entropy(hidden, weight, targets.to(device), kernel=kernel)
-        torch.autograd.backward(total * (self.scale / counted))
-        nats = total.item()  # waits for the device
+        nats = self.forward_backward(inputs, targets, self.scale / counted).item()  # synchronizes
         seconds = time.perf_counter() - began
         parameters = self.model.named_parameters()
         gradients = {n: _exact(p.grad) / self.scale for n, p in parameters if p.grad is not None}
@@ -115,7 +107,7 @@ class StepUnderTest:
         for given in gradients:
             for name, parameter in parameters.items():
                 gradient = (given[name] * self.scale).to(parameter.dtype)  # MPS has no float64
-                parameter.grad = gradient.to(self.engine.device)
+                parameter.grad = gradient.to(self.execution.device)
             stepping.clip(self.scale)
             stepping.step(RATE)
         return {name: _exact(p) - before[name] for name, p in parameters.items()}

@@ -20,7 +20,7 @@ from nielsgpt.model.gpt import GPT
 from nielsgpt.system import compile_cache, device, machine
 from nielsgpt.system.device import ExecutionConfig
 from nielsgpt.system.workspace import fingerprint
-from nielsgpt.training.loss import exponentials, linear_cross_entropy
+from nielsgpt.training.forward_backward import ForwardBackward, prepare_model
 
 log = logging.getLogger("nielsgpt")
 BLOCKS = 1  # of the model that is timed
@@ -238,24 +238,17 @@ def _seconds(run: Callable[[], None], execution: ExecutionConfig) -> float:
 
 
 def _row(question: TuningKey, execution: ExecutionConfig) -> Callable[[], None]:
-    """Forward and backward of one micro-batch on an engine."""
+    """Forward and backward of one micro-batch with this execution config."""
     shape = question.shape.model_copy(update={"n_layer": min(BLOCKS, question.shape.n_layer)})
     size = (execution.micro_batch_size, shape.context_length)
     with torch.random.fork_rng(devices=[]):
         model = GPT(shape, question.vocab_size).to(execution.device)
         ids = torch.randint(question.vocab_size, size).to(execution.device)
-    model.compute_dtype, model.checkpointing = (
-        execution.dtype,
-        question.phase.activation_checkpointing,
-    )
-    model.set_attention(execution.attention)
-    trunk = compile_cache.compile_if_enabled(model.train().trunk, execution)
-    kernel = compile_cache.compile_if_enabled(exponentials, execution, any_shape=True)
+    prepare_model(model, execution, question.phase.activation_checkpointing).train()
+    forward_backward = ForwardBackward(model, execution)
 
     def run() -> None:
-        hidden = trunk(ids)
-        total = linear_cross_entropy(hidden, model.head_weight, ids, kernel=kernel)
-        torch.autograd.backward(total / ids.numel())
+        forward_backward(ids, ids, 1 / ids.numel())
         model.zero_grad(set_to_none=True)
 
     return run

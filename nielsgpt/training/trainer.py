@@ -8,7 +8,7 @@ is a function of (seed, step), so a resumed run is the run that was never stoppe
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,18 +19,18 @@ from nielsgpt.data.cache.shuffle import mix_seed
 from nielsgpt.distributed.group import SINGLE_PROCESS, ProcessGroup
 from nielsgpt.distributed.partition import largest_divisor
 from nielsgpt.model.gpt import GPT
-from nielsgpt.system.compile_cache import compile_if_enabled
 from nielsgpt.system.device import ExecutionConfig, is_out_of_memory
 from nielsgpt.training.ema import EMA
 from nielsgpt.training.evaluate import Evaluation, evaluate
+from nielsgpt.training.forward_backward import ForwardBackward, prepare_model
 from nielsgpt.training.grad_scaler import GradScaler
-from nielsgpt.training.loss import exponentials, linear_cross_entropy
 from nielsgpt.training.lr_schedule import LRSchedule, lr_at
 from nielsgpt.training.optimizer import Optimizer
 from nielsgpt.training.spike_guard import SpikeGuard
 
 log = logging.getLogger("nielsgpt")
 Row = dict[str, Any]
+P = ParamSpec("P")
 Found = TypeVar("Found")
 
 
@@ -53,38 +53,29 @@ class Trainer:
         seed: int,
         group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        model.compute_dtype, model.checkpointing = (
-            execution.dtype,
-            phase_settings.activation_checkpointing,
-        )
-        model.set_attention(execution.attention)
-        self.model, self.phase, self.execution = (
-            model.to(execution.device),
-            phase_settings,
-            execution,
-        )
+        self.model = prepare_model(model, execution, phase_settings.activation_checkpointing)
+        self.phase = phase_settings
+        self.execution = execution
         self.group = group
         group.setup_model(model, phase_settings.optimizer)
-        self.batches, self.validation, self.shares = batches, validation, shares
-        self.byte_lengths, self.seed = byte_lengths, seed
+        self.batches = batches
+        self.validation = validation
+        self.shares = shares
+        self.byte_lengths = byte_lengths
+        self.seed = seed
         self.optimizer = Optimizer(model, phase_settings)
         self.ema = EMA(model, phase_settings.ema_decay) if phase_settings.ema_decay else None
-        self.trunk = compile_if_enabled(model.trunk, execution)
-        self.exponentials = compile_if_enabled(exponentials, execution, any_shape=True)
-        self.schedule, self.spike_guard = (
-            LRSchedule.for_phase(phase_settings),
-            SpikeGuard(phase_settings),
-        )
+        self.forward_backward = ForwardBackward(model, execution)
+        self.schedule = LRSchedule.for_phase(phase_settings)
+        self.spike_guard = SpikeGuard(phase_settings)
         self.grad_scaler = GradScaler(execution.dtype)
         self.micro_batch_size = phase_settings.micro_batch_size or execution.micro_batch_size
         group.check_batch(phase_settings.batch_size, self.micro_batch_size)
         self.micro_batch_reduced = False  # whether memory ran out with a larger one
-        self.step, self.best, self.best_raw, self.evals_without_improvement = (
-            0,
-            math.inf,
-            math.inf,
-            0,
-        )
+        self.step = 0
+        self.best = math.inf
+        self.best_raw = math.inf
+        self.evals_without_improvement = 0
         self.seconds = 0.0
         self.pending_row: Row | None = None  # the row of a step whose evaluation was not finished
         self.evaluations: dict[str, Evaluation] = {}
@@ -92,20 +83,21 @@ class Trainer:
         self.should_stop: Callable[[], bool] = lambda: False
 
     def train_step(self) -> Row:
-        """One optimizer update, or a skipped one; returns its row of the journal.
+        """One optimizer update, or a skipped one; returns its row of metrics.
 
-        Raises Abandoned, before anything is updated, when the process is asked to end.
+        Raises StepInterrupted, before anything is updated, when the process is asked to end.
         """
         self.model.train()
         batch = self.batches.batch(self.step)
-        inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
-        counted = int((targets != IGNORED).sum())
-        loss = self._gradients(inputs, targets, max(1, counted)) / max(1, counted)
+        inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)  # (B, T)
+        supervised = int((targets != IGNORED).sum())
+        while (nats := self._try(self._accumulate, inputs, targets, supervised)) is None:
+            self._halve_micro_batch()
+        self.group.sum_gradients(self.model.parameters())
+        loss = self.group.all_reduce_sum([nats])[0] / max(1, supervised)
         norm = self.optimizer.clip(self.grad_scaler.value)
         rate = lr_at(self.step, self.phase, self.schedule) * self.spike_guard.rate_scale
-        skipped = (
-            self._reason_to_skip(loss, norm) if counted else "none of its tokens is supervised"
-        )
+        skipped = self._reason_to_skip(loss, norm, supervised)
         if skipped is None:
             self.optimizer.step(rate)
             if self.ema is not None:
@@ -120,73 +112,65 @@ class Trainer:
             "grad_norm": norm,
             "tokens": inputs.numel(),
             "tokens_seen": self.step * inputs.numel(),
-            "supervised_tokens": counted,
+            "supervised_tokens": supervised,
             "micro_batch_size": self.micro_batch_size,
             "rate_scale": self.spike_guard.rate_scale,
             "skipped": skipped,
         }
 
-    def _gradients(self, inputs: Tensor, targets: Tensor, counted: int) -> float:
-        """Add up the gradients of the step's loss; returns the nats summed over its tokens."""
-        rows = self.group.rank_rows(len(inputs))
-        nats = self._retry_smaller(lambda: self._micro_batches(inputs, targets, counted, rows))
-        self.group.sum_gradients(self.model.parameters())
-        return self.group.all_reduce_sum([nats])[0]
+    def _accumulate(self, inputs: Tensor, targets: Tensor, supervised: int) -> float:
+        """The gradients of this rank's rows of the step, micro-batch by micro-batch.
 
-    def _retry_smaller(self, work: Callable[[], Found]) -> Found:
-        """What the work comes to; out of memory: the same once more in micro-batches half as
-        large, with the same mathematics."""
-        while True:
-            full = False
-            try:
-                found = work()
-            except RuntimeError as error:
-                full = is_out_of_memory(error)
-                if not full or self.micro_batch_size == 1 or not self.group.is_replicated:
-                    raise
-            if not self.group.all_reduce_max(full):
-                return found
-            self.optimizer.clear()
-            rows = len(self.group.rank_rows(self.phase.batch_size))
-            self.micro_batch_size = largest_divisor(rows, self.micro_batch_size // 2)
-            self.micro_batch_reduced = True
-            log.warning(
-                "step %d: out of memory; going on with micro-batches of %d, the same mathematics",
-                self.step + 1,
-                self.micro_batch_size,
-            )
-
-    def _micro_batches(self, inputs: Tensor, targets: Tensor, counted: int, rows: range) -> float:
-        """The gradients of some rows of the step; returns the nats summed over their tokens."""
-        size, device = self.micro_batch_size, self.execution.device
-        totals, pieces = [], [rows[start : start + size] for start in range(0, len(rows), size)]
-        gradients = self.group.gradient_sum(self.model.parameters(), len(pieces))
-        for piece in pieces:
+        inputs and targets (B, T). Returns the rows' loss, summed over their tokens in nats.
+        """
+        rows, size = self.group.rank_rows(len(inputs)), self.micro_batch_size
+        micro_batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+        gradients = self.group.gradient_sum(self.model.parameters(), len(micro_batches))
+        scale = self.grad_scaler.value / max(1, supervised)
+        losses = []
+        for micro_batch in micro_batches:
             if self.should_stop():
                 self.optimizer.clear()
                 raise StepInterrupted
             if self.model.shape.dropout:
-                torch.manual_seed(mix_seed(self.seed, self.step, piece[0]))
-            chosen = slice(piece.start, piece.stop, piece.step)
+                torch.manual_seed(mix_seed(self.seed, self.step, micro_batch[0]))
+            chosen = slice(micro_batch.start, micro_batch.stop, micro_batch.step)
             x, y = inputs[chosen], targets[chosen]
-            hidden = self.trunk(x.to(device, non_blocking=True))
-            total = linear_cross_entropy(
-                hidden,
-                self.model.head_weight,
-                y.to(device, non_blocking=True),
-                self.phase.label_smoothing,
-                self.exponentials,
-            )
-            torch.autograd.backward(total * (self.grad_scaler.value / counted))
+            losses.append(self.forward_backward(x, y, scale, self.phase.label_smoothing))
             gradients.add()
-            totals.append(total.detach())
-        return float(torch.stack(totals).double().sum())
+        return float(torch.stack(losses).double().sum())
 
-    def _reason_to_skip(self, loss: float, norm: float) -> str | None:
+    def _try(self, work: Callable[P, Found], *args: P.args, **kwargs: P.kwargs) -> Found | None:
+        """The result of the work; None where memory ran out on any rank, and less may help."""
+        result: Found | None = None
+        try:
+            result = work(*args, **kwargs)
+        except RuntimeError as error:
+            smaller = self.micro_batch_size > 1 and self.group.is_replicated
+            if not smaller or not is_out_of_memory(error):
+                raise
+        return None if self.group.all_reduce_max(result is None) else result
+
+    def _halve_micro_batch(self) -> None:
+        """Compute in micro-batches half as large from now on: the mathematics stays the same."""
+        self.optimizer.clear()
+        rows = len(self.group.rank_rows(self.phase.batch_size))
+        self.micro_batch_size = largest_divisor(rows, self.micro_batch_size // 2)
+        self.micro_batch_reduced = True
+        log.warning(
+            "step %d: out of memory; continuing with micro-batches of %d, the same mathematics",
+            self.step + 1,
+            self.micro_batch_size,
+        )
+
+    def _reason_to_skip(self, loss: float, norm: float, supervised: int) -> str | None:
         """Why the step must not touch the weights, or None."""
+        if not supervised:
+            return "none of its tokens is supervised"
         finite = math.isfinite(loss) and math.isfinite(norm)
         if self.grad_scaler.check_overflow(finite):
-            return f"the gradient overflowed float16; the loss's scale is {self.grad_scaler.value:g} now"
+            scale = self.grad_scaler.value
+            return f"the gradient overflowed float16; the loss's scale is {scale:g} now"
         return self.spike_guard.reason_to_skip(loss, norm)
 
     def evaluate(self) -> bool:
@@ -194,10 +178,10 @@ class Trainer:
 
         With a running mean of the weights both it and the weights are measured; the mean counts.
         """
-        self.raw_evaluations = self.evaluations = self._evaluations()
+        self.raw_evaluations = self.evaluations = self._evaluate_all()
         if self.ema is not None:
             with self.ema.apply():
-                self.evaluations = self._evaluations()
+                self.evaluations = self._evaluate_all()
         value = self.metric("loss")
         improved = value < self.best
         better = value < self.best - self.phase.early_stopping_min_delta
@@ -206,9 +190,11 @@ class Trainer:
         self.best_raw = min(self.best_raw, self.metric("loss", self.raw_evaluations))
         return improved
 
-    def _evaluations(self) -> dict[str, Evaluation]:
-        found = self._retry_smaller(self._evaluate_sources)
-        return {name: e.all_reduce(self.group.all_reduce_sum) for name, e in found.items()}
+    def _evaluate_all(self) -> dict[str, Evaluation]:
+        """Every validation source, summed over the ranks."""
+        while (measured := self._try(self._evaluate_sources)) is None:
+            self._halve_micro_batch()
+        return {name: e.all_reduce(self.group.all_reduce_sum) for name, e in measured.items()}
 
     def _evaluate_sources(self) -> dict[str, Evaluation]:
         """This process's part of every validation source."""

@@ -54,7 +54,7 @@ def untrained(copy: Workspace) -> Workspace:
 
 def struck(patch: Patch, step: int, *numbers: int) -> None:
     """Send the process these signals within a step."""
-    plain = Trainer._gradients
+    plain = Trainer._accumulate
 
     def gradients(self: Trainer, *arguments: Any) -> float:
         if self.step == step:
@@ -62,7 +62,7 @@ def struck(patch: Patch, step: int, *numbers: int) -> None:
                 os.kill(os.getpid(), number)
         return plain(self, *arguments)
 
-    patch.setattr(Trainer, "_gradients", gradients)
+    patch.setattr(Trainer, "_accumulate", gradients)
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)

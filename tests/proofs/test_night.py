@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 def poisoned(monkeypatch: pytest.MonkeyPatch, hits: set[int], once: bool) -> list[int]:
     """NaN in one gradient of some steps: each time they come, or the first time alone."""
-    plain, struck = Trainer._gradients, []
+    plain, struck = Trainer._accumulate, []
 
     def strike(self: Trainer, inputs: Any, targets: Any, counted: int) -> float:
         nats = plain(self, inputs, targets, counted)
@@ -33,7 +33,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, hits: set[int], once: bool) -> lis
             gradient.view(-1)[7] = float("nan")
         return nats
 
-    monkeypatch.setattr(Trainer, "_gradients", strike)
+    monkeypatch.setattr(Trainer, "_accumulate", strike)
     return struck
 
 

@@ -117,15 +117,15 @@ def test_a_signal_leaves_a_step_between_two_of_its_micro_batches(
     straight = made(tiny, tmp_path, **over)
     loop(straight, tmp_path / "straight", Memory()).run()
     run, store, calls = made(tiny, tmp_path, **over), Memory(), []
-    plain = run.trunk
+    plain = run.forward_backward
 
-    def counted(ids: torch.Tensor) -> torch.Tensor:
+    def counted(*arguments: Any) -> torch.Tensor:
         calls.append(run.step)
         if len(calls) == 64 + 5:
             signal.raise_signal(signal.SIGTERM)
-        return plain(ids)
+        return plain(*arguments)
 
-    run.trunk = counted
+    run.forward_backward = counted  # type: ignore[assignment]
     with pytest.raises(Stopped, match="stopped at step 1 of 4"):
         loop(run, tmp_path / "run", store).run()
     assert len(calls) == 64 + 5
@@ -173,14 +173,14 @@ def test_a_signal_leaves_an_evaluation_which_the_next_session_makes_up_for(
 
 def test_a_second_signal_ends_at_once(tiny: Tiny, tmp_path: Path) -> None:
     run = made(tiny, tmp_path)
-    plain = run.trunk
+    plain = run.forward_backward
 
-    def twice(ids: torch.Tensor) -> torch.Tensor:
+    def twice(*arguments: Any) -> torch.Tensor:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
-        return plain(ids)
+        return plain(*arguments)
 
-    run.trunk = twice
+    run.forward_backward = twice  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
         loop(run, tmp_path / "run", Memory()).run()
 
