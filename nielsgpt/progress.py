@@ -14,15 +14,18 @@ class Progress:
     """Shows `done` of `total` and a text; time left is from the pace of this session's own work.
 
     A `total` of 0 is one that nobody knows. The first unit is left out of the pace: it holds
-    warm-up and compilation.
+    warm-up and compilation. One that is not `enabled` shows nothing.
     """
 
-    def __init__(self, label: str, total: int, done: int = 0) -> None:
-        self.label, self.total, self.first = label, total, done + 1
+    def __init__(self, label: str, total: int, done: int = 0, enabled: bool = True) -> None:
+        self.label = label
+        self.total = total
+        self.first = done + 1
+        self.enabled = enabled
         self._began: float | None = None
         self._said = time.monotonic()
         self._bar = self._task = None
-        if sys.stderr.isatty():
+        if enabled and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn
 
@@ -46,7 +49,7 @@ class Progress:
         line = f"{done:,}{of}  {text}" + (f"  {clock(left)} left" if left else "")
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=self.total or None, t=line)
-        elif now - self._said >= LINE_EVERY_S:
+        elif self.enabled and now - self._said >= LINE_EVERY_S:
             self._said = now
             log.info("%s %s", self.label, line)
 

@@ -9,7 +9,7 @@ from nielsgpt.progress import clock
 from nielsgpt.report import run_figures
 from nielsgpt.tables import align_columns
 from nielsgpt.training import memory_estimate
-from nielsgpt.training.loop import OFTEN
+from nielsgpt.training.loop import MOST_EPOCHS
 
 SHOWN = 8
 STATE_BYTES = 12  # a parameter in a saved state: the weight and two moments
@@ -75,8 +75,8 @@ def _short_of_text(option: CandidateSpeed, epochs: Mapping[str, float]) -> list[
             f"foretold worse; there is time for {option.most:,} steps, which more text would use"
         ]
     return [
-        f"{name} is too little for so much time: more than {OFTEN} epochs teach little and end in "
+        f"{name} is too little for so much time: more than {MOST_EPOCHS} epochs teach little and end in "
         "learning by heart; add text, lower its share, or take less time"
         for name, times in epochs.items()
-        if times > OFTEN
+        if times > MOST_EPOCHS
     ]

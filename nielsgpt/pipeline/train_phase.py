@@ -29,7 +29,6 @@ from nielsgpt.training import run_log as run_logs
 from nielsgpt.training.autotune import TuningKey
 from nielsgpt.training.build import identity, starting_weights
 from nielsgpt.training.checkpoint_manager import CheckpointManager, set_aside
-from nielsgpt.training.following import Follower, Silence
 from nielsgpt.training.loop import TrainingLoop
 from nielsgpt.training.resume import state_to_resume
 from nielsgpt.training.resume_choice import AUTOMATIC, Resume
@@ -145,37 +144,34 @@ def _train(
 ) -> None:
     settings, phase_settings = workspace.settings, workspace.settings.phase(phase)
     trainer = _trainer(workspace, phase, tokenizer, facts, state, group)
-    budget = (
-        None if phase_settings.minutes is None else _clock(phase_settings.minutes, trainer, began)
-    )
-    if not group.is_rank_zero:
-        TrainingLoop(
-            trainer, Silence(trainer.schedule.known_end), Follower(), budget, began=began
-        ).run()
-        return
-    # A run that goes on from a chosen file is another run; its notes leave the first one's alone.
-    goes_on = state is not None and resume.path is None
-    run_id = state["facts"]["run_id"] if state and goes_on else run_logs.new_run_id()
+    minutes, leads = phase_settings.minutes, group.is_rank_zero
+    budget = None if minutes is None else _time_budget(minutes, trainer, began)
+    # A run that continues from a chosen file is another run; the first one's log stays as it is.
+    resumes = state is not None and resume.path is None
+    run_id = state["facts"]["run_id"] if state and resumes else run_logs.new_run_id()
     folder = workspace.runs / run_id
     full = {**facts, "run_id": run_id, "engine": trainer.execution.facts()}
-    meta = run_metadata.run_meta(trainer, full)
-    if settings.training.report:
-        meta["peak_flops"] = run_metadata.peak_flops(trainer.execution)
-    run_logs.write_meta(folder, meta, settings.model_dump(mode="json"))
-    if group.is_single and trainer.execution.device == "cpu":
-        memory_estimate.make_fit(trainer, machine.available_bytes())
-    run_metadata.log_start(trainer, phase, folder)
+    if leads:
+        meta = run_metadata.run_meta(trainer, full)
+        if settings.training.report:
+            meta["peak_flops"] = run_metadata.peak_flops(trainer.execution)
+        run_logs.write_meta(folder, meta, settings.model_dump(mode="json"))
+        if group.is_single and trainer.execution.device == "cpu":
+            memory_estimate.make_fit(trainer, machine.available_bytes())
+        run_metadata.log_start(trainer, phase, folder)
+    sampled = leads and group.is_replicated
     loop = TrainingLoop(
         trainer,
-        _journal(workspace, trainer, phase, folder),
-        _store(workspace, phase, tokenizer, full),
+        _run_log(workspace, trainer, phase, folder),
+        _checkpoint_manager(workspace, phase, tokenizer, full, leads),
         budget,
-        make_sampler(tokenizer, phase_settings, chats=phase == "sft")
-        if group.is_replicated
-        else None,
+        make_sampler(tokenizer, phase_settings, chats=phase == "sft") if sampled else None,
         began,
     )
-    _run(loop, folder, phase, settings.training.report)
+    if leads:
+        _run(loop, folder, phase, settings.training.report)
+    else:
+        loop.run()
 
 
 def _trainer(
@@ -216,15 +212,17 @@ def _run(loop: TrainingLoop, folder: Path, phase: Phase, reports: bool) -> None:
         run_metadata.close_run(folder, loop.trainer, outcome)
         loop.run_log.close()
     taken = clock(time.monotonic() - began)
-    read = loop.trainer.batches.readings(loop.trainer.step)
+    read = loop.trainer.batches.epochs(loop.trainer.step)
     told = ", ".join(f"{name} {times:.2f}" for name, times in read.items())
     log.info("%s: %d steps in %s; times read: %s", phase, loop.trainer.step, taken, told)
     if reports:
         log.info("%s: report in %s", phase, page.write(folder, None))
 
 
-def _journal(workspace: Workspace, trainer: Trainer, phase: Phase, folder: Path) -> RunLog:
-    numbers = trainer.phase
+def _run_log(workspace: Workspace, trainer: Trainer, phase: Phase, folder: Path) -> RunLog:
+    numbers, enabled = trainer.phase, trainer.group.is_rank_zero
+    settings = workspace.settings.model_dump(mode="json")
+    trackers = open_trackers(numbers.trackers, folder, folder.name, settings) if enabled else ()
     return RunLog(
         folder,
         phase,
@@ -232,24 +230,23 @@ def _journal(workspace: Workspace, trainer: Trainer, phase: Phase, folder: Path)
         trainer.step,
         trainer.schedule.known_end,
         numbers.log_every,
-        open_trackers(
-            numbers.trackers, folder, folder.name, workspace.settings.model_dump(mode="json")
-        ),
+        trackers,
+        enabled,
     )
 
 
-def _store(
-    workspace: Workspace, phase: Phase, tokenizer: Tokenizer, facts: Facts
+def _checkpoint_manager(
+    workspace: Workspace, phase: Phase, tokenizer: Tokenizer, facts: Facts, enabled: bool
 ) -> CheckpointManager:
     belongings = {
         "tokenizer": load_model.pack_tokenizer(tokenizer),
         "settings": workspace.settings.model_dump(mode="json"),
     }
     keep = workspace.settings.phase(phase).keep_checkpoints
-    return CheckpointManager(workspace.checkpoints / phase, facts, belongings, keep)
+    return CheckpointManager(workspace.checkpoints / phase, facts, belongings, keep, enabled)
 
 
-def _clock(minutes: float, trainer: Trainer, began: float) -> TimeBudget:
+def _time_budget(minutes: float, trainer: Trainer, began: float) -> TimeBudget:
     """The budget's clock, which has run since the command began and in earlier sessions."""
     return TimeBudget(60 * minutes, trainer.seconds + time.monotonic() - began)
 

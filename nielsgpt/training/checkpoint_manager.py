@@ -23,9 +23,18 @@ class CheckpointManager:
     """
 
     def __init__(
-        self, folder: Path, facts: Mapping[str, Any], belongings: Mapping[str, Any], keep: int
+        self,
+        folder: Path,
+        facts: Mapping[str, Any],
+        belongings: Mapping[str, Any],
+        keep: int,
+        enabled: bool = True,
     ) -> None:
-        self.folder, self.facts, self.belongings, self.keep = folder, facts, belongings, keep
+        self.folder = folder
+        self.facts = facts
+        self.belongings = belongings
+        self.keep = keep
+        self.enabled = enabled
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._writing: Future[None] | None = None
 
@@ -35,7 +44,10 @@ class CheckpointManager:
         Raises RunError where the disk is too full for it, and leaves what is there as it is.
         """
         self.finish()
-        state = checkpoint_file.snapshot(trainer.state())
+        state = trainer.state()  # on every rank, for each gives rank 0 its part
+        if not self.enabled:
+            return
+        state = checkpoint_file.snapshot(state)
         path = self.folder / checkpoint_file.step_name(trainer.step)
         self._make_room(
             path, int(RESERVE * checkpoint_file.tensor_bytes({**state, **self.belongings}))

@@ -42,7 +42,8 @@ class RunLog:
     """Rows of metrics.csv, the events, the samples and the progress line of one phase.
 
     A resumed run goes on in the same folder; what belongs to steps that it will repeat is removed.
-    Every row's numbers go to the trackers too. Raises RunError where the disk is full.
+    Every row's numbers go to the trackers too. Raises RunError where the disk is full. One that is
+    not `enabled`, as on every rank but 0, writes and shows nothing.
     """
 
     def __init__(
@@ -54,12 +55,17 @@ class RunLog:
         total: int,
         log_every: int,
         trackers: Sequence[Tracker] = (),
+        enabled: bool = True,
     ) -> None:
-        self.folder, self.path, self.phase = folder, folder / METRICS, phase
-        self.log_every, self.trackers = log_every, trackers
+        self.folder = folder
+        self.path = folder / METRICS
+        self.phase = phase
+        self.log_every = log_every
+        self.trackers = trackers
+        self.enabled = enabled
         own = [f"{name}_{figure}" for name in sources for figure in ("loss", "bits_per_byte")]
         self.columns = [*DOCUMENTED, "phase", "val_bits_per_byte", *own, *OPTIONAL]
-        self.progress = Progress(phase, total, start)
+        self.progress = Progress(phase, total, start, enabled)
         self._last: dict[str, Any] = {}
         self._elapsed = self._keep(start, EVENTS, SAMPLES)
         self._began = self._mark = time.monotonic()
@@ -67,6 +73,8 @@ class RunLog:
 
     def record(self, row: Mapping[str, Any], evaluations: Mapping[str, "Evaluation"]) -> None:
         """Note one step; a row is written every `log_every` steps and at each evaluation."""
+        if not self.enabled:
+            return
         self._tokens += row["tokens"]
         if evaluations or row["iter"] % self.log_every == 0 or row["iter"] == self.progress.total:
             self._last = self._full(row, evaluations)
@@ -106,6 +114,8 @@ class RunLog:
 
     def _keep(self, step: int, *names: str) -> float:
         """Rewrite metrics.csv and these files up to a step; the seconds of the last row kept."""
+        if not self.enabled:
+            return 0.0
         kept = [row for row in rows(self.path) if int(row["iter"]) <= step]
         heading = dict(zip(self.columns, self.columns, strict=True))
         write_text(self.path, self._csv([heading, *kept]))
@@ -134,6 +144,8 @@ class RunLog:
 
     def _append(self, name: str, text: str) -> None:
         """Written at once, not fsynced: after a power loss the checkpoint rules, not the notes."""
+        if not self.enabled:
+            return
         path = self.folder / name
         try:
             with path.open("a", encoding="utf-8", newline="") as file:

@@ -173,10 +173,22 @@ class Trainer:
             return f"the gradient overflowed float16; the loss's scale is {scale:g} now"
         return self.spike_guard.reason_to_skip(loss, norm)
 
-    def evaluate(self) -> bool:
+    def take_step(self) -> Row:
+        """Train one step; its row stays pending until `finish_step`."""
+        self.pending_row = self.train_step()
+        return self.pending_row
+
+    def finish_step(self, record: Callable[[Row, Mapping[str, Evaluation]], None]) -> None:
+        """Hand the pending row to `record`, with the evaluations if it has one."""
+        assert self.pending_row is not None
+        record(self.pending_row, self.evaluations if "val_loss" in self.pending_row else {})
+        self.pending_row = None
+
+    def evaluate(self, counts: bool = True) -> bool:
         """Measure every validation source; true when the metric is the best so far.
 
-        With a running mean of the weights both it and the weights are measured; the mean counts.
+        With an EMA both it and the weights are measured; the EMA decides. An evaluation that does
+        not count leaves the patience as it is where nothing improved.
         """
         self.raw_evaluations = self.evaluations = self._evaluate_all()
         if self.ema is not None:
@@ -184,11 +196,28 @@ class Trainer:
                 self.evaluations = self._evaluate_all()
         value = self.metric("loss")
         improved = value < self.best
-        better = value < self.best - self.phase.early_stopping_min_delta
-        self.evals_without_improvement = 0 if better else self.evals_without_improvement + 1
+        if value < self.best - self.phase.early_stopping_min_delta:
+            self.evals_without_improvement = 0
+        elif counts:
+            self.evals_without_improvement += 1
         self.best = min(self.best, value)
         self.best_raw = min(self.best_raw, self.metric("loss", self.raw_evaluations))
+        if self.pending_row is not None:
+            self.pending_row |= self._evaluation_columns()
         return improved
+
+    def _evaluation_columns(self) -> Row:
+        """The columns of metrics.csv that an evaluation fills."""
+        row = {
+            "val_loss": self.metric("loss"),
+            "val_loss_raw": self.metric("loss", self.raw_evaluations),
+            "best_val_loss": self.best,
+            "best_val_loss_raw": self.best_raw,
+            "val_bits_per_byte": self.metric("bits_per_byte"),
+        }
+        if self.ema is not None:
+            row |= {"val_loss_ema": row["val_loss"], "best_val_loss_ema": self.best}
+        return row
 
     def _evaluate_all(self) -> dict[str, Evaluation]:
         """Every validation source, summed over the ranks."""
@@ -230,6 +259,20 @@ class Trainer:
         """Whether enough evaluations passed without a better one."""
         return 0 < self.phase.early_stopping_patience <= self.evals_without_improvement
 
+    @property
+    def at_last_step(self) -> bool:
+        """Whether no step is left to train."""
+        return self.step >= self.schedule.end or self.out_of_patience
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no step is left, and the last one is evaluated and logged."""
+        return self.at_last_step and self.pending_row is None
+
+    def move_last_step(self, end: int) -> None:
+        """Plan to end at another step; the learning rate bends from here on and never jumps."""
+        self.schedule = self.schedule.with_end(self.step, end)
+
     def is_finite(self) -> bool:
         """Whether the weights, and their mean, are finite."""
         held = [p.detach() for p in self.model.parameters()]
@@ -262,8 +305,11 @@ class Trainer:
         state = self.group.scatter_state(state, self.model, self.optimizer.parts)
         self.model.load_state_dict(state["weights"])
         self.optimizer.load(state["optimizer"])
-        self.step, self.best, self.best_raw = state["step"], state["best"], state["best_raw"]
-        self.evals_without_improvement, self.seconds = state["waited"], state["seconds"]
+        self.step = state["step"]
+        self.best = state["best"]
+        self.best_raw = state["best_raw"]
+        self.evals_without_improvement = state["waited"]
+        self.seconds = state["seconds"]
         self.spike_guard.load(state["guard"])
         self.grad_scaler.load(state["loss_scale"])
         if self.ema is not None and state["average"] is not None:
@@ -271,7 +317,8 @@ class Trainer:
         if self.phase.minutes is not None:
             share = self.seconds / (60 * self.phase.minutes)
             self.schedule = LRSchedule.load(state["horizon"]).extend(self.step, share)
-        self.pending_row, self.micro_batch_reduced = state["due"], state["lowered"]
+        self.pending_row = state["due"]
+        self.micro_batch_reduced = state["lowered"]
         if self.micro_batch_reduced or not self.phase.micro_batch_size:
             size = self.group.largest_micro_batch(self.phase.batch_size, state["micro_batch_size"])
             self.micro_batch_size = size
@@ -279,6 +326,7 @@ class Trainer:
     def roll_back(self, state: Mapping[str, Any] | None) -> None:
         """Go back to a saved state, or stay where there is none, and on at half the rate."""
         guard, step = self.spike_guard, self.step
+        self.pending_row = None
         guard.roll_back(step)
         lower = guard.rate_scale, guard.rollbacks, guard.tried
         if state is not None:

@@ -165,8 +165,8 @@ class Mixture:
         key = mix_seed(self.seed, step, 1)
         return stack([rows[shuffle_index(place, len(rows), key)] for place in range(len(rows))])
 
-    def readings(self, steps: int) -> dict[str, float]:
-        """How often the rows of each source have been read after so many steps."""
+    def epochs(self, steps: int) -> dict[str, float]:
+        """The epochs of each source after this number of steps."""
         drawn = self._drawn(steps * self.batch_size)
         counts = [rows.count for _, rows in self.sources]
         return {name: n / all_ for name, n, all_ in zip(self.names, drawn, counts, strict=True)}

@@ -97,7 +97,7 @@ def test_a_mixture_keeps_its_shares_and_skips_no_row_of_any_source(tmp_path: Pat
     assert (steps >= 0).all()
     assert (steps.sum(axis=1) == 5).all()
     rows = np.array([source.count for source in sources.values()])
-    assert list(mixture.readings(200).values()) == pytest.approx(list(drawn[-1] / rows))
+    assert list(mixture.epochs(200).values()) == pytest.approx(list(drawn[-1] / rows))
 
 
 def test_evaluation_rows_are_always_the_same_and_spread_over_the_split(tmp_path: Path) -> None:
