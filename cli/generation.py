@@ -67,8 +67,7 @@ def fullness(session: "Session") -> str:
 
 
 def _settle(workspace: "Workspace", flags: dict[str, Any]) -> "GenerationSettings":
-    from nielsgpt.config.load import merge, validate
+    from nielsgpt.config.load import override
 
     given = {name: value for name, value in flags.items() if value is not None}
-    tree = merge(workspace.settings.model_dump(mode="json"), {"generation": given})
-    return validate(tree, "the options").generation
+    return override(workspace.settings, {"generation": given}, "the options").generation

@@ -67,10 +67,9 @@ def resettled(workspace: "Workspace", over: dict[str, Any]) -> "Workspace":
     """The same workspace with some settings changed by options."""
     from dataclasses import replace
 
-    from nielsgpt.config.load import merge, validate
+    from nielsgpt.config.load import override
 
-    tree = merge(workspace.settings.model_dump(), over)
-    return replace(workspace, settings=validate(tree, "the command line"))
+    return replace(workspace, settings=override(workspace.settings, over, "the command line"))
 
 
 def resume_options(command: Command) -> Command:

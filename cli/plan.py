@@ -72,7 +72,7 @@ def command(
     option = plan.chosen
     full = planner.settings_for(option, option.steps)
     times = timed(round(option.seconds / 60, 2), round((whole_s - run_s) / 60, 2))
-    full = load.validate(load.merge(full.model_dump(mode="json"), times), "the plan")
+    full = load.override(full, times, "the plan")
     click.echo(f"\nnielsgpt pipeline --config {write_config(workspace, full, name)}")
 
 
@@ -146,14 +146,13 @@ def write_config(workspace: "Workspace", settings: "Settings", name: str) -> Pat
     import shutil
     from dataclasses import replace
 
-    from nielsgpt.config.load import difference
+    from nielsgpt.config.load import difference, override
     from nielsgpt.system.workspace import write_json
 
     given, path = _given(), _place(workspace, name)
     extends = os.path.relpath(given, path.parent) if Path(given).is_file() else given
     cache = settings.data.cache_dir or f"data/cache/{settings.name}"
-    data = settings.data.model_copy(update={"cache_dir": cache})
-    settings = settings.model_copy(update={"name": name, "data": data})
+    settings = override(settings, {"name": name, "data": {"cache_dir": cache}}, "the plan")
     base = settle(given).settings.model_dump(mode="json")
     write_json(path, {"extends": extends, **difference(settings.model_dump(mode="json"), base)})
     to = replace(workspace, settings=settings).tokenizer

@@ -8,14 +8,15 @@ conversation that it asks to continue. Ids are assembled, never strings: text ca
 special token.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 from nielsgpt.errors import DataError
 
 Role = Literal["system", "user", "assistant"]
 ROLES: tuple[str, ...] = get_args(Role)
+Encode = Callable[[str], list[int]]
 SPECIAL_TEXTS = ("<|sys|>", "<|usr|>", "<|asst|>", "<|eot|>")
 
 
@@ -97,15 +98,6 @@ class Specials:
         return {"system": self.system, "user": self.user, "assistant": self.assistant}[role]
 
 
-class Codec(Protocol):
-    """What rendering needs of a tokenizer."""
-
-    @property
-    def specials(self) -> Specials: ...
-
-    def encode(self, text: str) -> list[int]: ...
-
-
 def conversation_from(record: Iterable[object], name: str = "") -> Conversation:
     """A Conversation from decoded JSON: a list of {"role": ..., "content": ...} objects.
 
@@ -134,23 +126,27 @@ def conversation_from(record: Iterable[object], name: str = "") -> Conversation:
     return Conversation(tuple(messages), name)
 
 
-def render(conversation: Conversation, codec: Codec) -> tuple[list[int], list[bool]]:
-    """Ids of the whole conversation, and a mask that is true exactly on what the assistant says:
-    the ids of its text and the end token that closes it."""
+def render(
+    conversation: Conversation, encode: Encode, specials: Specials
+) -> tuple[list[int], list[bool]]:
+    """Ids of the whole conversation, and the loss mask.
+
+    The mask is true exactly on the assistant's text and the end token that closes it.
+    """
     ids: list[int] = []
     mask: list[bool] = []
     for message in conversation.messages:
-        turn = codec.encode(message.content)
+        turn = encode(message.content)
         spoken = message.role == "assistant"
-        ids += [codec.specials.of(message.role), *turn, codec.specials.end]
+        ids += [specials.of(message.role), *turn, specials.end]
         mask += [False, *[spoken] * (len(turn) + 1)]
     return ids, mask
 
 
-def prompt(conversation: Conversation, codec: Codec) -> list[int]:
+def prompt(conversation: Conversation, encode: Encode, specials: Specials) -> list[int]:
     """Ids that ask for the assistant's next reply: the rendering, then the opening of its turn."""
-    ids, _ = render(conversation, codec)
-    return [*ids, codec.specials.assistant]
+    ids, _ = render(conversation, encode, specials)
+    return [*ids, specials.assistant]
 
 
 def pairs(conversation: Conversation) -> list[tuple[Message, ...]]:
@@ -159,7 +155,7 @@ def pairs(conversation: Conversation) -> list[tuple[Message, ...]]:
     return [tuple(turns[start : start + 2]) for start in range(0, len(turns), 2)]
 
 
-def fit(conversation: Conversation, codec: Codec, limit: int) -> Conversation:
+def fit(conversation: Conversation, encode: Encode, specials: Specials, limit: int) -> Conversation:
     """The conversation without its oldest turns, such that its prompt has at most `limit` ids.
 
     Whole (user, assistant) pairs go, the system message and the newest turn stay.
@@ -169,7 +165,7 @@ def fit(conversation: Conversation, codec: Codec, limit: int) -> Conversation:
     kept = pairs(conversation)
     while True:
         shorter = Conversation((*head, *(m for pair in kept for m in pair)), conversation.name)
-        length = len(prompt(shorter, codec))
+        length = len(prompt(shorter, encode, specials))
         if length <= limit:
             return shorter
         if len(kept) <= 1:
@@ -180,7 +176,9 @@ def fit(conversation: Conversation, codec: Codec, limit: int) -> Conversation:
         kept = kept[1:]
 
 
-def split(conversation: Conversation, codec: Codec, limit: int) -> list[Conversation]:
+def split(
+    conversation: Conversation, encode: Encode, specials: Specials, limit: int
+) -> list[Conversation]:
     """The conversation cut between turns into pieces whose rendering has at most `limit` ids.
 
     Each piece opens with the system message, so every reply is learnt once and in context. A pair
@@ -190,7 +188,7 @@ def split(conversation: Conversation, codec: Codec, limit: int) -> list[Conversa
 
     def length(turns: Sequence[tuple[Message, ...]]) -> int:
         messages = (*head, *(message for pair in turns for message in pair))
-        return len(render(Conversation(messages), codec)[0])
+        return len(render(Conversation(messages), encode, specials)[0])
 
     pieces: list[list[tuple[Message, ...]]] = [[]]
     for pair in (pair for pair in pairs(conversation) if len(pair) == 2):

@@ -58,6 +58,11 @@ def validate(tree: Mapping[str, Any], where: str) -> Settings:
         raise SettingsError(f"{where}: {_explain(error)}") from None
 
 
+def override(settings: Settings, tree: Mapping[str, Any], where: str) -> Settings:
+    """The settings with a tree laid over them, checked. Raises SettingsError, naming `where`."""
+    return validate(merge(settings.model_dump(mode="json"), tree), where)
+
+
 def merge(below: Mapping[str, Any], above: Mapping[str, Any], prefix: str = "") -> Tree:
     """`above` laid over `below`: dicts merge key by key, everything else and the mixes replace."""
     merged = dict(below)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from nielsgpt.config.load import override
 from nielsgpt.config.settings import PHASES, Phase, Settings
 from nielsgpt.config.source_settings import HubSettings
 from nielsgpt.conversation import Conversation, Document
@@ -83,8 +84,8 @@ def drop_missing(
         raise DataError(f"no source of data.mix_{phase} is there: {whys}")
     total = sum(left.values())
     shares = {name: share / total for name, share in left.items()}
-    data = settings.data.model_copy(update={f"mix_{phase}": shares})
-    return replace(workspace, settings=settings.model_copy(update={"data": data})), lost
+    over = {"data": {f"mix_{phase}": shares}}
+    return replace(workspace, settings=override(settings, over, "the sources")), lost
 
 
 def _read(workspace: Workspace, phase: Phase, name: str) -> None:
@@ -129,9 +130,8 @@ def preview(settings: Settings, phase: Phase, name: str, root: Path, count: int)
     if isinstance(chosen, HubSettings):
         found = hf_hub.known(name, chosen)
         if found is None or not hf_hub.is_here(found):
-            streamed = chosen.model_copy(update={"streaming": True, "shuffle_buffer": 0})
-            data = settings.data.model_copy(update={name: streamed})
-            settings = settings.model_copy(update={"data": data})
+            streamed = {"streaming": True, "shuffle_buffer": 0}
+            settings = override(settings, {"data": {name: streamed}}, "the sources")
     walk: Iterator[Document | Conversation] = catalog.find_source(
         settings, phase, name, root
     ).walk()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nielsgpt.config.settings import Phase, Settings
-from nielsgpt.conversation import Conversation, Document, Message, Specials, render, split
+from nielsgpt.conversation import Conversation, Document, Message, render, split
 from nielsgpt.data.cache.blocks import ALWAYS, DocumentBlock
 from nielsgpt.data.cache.build import guard, side
 from nielsgpt.data.cache.shards import token_dtype
@@ -51,14 +51,16 @@ class Encoder:
     def conversations(self, items: Sequence[Conversation]) -> DocumentBlock:
         """Renderings with their masks, each cut between turns into what the context holds."""
         cleaned = [self._guarded(item) for item in items]
-        codec = _Encoded(self.codec, [m.content for c in cleaned if c for m in c.messages])
+        texts = list(dict.fromkeys(m.content for c in cleaned if c for m in c.messages))
+        ids_of = dict(zip(texts, self.codec.encode_batch(texts), strict=True)).__getitem__
+        specials = self.codec.specials
         limit = self.settings.model.context_length + 1
         rendered = list[tuple[list[int], list[bool]]]()
         sizes, places, kept = list[int](), list[float](), 0
         for item, clean in zip(items, cleaned, strict=True):
             where = locate(item, item.text, self.settings.seed)
-            for piece in split(clean, codec, limit) if clean else ():
-                rendered.append(render(piece, codec))
+            for piece in split(clean, ids_of, specials, limit) if clean else ():
+                rendered.append(render(piece, ids_of, specials))
                 sizes.append(sum(len(message.content.encode()) for message in piece.messages))
                 places.append(where)
                 kept += _replies(piece)
@@ -94,24 +96,6 @@ def locate(item: Document | Conversation, text: str, seed: int) -> float:
     if isinstance(item, Conversation):
         return side(seed, item.group or text)
     return ALWAYS[item.side] if item.side else side(seed, text)
-
-
-class _Encoded:
-    """A codec that was given all its texts at once."""
-
-    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str]) -> None:
-        unique = list(dict.fromkeys(texts))
-        self._ids = dict(zip(unique, tokenizer.encode_batch(unique), strict=True))
-        self._specials = tokenizer.specials
-
-    @property
-    def specials(self) -> Specials:
-        """The four ids that no text can spell."""
-        return self._specials
-
-    def encode(self, text: str) -> list[int]:
-        """The ids of one of the texts."""
-        return self._ids[text]
 
 
 def encode(source: str, phase: Phase, settings: Settings, tokenizer: Tokenizer) -> Encode:

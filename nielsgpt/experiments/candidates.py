@@ -112,7 +112,7 @@ def resolve_settings(
             "measure": False,
         },
     }
-    return load.validate(load.merge(settings.model_dump(mode="json"), over), "the plan")
+    return load.override(settings, over, "the plan")
 
 
 def _scale(own: ModelSettings, width: float, depth: float) -> ModelSettings:

@@ -130,7 +130,7 @@ def _of_size(
         "model": {**model, "variant": VARIANTS[priority]},
         "training": {"pretrain": phase},
     }
-    return load.validate(load.merge(settings.model_dump(mode="json"), over), "the rules")
+    return load.override(settings, over, "the rules")
 
 
 def _sizes_that_fit(
@@ -143,9 +143,8 @@ def _sizes_that_fit(
     while True:
         needed = memory_estimate.estimate(shape, vocab_size, phase, engine, size).bytes
         if needed <= FREE * machine.memory_bytes:
-            phase = phase.model_copy(update={"micro_batch_size": size})
-            training = settings.training.model_copy(update={"pretrain": phase})
-            return settings.model_copy(update={"training": training}), needed
+            over = {"training": {"pretrain": {"micro_batch_size": size}}}
+            return load.override(settings, over, "the rules"), needed
         if size == 1:
             return None
         size = largest_divisor(phase.batch_size, size // 2)

@@ -75,8 +75,8 @@ def _short_of_text(option: CandidateSpeed, epochs: Mapping[str, float]) -> list[
             f"foretold worse; there is time for {option.most:,} steps, which more text would use"
         ]
     return [
-        f"{name} is too little for so much time: more than {MOST_EPOCHS} epochs teach little and end in "
-        "learning by heart; add text, lower its share, or take less time"
+        f"{name} is too small for this time: beyond {MOST_EPOCHS} epochs the model overfits; add "
+        "text, lower its share, or take less time"
         for name, times in epochs.items()
         if times > MOST_EPOCHS
     ]

@@ -51,7 +51,7 @@ def verify(trained: TrainedModel, folder: Path) -> ExportCheck:
     theirs, tokenizer = _open(folder)
     codec, context = trained.tokenizer, trained.model.context_length
     asked = [Conversation((Message("user", text),)) for text in QUESTIONS]
-    rows = [prompt(conversation, codec) for conversation in asked]
+    rows = [prompt(conversation, codec.encode, codec.specials) for conversation in asked]
     rendered = [_render_chat(tokenizer, conversation) for conversation in asked]
     full = torch.randint(trained.model.vocab_size, (context,), generator=torch.Generator())
     pairs = [_logits(trained, theirs, row[:context]) for row in (*rows, full.tolist())]

@@ -73,7 +73,9 @@ class Session:
     def context_tokens(self) -> tuple[int, int]:
         """How many ids of the conversation the model sees, and how many it could see."""
         size = self._model.context_length
-        return min(len(render(self.history, self._tokenizer)[0]), size), size
+        return min(
+            len(render(self.history, self._tokenizer.encode, self._tokenizer.specials)[0]), size
+        ), size
 
     def reset(self) -> None:
         """Forget all turns and start the draws anew; the system prompt stays."""
@@ -144,8 +146,8 @@ class Session:
     def _answer(self, before: Conversation, text: str) -> Generator[str, None, None]:
         context, tokenizer = self._model.context_length, self._tokenizer
         room = min(self.generation.max_new_tokens, context // 2)
-        asked = fit(before.plus("user", text), tokenizer, context - room)
-        prompt_ids = prompt(asked, tokenizer)
+        asked = fit(before.plus("user", text), tokenizer.encode, tokenizer.specials, context - room)
+        prompt_ids = prompt(asked, tokenizer.encode, tokenizer.specials)
         said = Detokenizer(tokenizer, self.generation.stop_strings)
         reason: FinishReason | Literal["interrupted"] = "interrupted"
         came_s: list[float] = []

@@ -96,7 +96,7 @@ def ask(
     specials = tokenizer.specials
     return complete_all(
         model,
-        [prompt(conversation, tokenizer) for conversation in asked],
+        [prompt(conversation, tokenizer.encode, tokenizer.specials) for conversation in asked],
         generation,
         stop_ids=[specials.end],
         banned_ids=specials.roles,

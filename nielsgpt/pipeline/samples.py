@@ -45,5 +45,5 @@ def make_sampler(
 
 def _ids(text: str, tokenizer: Tokenizer, chats: bool) -> list[int]:
     if chats:
-        return prompt(Conversation((Message("user", text),)), tokenizer)
+        return prompt(Conversation((Message("user", text),)), tokenizer.encode, tokenizer.specials)
     return [tokenizer.specials.end, *tokenizer.encode(text)]

@@ -121,7 +121,7 @@ def _chat_ids(served: ServedModel, question: ChatCompletionRequest) -> tuple[int
         raise ApiError(400, "the last message must be the user's", param="messages")
     _check_length(served, sum(map(_bytes, (turn.content for turn in turns))), "messages")
     try:
-        ids = prompt(Conversation(tuple(turns)), served.tokenizer)
+        ids = prompt(Conversation(tuple(turns)), served.tokenizer.encode, served.tokenizer.specials)
     except (DataError, TokenizerError) as error:
         raise ApiError(400, str(error), param="messages", code="invalid_value") from None
     return _fitting(served, ids, "messages")

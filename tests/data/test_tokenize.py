@@ -62,7 +62,7 @@ def test_conversations_of_one_group_fall_together(tiny: Tiny) -> None:
 def test_conversations_are_rendered_with_their_masks(tiny: Tiny, tokenizer: Tokenizer) -> None:
     talks = [talk(("who?", "me")), talk(("where?", "here"), ("who?", "me"))]
     block = encode("s", "sft", tiny(), tokenizer)(talks)
-    rendered = [render(item, tokenizer) for item in talks]
+    rendered = [render(item, tokenizer.encode, tokenizer.specials) for item in talks]
     assert [*samples(block)] == [ids for ids, _ in rendered]
     assert block.mask is not None
     assert block.mask.tolist() == [int(counts) for _, mask in rendered for counts in mask]

@@ -181,7 +181,7 @@ def test_a_plan_in_words_names_the_choice_and_when_it_is_done(tiny: Tiny, tmp_pa
     ("corpus", "says"),
     [
         (2 * CORPUS, ""),
-        (CORPUS // 2, "primer is too little for so much time: more than 16 epochs teach little"),
+        (CORPUS // 2, "primer is too small for this time: beyond 16 epochs the model overfits"),
         (200_000, "that is enough: read more often, the text is learnt by heart"),
     ],
 )
@@ -192,7 +192,7 @@ def test_a_plan_says_where_text_is_short(
     plan = made.plan(choices(tiny())[:3], BUDGET)
     text = plan_summary.describe_choice(plan, made, 0.0, datetime(2026, 1, 1, 23, 30))
     assert says in text
-    assert ("too little" in text) + ("that is enough" in text) == bool(says)
+    assert ("too small" in text) + ("that is enough" in text) == bool(says)
     assert ("done at 23:40, in 10m" in text) == ("that is enough" not in text)
 
 

@@ -66,7 +66,7 @@ def test_the_chat_template_renders_the_prompt_and_no_text_becomes_a_special_toke
     codec, theirs = made(kind), opened(kind)
     for conversation in conversations(60):
         ids = theirs.encode(rendered(as_json(conversation)), add_special_tokens=False).ids
-        assert ids == prompt(conversation, codec)
+        assert ids == prompt(conversation, codec.encode, codec.specials)
 
 
 def test_the_template_for_llama_cpp_is_the_same_but_for_text_that_spells_a_special_token() -> None:

@@ -155,7 +155,7 @@ def test_a_special_token_written_by_the_user_stays_text(
 ) -> None:
     list(session.reply("x" + text))
     assert session.history.messages[1] == Message("user", "x" + text)
-    ids = prompt(session.history, tokenizer)
+    ids = prompt(session.history, tokenizer.encode, tokenizer.specials)
     assert sum(token >= 256 for token in ids) == 2 * len(session.history.messages) + 1
 
 
@@ -306,7 +306,7 @@ def test_a_message_that_a_resumed_conversation_ends_with_is_asked_again(session:
 def test_the_context_is_counted_up_to_its_size(session: Session) -> None:
     assert session.context_tokens == (1 + 9 + 1, 64)
     list(session.reply("Hello"))
-    ids, _ = render(session.history, ByteTokenizer())
+    ids, _ = render(session.history, ByteTokenizer().encode, ByteTokenizer().specials)
     assert session.context_tokens == (len(ids), 64)
     session.change("max_new_tokens", 100)
     list(session.reply("x"))

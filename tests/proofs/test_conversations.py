@@ -32,14 +32,14 @@ def conversations(draw: st.DrawFn) -> Conversation:
 
 def test_the_mask_is_exactly_the_assistants_text_and_its_end_token() -> None:
     talk = Conversation((Message("system", "s"), Message("user", "hi"), Message("assistant", "yo")))
-    ids, mask = render(talk, CODEC)
+    ids, mask = render(talk, CODEC.encode, CODEC.specials)
     assert ids == [256, 115, 259, 257, 104, 105, 259, 258, 121, 111, 259]
     assert mask == [False] * 8 + [True] * 3
 
 
 @given(talk=conversations())
 def test_the_supervised_ids_spell_the_replies_and_nothing_else(talk: Conversation) -> None:
-    ids, mask = render(talk, CODEC)
+    ids, mask = render(talk, CODEC.encode, CODEC.specials)
     supervised = [token for token, counts in zip(ids, mask, strict=True) if counts]
     expected: list[int] = []
     for message in talk.messages:
@@ -50,8 +50,8 @@ def test_the_supervised_ids_spell_the_replies_and_nothing_else(talk: Conversatio
 
 @given(talk=conversations())
 def test_a_prompt_is_a_prefix_of_its_rendering(talk: Conversation) -> None:
-    whole, _ = render(talk, CODEC)
-    asked = prompt(Conversation(talk.messages[:-1]), CODEC)
+    whole, _ = render(talk, CODEC.encode, CODEC.specials)
+    asked = prompt(Conversation(talk.messages[:-1]), CODEC.encode, CODEC.specials)
     assert whole[: len(asked)] == asked
     assert whole[len(asked) :] == [*CODEC.encode(talk.messages[-1].content), CODEC.specials.end]
 
@@ -62,13 +62,15 @@ def test_splitting_keeps_order_fits_and_loses_only_pairs_too_long(
     talk: Conversation, limit: int
 ) -> None:
     head = (talk.system,) if talk.system else ()
-    pieces = split(talk, CODEC, limit)
+    pieces = split(talk, CODEC.encode, CODEC.specials, limit)
     kept = [pair for piece in pieces for pair in pairs(piece)]
     fitting = [
-        pair for pair in pairs(talk) if len(render(Conversation((*head, *pair)), CODEC)[0]) <= limit
+        pair
+        for pair in pairs(talk)
+        if len(render(Conversation((*head, *pair)), CODEC.encode, CODEC.specials)[0]) <= limit
     ]
     assert kept == fitting
-    assert all(len(render(piece, CODEC)[0]) <= limit for piece in pieces)
+    assert all(len(render(piece, CODEC.encode, CODEC.specials)[0]) <= limit for piece in pieces)
     assert all(piece.system == talk.system for piece in pieces)
 
 
@@ -77,11 +79,11 @@ def test_fitting_drops_the_oldest_pairs_and_keeps_the_system_message() -> None:
     for number in range(5):
         talk = talk.plus("user", f"q{number}").plus("assistant", f"a{number}")
     talk = talk.plus("user", "last")
-    short = fit(talk, CODEC, 24)
+    short = fit(talk, CODEC.encode, CODEC.specials, 24)
     assert short.system == talk.system
     assert [m.content for m in short.messages[1:]] == ["q4", "a4", "last"]
     with pytest.raises(DataError, match="need 10 tokens and the context has room for 9"):
-        fit(talk, CODEC, 9)
+        fit(talk, CODEC.encode, CODEC.specials, 9)
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_transformers_tokenizes_as_we_do(kind: str, tmp_path: Path) -> None:
         rendered = theirs.apply_chat_template(
             messages, add_generation_prompt=True, return_dict=False
         )
-        assert rendered == prompt(conversation, codec)
+        assert rendered == prompt(conversation, codec.encode, codec.specials)
 
 
 def asked_of_llama(

@@ -33,7 +33,7 @@ def one_conversation(folder: Path) -> PackedRows:
     talk = Conversation(
         (Message("user", "Who are you?"), Message("assistant", "Niels. I keep it."))
     )
-    ids, mask = render(talk, CODEC)
+    ids, mask = render(talk, CODEC.encode, CODEC.specials)
     writer = SplitWriter(folder, "c", CODEC.vocab_size, 2**20, masked=True)
     for _ in range(8):
         writer.add(ids, [len(ids)], len(ids), mask)
@@ -122,7 +122,7 @@ def test_a_tiny_model_overfits_one_conversation_and_says_it(
     for _ in range(80):
         row = made.train_step()
     assert row["train_loss"] < 0.05
-    asked = prompt(Conversation((Message("user", "Who are you?"),)), CODEC)
+    asked = prompt(Conversation((Message("user", "Who are you?"),)), CODEC.encode, CODEC.specials)
     greedy = GenerationSettings(temperature=0.0, max_new_tokens=40)
     reply = complete_all(made.model, [asked], greedy, stop_ids=[CODEC.specials.end])[0]
     assert CODEC.decode(reply.ids) == "Niels. I keep it."

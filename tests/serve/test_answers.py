@@ -24,7 +24,7 @@ def own_reply(running: Running, text: str, seed: int, index: int = 0, **over: ob
     specials = tokenizer.specials
     ids = generate(
         running.model,
-        prompt(Conversation((Message("user", text),)), tokenizer),
+        prompt(Conversation((Message("user", text),)), tokenizer.encode, tokenizer.specials),
         running.served.generation.model_copy(update=over),
         stop_ids=(specials.end,),
         banned_ids=(specials.system, specials.user, specials.assistant),
@@ -146,7 +146,9 @@ def test_a_developer_is_a_system_and_parts_are_one_text(tiny_server: Running, ro
     reply = tiny_server.post("/v1/chat/completions", {"messages": messages, "seed": 1}).json()
     tokenizer = tiny_server.served.tokenizer
     said = (Message("system", "Be brief."), Message("user", "Hello"))
-    assert reply["usage"]["prompt_tokens"] == len(prompt(Conversation(said), tokenizer))
+    assert reply["usage"]["prompt_tokens"] == len(
+        prompt(Conversation(said), tokenizer.encode, tokenizer.specials)
+    )
 
 
 def test_special_tokens_in_a_message_stay_text(tiny_server: Running) -> None:
@@ -159,7 +161,11 @@ def test_the_log_probabilities_of_a_chat_are_the_models_own(tiny_server: Running
     reply = tiny_server.chat(seed=3, logprobs=True, top_logprobs=2, temperature=0.3).json()
     told = reply["choices"][0]["logprobs"]["content"]
     assert len(told) == reply["usage"]["completion_tokens"]
-    ids = prompt(Conversation((Message("user", "Hello"),)), tiny_server.served.tokenizer)
+    ids = prompt(
+        Conversation((Message("user", "Hello"),)),
+        tiny_server.served.tokenizer.encode,
+        tiny_server.served.tokenizer.specials,
+    )
     for step in told:
         with torch.inference_mode():
             own = tiny_server.model(torch.tensor([ids]))[0, -1].log_softmax(-1)
