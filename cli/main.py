@@ -91,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     failed run, 129, 130 or 143 stopped by a signal."""
     _open_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # No process that is started here imports from the current folder, nor draws on a screen.
+    os.environ |= {"PYTHONSAFEPATH": "1", "MPLBACKEND": "agg"}
     # Threads that spin long at barriers lose nearly everything as soon as another program wants a
     # core; a reply is thousands of short products, and sleeping at each halves its speed
     # (docs/lab-log.md). Read when torch loads.

@@ -45,7 +45,7 @@ def settings_options(command: Command) -> Command:
 
 def root() -> Path:
     """The folder of a person's work: NIELSGPT_ROOT, else the current one."""
-    return Path(os.environ.get("NIELSGPT_ROOT", "."))
+    return Path(os.environ.get("NIELSGPT_ROOT", ".")).expanduser()
 
 
 def settle(

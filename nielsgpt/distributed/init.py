@@ -41,6 +41,16 @@ def join_process_group(settings: DeviceSettings) -> Iterator[ProcessGroup]:
         torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"
     meeting = os.environ.get("NIELSGPT_MEETING", "env://")
+    if meeting == "env://":
+        log.info(
+            "process %d of %d: waiting up to %d minutes for the others at %s:%s; unset RANK and "
+            "WORLD_SIZE to train alone",
+            rank,
+            size,
+            PATIENCE.total_seconds() // 60,
+            os.environ["MASTER_ADDR"],
+            os.environ["MASTER_PORT"],
+        )
     with explain_lost_peer():
         dist.init_process_group(
             backend, init_method=meeting, rank=rank, world_size=size, timeout=PATIENCE

@@ -20,6 +20,7 @@ from nielsgpt.pipeline.samples import make_sampler
 from nielsgpt.progress import clock
 from nielsgpt.report import page
 from nielsgpt.system import machine
+from nielsgpt.system.best_effort import best_effort
 from nielsgpt.system.device import choose_device
 from nielsgpt.system.workspace import Workspace, lock
 from nielsgpt.tokenizers import registry
@@ -154,7 +155,8 @@ def _train(
     if leads:
         meta = run_metadata.run_meta(trainer, full)
         if settings.training.report:
-            meta["peak_flops"] = run_metadata.peak_flops(trainer.execution)
+            with best_effort("measuring the peak speed"):
+                meta["peak_flops"] = run_metadata.peak_flops(trainer.execution)
         run_logs.write_meta(folder, meta, settings.model_dump(mode="json"))
         if group.is_single and trainer.execution.device == "cpu":
             memory_estimate.make_fit(trainer, machine.available_bytes())
@@ -216,7 +218,8 @@ def _run(loop: TrainingLoop, folder: Path, phase: Phase, reports: bool) -> None:
     told = ", ".join(f"{name} {times:.2f}" for name, times in read.items())
     log.info("%s: %d steps in %s; times read: %s", phase, loop.trainer.step, taken, told)
     if reports:
-        log.info("%s: report in %s", phase, page.write(folder, None))
+        with best_effort("the report"):
+            log.info("%s: report in %s", phase, page.write(folder, None))
 
 
 def _run_log(workspace: Workspace, trainer: Trainer, phase: Phase, folder: Path) -> RunLog:

@@ -20,11 +20,15 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nielsgpt.errors import RunError
+from nielsgpt.errors import RunError, SettingsError
 from nielsgpt.system.signals import watch_stop_signals
 
 log = logging.getLogger("nielsgpt")
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+RANK_VARIABLES = (
+    *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
+    *("MASTER_ADDR", "MASTER_PORT"),
+)
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 FINAL = (0, 2, 130, 143)  # done, something to put right, stopped: not tried again
 FRUITLESS = 3  # attempts without a new checkpoint
@@ -34,8 +38,24 @@ POLL_S = 0.05
 
 
 def is_member() -> bool:
-    """Whether this process is one of a team, of this file's or of torchrun's making."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    """Whether this process is one of several, started by this file or by torchrun.
+
+    What another launcher left behind in the environment, without an address to meet at, is named
+    and ignored. Raises SettingsError where a rank is no number.
+    """
+    found = [name for name in RANK_VARIABLES if name in os.environ]
+    if not {"RANK", "WORLD_SIZE"} <= set(found):
+        return False
+    if not is_supervised() and not {"MASTER_ADDR", "MASTER_PORT"} <= set(found):
+        log.warning("training alone: %s set but no MASTER_ADDR and MASTER_PORT", ", ".join(found))
+        return False
+    for name in RANK_VARIABLES[:4]:
+        if not os.environ.get(name, "0").isdecimal():
+            raise SettingsError(
+                f"{name} is {os.environ[name]!r}, not a number; unset {' '.join(found)} to train "
+                "alone, or start with torchrun"
+            )
+    return True
 
 
 def is_supervised() -> bool:

@@ -4,6 +4,7 @@ Measurements are kept a machine, not a model: `engines.json` and the like in $NI
 nielsgpt's folder under $XDG_CACHE_HOME, or ~/.cache.
 """
 
+import math
 import os
 import platform
 import shutil
@@ -15,9 +16,8 @@ from typing import Any
 import psutil
 
 from nielsgpt.errors import NielsError
+from nielsgpt.system import limits
 from nielsgpt.system.workspace import read_json, write_sealed
-
-CONTROL_GROUP = Path("/sys/fs/cgroup")  # version 2
 
 
 def facts() -> dict[str, Any]:
@@ -42,8 +42,10 @@ def processor() -> str:
 
 
 def core_count() -> int:
-    """The CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    """The CPUs that this process may use: by its affinity and its quota."""
+    count = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    quota = limits.cpu_quota()
+    return count if quota is None else max(1, min(count, math.ceil(quota)))
 
 
 def physical_core_count() -> int:
@@ -52,19 +54,15 @@ def physical_core_count() -> int:
 
 
 def memory_bytes() -> int:
-    """The memory that this process may use: the machine's, or its container's limit."""
+    """The memory that this process may use: the machine's, or the tightest limit of it."""
     total = int(psutil.virtual_memory().total)
-    return min(total, _container("memory.max") or total)
+    return min([total, *(limit for limit, _ in limits.memory_limits())])
 
 
 def available_bytes() -> int:
     """The memory that is free for this process now."""
-    free, limit = int(psutil.virtual_memory().available), _container("memory.max")
-    if limit is None:
-        return free
-    # What files leave in memory counts as used there, and goes as soon as anyone needs the room.
-    used = (_container("memory.current") or 0) - _cache_path()
-    return min(free, limit - max(0, used))
+    free = int(psutil.virtual_memory().available)
+    return max(0, min([free, *(limit - used for limit, used in limits.memory_limits())]))
 
 
 def free_disk_bytes(folder: Path) -> int:
@@ -72,22 +70,6 @@ def free_disk_bytes(folder: Path) -> int:
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
-
-
-def _cache_path() -> int:
-    """Bytes of files that this process's control group holds in memory; 0 where none are told."""
-    with suppress(OSError, ValueError):
-        lines = (CONTROL_GROUP / "memory.stat").read_text(encoding="ascii").splitlines()
-        told = dict(line.split() for line in lines)
-        return int(told["inactive_file"]) + int(told["active_file"])
-    return 0
-
-
-def _container(name: str) -> int | None:
-    """A number of this process's control group (version 2); None where there is no limit."""
-    with suppress(OSError, ValueError):  # "max" is no number
-        return int((CONTROL_GROUP / name).read_text(encoding="ascii"))
-    return None
 
 
 def recall(kind: str, key: str) -> Any:
@@ -109,6 +91,5 @@ def remember(kind: str, key: str, value: Any) -> None:
 def _memory(kind: str) -> Path:
     home = os.environ.get("NIELSGPT_CACHE")
     if home is None:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path("~").expanduser() / ".cache")
-        home = str(Path(base) / "nielsgpt")
-    return Path(home) / f"{kind}.json"
+        home = str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "nielsgpt")
+    return Path(home).expanduser() / f"{kind}.json"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from nielsgpt.errors import RunError, Stopped
+from nielsgpt.system.best_effort import best_effort
 from nielsgpt.system.signals import watch_stop_signals
 from nielsgpt.training.run_log import RunLog
 from nielsgpt.training.spike_guard import MOST_ROLLBACKS
@@ -142,7 +143,8 @@ class TrainingLoop:
         samples = self.sampler is not None and trainer.group.is_rank_zero
         if samples and not trainer.should_stop() and math.isfinite(trainer.metric("loss")):
             assert self.sampler is not None
-            self.run_log.samples(trainer.step, self.sampler(trainer))
+            with best_effort("sampling"):
+                self.run_log.samples(trainer.step, self.sampler(trainer))
         if trainer.out_of_patience:
             count = trainer.evals_without_improvement
             log.info("no better evaluation in %d: stopping early", count)

@@ -10,13 +10,14 @@ import io
 import json
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nielsgpt.progress import Progress
+from nielsgpt.system.best_effort import best_effort
 from nielsgpt.system.workspace import explain_unwritable, write_json, write_sealed, write_text
 from nielsgpt.training.trackers import Tracker, scalars
 
@@ -79,8 +80,7 @@ class RunLog:
         if evaluations or row["iter"] % self.log_every == 0 or row["iter"] == self.progress.total:
             self._last = self._full(row, evaluations)
             self._append(METRICS, self._csv([self._last]))
-            for tracker in self.trackers:
-                tracker.log(row["iter"], scalars(self._last))
+            self._track(lambda tracker: tracker.log(row["iter"], scalars(self._last)))
         text = f"loss {row['train_loss']:.3f}"
         if self._last:
             text += f"  {self._last['throughput_tps']:,.0f} tok/s"
@@ -109,8 +109,17 @@ class RunLog:
 
     def close(self) -> None:
         """End the trackers, which send or write what they still hold."""
-        for tracker in self.trackers:
-            tracker.close()
+        self._track(lambda tracker: tracker.close())
+
+    def _track(self, work: Callable[[Tracker], None]) -> None:
+        """Hand work to every tracker; one that fails is named once and dropped."""
+        for tracker in tuple(self.trackers):
+            failed = True
+            with best_effort(f"the tracker {type(tracker).__name__}"):
+                work(tracker)
+                failed = False
+            if failed:
+                self.trackers = [other for other in self.trackers if other is not tracker]
 
     def _keep(self, step: int, *names: str) -> float:
         """Rewrite metrics.csv and these files up to a step; the seconds of the last row kept."""

@@ -1,7 +1,10 @@
 """Files appear whole or not at all, and one process at a time holds a folder."""
 
+import errno
 import os
 import resource
+import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -122,3 +125,37 @@ def test_every_artifact_lies_under_its_models_name(tmp_path: Path) -> None:
     assert workspace.tokenizer == tmp_path / "data" / "tokenizers" / "fog"
     assert workspace.cache == tmp_path / "data" / "cache" / "fog"
     assert workspace.checkpoints == tmp_path / "checkpoints" / "fog"
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
+def test_where_the_file_system_has_no_locks_a_file_that_names_the_holder_stands_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def without_locks(*_: object) -> None:
+        raise OSError(number, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", without_locks)
+    with lock(tmp_path):
+        busy = rf"process {os.getpid()} on .*\.lock-holder if it has"
+        with pytest.raises(BusyError, match=busy), lock(tmp_path):
+            pass
+    (tmp_path / ".lock-holder").write_text(f"{socket.gethostname()} {2**22 + 1}\n")
+    with lock(tmp_path):  # that process is gone
+        pass
+    assert not (tmp_path / ".lock-holder").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EBADF])
+def test_a_file_system_that_cannot_sync_a_folder_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    plain = os.fsync
+
+    def fsync(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, "not for folders")
+        plain(handle)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    write_json(tmp_path / "a.json", {"a": 1})
+    assert read_json(tmp_path / "a.json") == {"a": 1}

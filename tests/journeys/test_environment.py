@@ -1,0 +1,76 @@
+"""The environment decides nothing: a backend, a folder of a person's modules, another's ranks."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import TINY
+from tests.journeys.conftest import ENVIRONMENT, Command
+
+SHADOWS = ("random", "types", "queue", "numpy", "torch", "tokenize", "datasets", "cli", "nielsgpt")
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "TkAgg", "none"])
+def test_plots_are_drawn_whatever_backend_the_environment_names(
+    nielsgpt: Command, home: Path, backend: str
+) -> None:
+    environment = {**ENVIRONMENT, "MPLBACKEND": backend}
+    words = ("pretrain", "-c", "tiny.json", "--set", "training.report=true")
+    ran = nielsgpt(*words, env=environment)
+    assert (ran.returncode, "Traceback" in ran.stderr) == (0, False), ran.stderr
+    assert "failed" not in ran.stderr
+    assert list(home.glob("runs/*/plots/*.png"))
+
+
+def test_nothing_is_imported_from_the_current_folder(tmp_path: Path) -> None:
+    for name in SHADOWS:
+        text = f"open({str(tmp_path / 'imported')!r}, 'a').write({name!r})\nraise SystemExit(3)\n"
+        (tmp_path / f"{name}.py").write_text(text)
+    config = {**TINY, "device": {**TINY["device"], "compile": "off"}}
+    (tmp_path / "tiny.json").write_text(json.dumps(config))
+    (tmp_path / "grid.json").write_text(
+        json.dumps([{"n_layer": 1, "n_head": 2, "n_embd": 32, "context_length": 32}])
+    )
+    bench = "bench -c tiny.json --grid grid.json --seconds-each 6 --max-micro-batch 1"
+    for words in (
+        "caches -c tiny.json --set data.workers=2",
+        "pretrain -c tiny.json --nproc 2 --set device.parallel=ddp",
+        bench,
+    ):
+        # As the installed command starts: Python puts the command's folder first, not this one.
+        command = [sys.executable, "-P", "-c", "from cli.main import main; main()", *words.split()]
+        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=ENVIRONMENT)
+        assert ran.returncode == 0, (words, ran.stderr)
+    assert not (tmp_path / "imported").exists()
+
+
+@pytest.mark.parametrize(
+    ("left", "code", "says"),
+    [
+        ({"RANK": "1", "WORLD_SIZE": "4"}, 0, "training alone: RANK, WORLD_SIZE set"),
+        (
+            {"RANK": "x", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"},
+            2,
+            "RANK is 'x', not a number; unset RANK WORLD_SIZE MASTER_ADDR MASTER_PORT",
+        ),
+    ],
+)
+def test_what_another_launcher_left_behind_neither_waits_nor_fails_raw(
+    nielsgpt: Command, left: dict[str, str], code: int, says: str
+) -> None:
+    ran = nielsgpt("pretrain", "-c", "tiny.json", env={**ENVIRONMENT, **left})
+    assert ran.returncode == code
+    assert says in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_tilde_in_the_root_is_the_home_folder(nielsgpt: Command, home: Path) -> None:
+    environment = {**ENVIRONMENT, "NIELSGPT_ROOT": "~/work", "HOME": str(home)}
+    assert nielsgpt("sources", "-c", "tiny.json", env=environment).returncode == 0
+    ran = nielsgpt("caches", "-c", "tiny.json", env=environment)
+    assert ran.returncode == 0, ran.stderr
+    assert (home / "work" / "data" / "cache").is_dir()
+    assert not (home / "~").exists()
