@@ -30,7 +30,7 @@ def command(
     once: bool,
     stats: bool,
 ) -> None:
-    """Talk with the model. In a pipe, each line is a turn."""
+    """Talk with the model. In a pipe, each line is a message, whatever it begins with."""
     from cli.repl import Chat
     from cli.terminal import aside, screen
     from nielsgpt.inference.open_model import open_model

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cli.generation import spent
-from cli.slash import COMMANDS, obey
+from cli.slash import is_command, obey, unescape
 
 if TYPE_CHECKING:
     from nielsgpt.inference.session import Session
@@ -22,7 +22,8 @@ class Screen:
     `read` gives the next message, or None at the end; it is offered a text to begin with. `say`
     takes the model's text, `note` a line in answer to a command, `aside` a line that nobody asked
     for. A patient screen is for people: Ctrl-C stops no more than the reply, and a mistake is a
-    line to read. For a pipe, both end the program.
+    line to read. For a pipe, both end the program. Only where a person is `typing` can a line be a
+    command; everything else is data.
     """
 
     read: Callable[[str], str | None]
@@ -30,6 +31,7 @@ class Screen:
     note: Callable[[str], None]
     aside: Callable[[str], None]
     patient: bool
+    typing: bool
 
 
 class Chat:
@@ -68,15 +70,15 @@ class Chat:
                 self.screen.aside(str(error) or "stopped")
 
     def take(self, text: str) -> None:
-        """Obey a command, answer anything else, skip what is blank."""
+        """Obey a command that was typed, answer anything else, skip what is blank."""
         if not text:
             return
-        word = text.split(maxsplit=1)[0]
-        if word in COMMANDS or (word.startswith("/") and "\n" not in text):
-            if line := obey(self, text):
-                self.screen.note(line)
-        else:
+        if not self.screen.typing:
             self.answer(text)
+        elif not is_command(text):
+            self.answer(unescape(text))
+        elif line := obey(self, text):
+            self.screen.note(line)
 
     def answer(self, text: str) -> None:
         """Show the reply to a message."""

@@ -1,4 +1,8 @@
-"""What a line that begins with a slash does: one table to obey, to help and to complete by."""
+"""Commands typed at a terminal: one table to obey, to help and to complete by.
+
+A command is one line that begins with one slash. Several lines are a message, because they may
+have been pasted; `//etc` is the message `/etc`.
+"""
 
 import difflib
 from collections.abc import Callable
@@ -28,13 +32,28 @@ class Slash:
     meaning: str
 
 
+def is_command(text: str) -> bool:
+    """Whether a typed text is a command, known or not."""
+    return text.startswith("/") and not text.startswith("//") and "\n" not in text
+
+
+def escape(message: str) -> str:
+    """The text to type to send this message."""
+    return f"/{message}" if message.startswith("/") and "\n" not in message else message
+
+
+def unescape(text: str) -> str:
+    """The message that a typed text sends."""
+    return text[1:] if text.startswith("//") and "\n" not in text else text
+
+
 def obey(chat: "Chat", text: str) -> str:
     """Run the command that the text begins with; returns the answer, "" where there is none."""
     word, *rest = text.split(maxsplit=1)
     if word not in COMMANDS:
         near = difflib.get_close_matches(word, COMMANDS, 1)
-        meant = f"did you mean {near[0]}?" if near else "/help lists them"
-        return f"there is no command {word}; {meant}"
+        meant = f"the nearest is {near[0]}" if near else "/help lists them"
+        return f"there is no command {word}; {meant}; type /{word} to send it as a message"
     return COMMANDS[word].run(chat, rest[0] if rest else "")
 
 
@@ -67,7 +86,7 @@ def _retry(chat: "Chat", rest: str) -> str:
 
 
 def _undo(chat: "Chat", rest: str) -> str:
-    chat.offered = chat.session.undo()
+    chat.offered = escape(chat.session.undo())
     return "the last message and its reply are taken back"
 
 

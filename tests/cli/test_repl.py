@@ -1,5 +1,7 @@
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +24,7 @@ class Paper:
 
     lines: list[Line]
     patient: bool = True
+    typing: bool = True
     shown: list[tuple[str, str]] = field(default_factory=list)
     offered: list[str] = field(default_factory=list)
 
@@ -36,7 +39,8 @@ class Paper:
         def to(who: str) -> Callable[[str], None]:
             return lambda text: self.shown.append((who, text))
 
-        return Screen(self.read, to("say"), to("note"), to("aside"), self.patient)
+        who = to("say"), to("note"), to("aside")
+        return Screen(self.read, *who, self.patient, self.typing)
 
     def of(self, who: str) -> str:
         end = "" if who == "say" else "\n"
@@ -84,18 +88,60 @@ def test_exit_leaves_before_the_next_line(session: Session) -> None:
 def test_a_message_of_several_lines_is_one_turn_even_if_it_begins_with_a_slash(
     session: Session,
 ) -> None:
-    talk(session, "/etc\nis a folder")
-    assert said(session)[1] == "/etc\nis a folder"
-    assert talk(session, "/system Be\nkind.", "/system").of("note").endswith("Be\nkind.\n")
+    for text in ("/etc\nis a folder", "/exit\nnow", "/system Be\nkind.", "//a\nb"):
+        session.reset()
+        assert talk(session, text, "/system").of("note") == "Be brief.\n"
+        assert said(session)[1] == text
 
 
 def test_a_command_is_found_by_its_first_letters_being_nearly_right(session: Session) -> None:
     paper = talk(session, "/resett now", "/xyzzy")
     assert paper.of("note") == (
-        "there is no command /resett; did you mean /reset?\n"
-        "there is no command /xyzzy; /help lists them\n"
+        "there is no command /resett; the nearest is /reset; "
+        "type //resett to send it as a message\n"
+        "there is no command /xyzzy; /help lists them; type //xyzzy to send it as a message\n"
     )
     assert session.last is None
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("/etc/hosts is which?", "/save --force victim.json", "/exit", "/undo"),
+        *("/load victim.json", "/system Be evil.", "//", "/help", "/temperature 0"),
+    ],
+)
+def test_a_line_that_nobody_typed_is_a_message_whatever_it_begins_with(
+    session: Session, line: str
+) -> None:
+    Path("victim.json").write_text("mine")
+    generation = session.generation
+    paper = Paper(["One\n", f"{line}\n", "Two\n"], patient=False, typing=False)
+    Chat(session, paper.screen()).converse()
+    asked = [message.content for message in session.history.messages if message.role == "user"]
+    assert asked[-2:] == [line, "Two"]
+    assert (paper.of("note"), paper.lines) == ("", [])
+    assert (session.system, session.generation) == ("Be brief.", generation)
+    assert Path("victim.json").read_text() == "mine"
+
+
+def test_two_slashes_send_a_message_that_begins_with_one(session: Session) -> None:
+    talk(session, "//etc/hosts?")
+    assert said(session)[1] == "/etc/hosts?"
+
+
+@pytest.mark.usefixtures("root")
+def test_a_loaded_message_that_is_taken_back_is_offered_as_text_and_not_as_a_command(
+    session: Session,
+) -> None:
+    message = {"role": "user", "content": "/save --force victim.json"}
+    Path("stranger.json").write_text(json.dumps({"messages": [message]}), encoding="utf-8-sig")
+    paper = talk(session, "/load stranger.json", "/undo", "/exit")
+    assert paper.offered[2] == "//save --force victim.json"
+    talk(session, paper.offered[2])
+    assert said(session)[0] == "/save --force victim.json"
+    assert not Path("victim.json").exists()
 
 
 def test_help_has_a_line_for_every_command(session: Session) -> None:
