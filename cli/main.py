@@ -133,7 +133,9 @@ def _open_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w")
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="replace")
+            # What some programs write begins with a byte order mark.
+            encoding = "utf-8-sig" if stream is sys.stdin else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="replace")
 
 
 def _leave(error: Exception, debug: bool) -> None:

@@ -195,7 +195,7 @@ def system_prompt(file: Path | None, text: str | None, shipped: Path) -> str:
         return SYSTEM_LINE
     path = file or shipped
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError(

@@ -26,7 +26,7 @@ def save(conversation: Conversation, path: Path, replace: bool = False) -> None:
 def load(path: Path) -> Conversation:
     """The conversation of a file. Raises DataError naming the file and what is wrong with it."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(
             f"{path} cannot be read ({error.strerror}); '/save {path}' writes one"

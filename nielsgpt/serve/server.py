@@ -34,7 +34,7 @@ def key_from(file: Path | None, variable: str | None) -> str | None:
     if file is None:
         return variable or None
     try:
-        key = file.read_text(encoding="utf-8").strip()
+        key = file.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError(

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from cli import terminal
+from cli import main, terminal
 
 WILD = "a\x1b[2J\x07\x9bb\tc\n"
 
@@ -55,8 +55,25 @@ def test_notes_are_plain_where_no_colours_are_wanted(
 def test_a_screen_is_patient_where_a_person_can_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     person(monkeypatch, TERM="dumb")
     assert terminal.screen(once=False).patient
+    assert terminal.screen(once=False).typing
     assert not terminal.screen(once=True).patient
+    assert not terminal.screen(once=True).typing
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert not terminal.screen(once=False).patient
+    assert terminal.screen(once=False).typing
     monkeypatch.setattr(sys, "stdin", io.StringIO("one\n\ntwo"))
     here = terminal.screen(once=False)
     assert not here.patient
+    assert not here.typing
     assert [here.read("") for _ in range(4)] == ["one\n", "\n", "two", None]
+
+
+def test_a_byte_order_mark_at_the_beginning_of_a_pipe_is_no_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    piped = io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfone\r\n\xef\xbb\xbftwo"), "utf-8")
+    monkeypatch.setattr(sys, "stdin", piped)
+    with pytest.raises(SystemExit):
+        main.main(["--version"])
+    read = terminal.screen(once=False).read
+    assert [read(""), read("")] == ["one\n", "\ufefftwo"]

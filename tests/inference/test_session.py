@@ -334,6 +334,8 @@ def test_the_system_prompt_is_the_first_there_is(tmp_path: Path) -> None:
     assert system_prompt(None, "", shipped) == ""
     named.write_text("Genannt: é\n", encoding="utf-8")
     assert system_prompt(named, "Given.", shipped) == "Genannt: é"
+    named.write_bytes("\ufeffAus dem Editor: é\r\n".encode())
+    assert system_prompt(named, None, shipped) == "Aus dem Editor: é"
 
 
 def test_a_system_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ def test_the_key_is_that_of_the_file_or_of_the_environment(tmp_path: Path) -> No
     file = tmp_path / "key"
     file.write_text("  from-the-file\n", encoding="utf-8")
     assert key_from(file, "from-the-environment") == "from-the-file"
+    file.write_bytes(b"\xef\xbb\xbffrom-an-editor\r\n")
+    assert key_from(file, None) == "from-an-editor"
     assert key_from(None, "from-the-environment") == "from-the-environment"
     assert key_from(None, "") is None
     assert key_from(None, None) is None
