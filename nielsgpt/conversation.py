@@ -53,8 +53,7 @@ class Conversation:
     group: str | None = None
 
     def __post_init__(self) -> None:
-        turns = self.messages[1:] if self.system else self.messages
-        for index, message in enumerate(turns):
+        for index, message in enumerate(self.turns):
             expected = ("user", "assistant")[index % 2]
             if message.role != expected:
                 raise DataError(
@@ -68,6 +67,11 @@ class Conversation:
         """The system message, if the conversation opens with one."""
         first = self.messages[0] if self.messages else None
         return first if first is not None and first.role == "system" else None
+
+    @property
+    def turns(self) -> tuple[Message, ...]:
+        """The messages after the system message."""
+        return self.messages[1:] if self.system else self.messages
 
     @property
     def text(self) -> str:
@@ -151,7 +155,7 @@ def prompt(conversation: Conversation, encode: Encode, specials: Specials) -> li
 
 def pairs(conversation: Conversation) -> list[tuple[Message, ...]]:
     """The turns after the system message, as (user, assistant) or a last (user,)."""
-    turns = conversation.messages[1:] if conversation.system else conversation.messages
+    turns = conversation.turns
     return [tuple(turns[start : start + 2]) for start in range(0, len(turns), 2)]
 
 
@@ -159,7 +163,7 @@ def fit(conversation: Conversation, encode: Encode, specials: Specials, limit: i
     """The conversation without its oldest turns, such that its prompt has at most `limit` ids.
 
     Whole (user, assistant) pairs go, the system message and the newest turn stay.
-    Raises DataError when those two alone are longer than `limit`.
+    Raises DataError when those two alone are longer than `limit`, with a way out that is one.
     """
     head = (conversation.system,) if conversation.system else ()
     kept = pairs(conversation)
@@ -169,11 +173,23 @@ def fit(conversation: Conversation, encode: Encode, specials: Specials, limit: i
         if length <= limit:
             return shorter
         if len(kept) <= 1:
-            raise DataError(
-                f"the system prompt and the last message need {length} tokens and the context "
-                f"has room for {limit}; shorten one of them"
-            )
+            raise _too_long(shorter, encode, specials, length, limit)
         kept = kept[1:]
+
+
+def _too_long(
+    conversation: Conversation, encode: Encode, specials: Specials, length: int, limit: int
+) -> DataError:
+    alone = len(prompt(Conversation(conversation.turns), encode, specials))
+    if alone > limit:
+        return DataError(
+            f"the last message needs {alone} tokens and the context has room for {limit}; "
+            "shorten it"
+        )
+    return DataError(
+        f"the system prompt and the last message need {length} tokens and the context has room "
+        f"for {limit}; shorten one of them, or leave the system prompt out with --system ''"
+    )
 
 
 def split(

@@ -94,8 +94,8 @@ class Session:
 
     def set_system(self, text: str | None) -> None:
         """Put another system prompt, or with none or "" no prompt, before the turns so far."""
-        turns = self.history.messages[1:] if self.history.system else self.history.messages
-        self.history = Conversation((*([Message("system", text)] if text else []), *turns))
+        opening = [Message("system", text)] if text else []
+        self.history = Conversation((*opening, *self.history.turns))
 
     def change(self, name: str, value: float) -> None:
         """Set one of the generation settings from the next reply on; a seed starts the draws anew.

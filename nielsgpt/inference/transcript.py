@@ -13,12 +13,13 @@ def save(conversation: Conversation, path: Path, replace: bool = False) -> None:
 
     Raises DataError where there is nothing to write, or a file that is not to be replaced.
     """
-    turns = conversation.messages[1:] if conversation.system else conversation.messages
-    if not turns:
+    if not conversation.turns:
         raise DataError("nothing was said yet that could be saved; write a message first")
     if path.exists() and not replace:
         raise DataError(f"{path} is there already; '/save --force {path}' replaces it")
-    messages = [{"role": message.role, "content": message.content} for message in turns]
+    messages = [
+        {"role": message.role, "content": message.content} for message in conversation.turns
+    ]
     system = conversation.system.content if conversation.system else None
     write_json(path, {"system": system, "messages": messages})
 

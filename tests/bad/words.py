@@ -197,7 +197,7 @@ MISTAKES |= {
     ),
     "words: a message longer than the context": Mistake(
         "chat --once -c tiny.json",
-        ("the last message need", "shorten one of them"),
+        ("the last message need", "shorten it"),
         typed=b"x" * 500,
         damage=lambda folder: None,
     ),

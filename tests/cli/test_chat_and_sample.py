@@ -168,3 +168,11 @@ def test_mistakes_are_errors_with_a_way_out(run: Callable[..., Result], root: Pa
     assert isinstance(failure(run("chat", text="x" * 400)), DataError)
     (root / "checkpoints" / "tiny" / "pretrain" / "best.pt").unlink()
     assert "run 'nielsgpt pretrain' first" in str(failure(run("sample")))
+
+
+def test_where_the_system_prompt_leaves_no_room_the_way_out_is_named_and_works(
+    run: Callable[..., Result],
+) -> None:
+    long = "x" * 80
+    assert "with --system ''" in str(failure(run("chat", text=long)))
+    assert run("chat", "--system", "", text=long).exception is None

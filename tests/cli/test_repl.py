@@ -297,7 +297,7 @@ def test_a_message_that_does_not_fit_is_a_line_for_people_and_an_error_for_pipes
     session: Session,
 ) -> None:
     paper = talk(session, "x" * 80, "/system\n")
-    assert paper.of("aside").endswith("shorten one of them\n")
+    assert paper.of("aside").endswith("shorten it\n")
     assert paper.of("note") == "Be brief.\n"
     with pytest.raises(DataError, match="shorten"):
         talk(session, "x" * 80, patient=False)

@@ -78,9 +78,19 @@ def test_a_message_longer_than_the_context_is_an_error_that_changes_nothing(
 ) -> None:
     list(session.reply("Hello"))
     before = session.history
-    with pytest.raises(DataError, match="shorten one of them"):
+    line = r"^the last message needs 63 tokens and the context has room for 52; shorten it$"
+    with pytest.raises(DataError, match=line):
         list(session.reply("x" * 60))
     assert session.history == before
+
+
+def test_a_system_prompt_that_leaves_no_room_is_named_with_the_way_to_do_without(
+    session: Session,
+) -> None:
+    with pytest.raises(DataError, match="leave the system prompt out with --system ''"):
+        list(session.reply("x" * 45))
+    session.set_system("")
+    assert "".join(session.reply("x" * 45))
 
 
 def test_an_interrupted_reply_stays_as_far_as_it_was_said(session: Session) -> None:
