@@ -13,13 +13,12 @@ def save(conversation: Conversation, path: Path, replace: bool = False) -> None:
 
     Raises DataError where there is nothing to write, or a file that is not to be replaced.
     """
-    if not conversation.turns:
+    turns = conversation.turns
+    if not turns:
         raise DataError("nothing was said yet that could be saved; write a message first")
     if path.exists() and not replace:
         raise DataError(f"{path} is there already; '/save --force {path}' replaces it")
-    messages = [
-        {"role": message.role, "content": message.content} for message in conversation.turns
-    ]
+    messages = [{"role": message.role, "content": message.content} for message in turns]
     system = conversation.system.content if conversation.system else None
     write_json(path, {"system": system, "messages": messages})
 
