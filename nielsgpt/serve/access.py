@@ -22,9 +22,12 @@ from nielsgpt.serve.api_errors import ApiError, error_response
 
 log = logging.getLogger("nielsgpt")
 HEADER_BYTES, URL_BYTES = 16_384, 8_192
+# Names of headers, as a browser lists them before it lets a page send them.
+ASKED_HEADERS = re.compile(r"[\w!#$%&'*+.^`|~-]+(?:\s*,\s*[\w!#$%&'*+.^`|~-]+)*", re.ASCII)
 OPEN = re.compile(r"/|/health|/static/.*")  # without a key
 # A Host header: [::1]:8000, name:8000; or an address of IPv6 as the settings spell it.
 NAME = re.compile(r"\[([0-9a-f:.]+)\](?::\d{1,5})?|([^:\[\]]+)(?::\d{1,5})?|([0-9a-f:]+)")
+ALLOWED_HEADERS = "Authorization, Content-Type"
 READING = ("GET", "HEAD", "OPTIONS")
 CLOSED_BY_CLIENT = 499
 POLICY = (
@@ -97,7 +100,9 @@ class AccessGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         started, status = perf_counter(), CLOSED_BY_CLIENT
-        answered = False
+        answered, line = False, log_line(scope)
+        if scope["method"] == "HEAD":  # answered as GET; the protocol below leaves out the body
+            scope = {**scope, "method": "GET"}
 
         async def sent(message: Message) -> None:
             nonlocal status, answered
@@ -115,14 +120,14 @@ class AccessGuard:
             pass
         except Exception as error:
             if not isinstance(error, ApiError):
-                log.exception("%s failed", log_line(scope))
+                log.exception("%s failed", line)
             if answered:
                 raise
             await error_response(error).response(scope, receive, sent)
         finally:
             seconds = perf_counter() - started
             client = (scope.get("client") or ("-",))[0]
-            log.info("%s %s %d %.3f s", client, log_line(scope), status, seconds)
+            log.info("%s %s %d %.3f s", client, line, status, seconds)
             self._note(getattr(scope.get("route"), "path", "other"), status, seconds)
 
     def _admit(self, scope: Scope) -> Response | None:
@@ -147,13 +152,16 @@ class AccessGuard:
         """Put on a reply the headers that keep a page safe, and those for a trusted one."""
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
-        origin = Headers(scope=scope).get("origin")
+        asked = Headers(scope=scope)
+        origin = asked.get("origin")
         if self._door.origins:
             headers.add_vary_header("Origin")
         if origin in self._door.origins:
             headers["Access-Control-Allow-Origin"] = str(origin)
             headers["Access-Control-Allow-Methods"] = "GET, POST"
-            headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+            names = asked.get("access-control-request-headers", "")
+            known = ASKED_HEADERS.fullmatch(names)
+            headers["Access-Control-Allow-Headers"] = names if known else ALLOWED_HEADERS
 
 
 def _check_size(scope: Scope) -> None:

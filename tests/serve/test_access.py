@@ -106,8 +106,9 @@ def test_the_own_page_and_a_trusted_one_may_post(locked: Running) -> None:
     assert "Origin" in trusted.headers["vary"]
 
 
-def preflight(running: Running, origin: str) -> httpx.Response:
+def preflight(running: Running, origin: str, names: str | None = None) -> httpx.Response:
     headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    headers |= {"Access-Control-Request-Headers": names} if names is not None else {}
     return running.stranger.options("/v1/chat/completions", headers=headers)
 
 
@@ -119,6 +120,38 @@ def test_only_a_trusted_page_hears_that_it_may(locked: Running, tiny_server: Run
         refused = preflight(running, origin)
         assert refused.status_code in (401, 405)
         assert not [name for name in refused.headers if name.startswith("access-control")]
+
+
+def test_a_trusted_page_may_send_the_headers_that_it_names(locked: Running) -> None:
+    def allowed(names: str, origin: str = "https://site.example") -> str | None:
+        heard = preflight(locked, origin, names)
+        return heard.headers.get("access-control-allow-headers")
+
+    sdk = "authorization,content-type,x-stainless-arch, x-stainless-retry-count"
+    assert allowed(sdk) == sdk
+    assert allowed(sdk, "https://evil.example") is None
+    for senseless in ("", "a b", "a,,b", "a:b", ",", '"'):
+        assert allowed(senseless) == "Authorization, Content-Type"
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/v1/models", "/v1/models/tiny", "/metrics"])
+def test_a_head_is_a_get_without_its_body(tiny_server: Running, path: str) -> None:
+    line = b"%s " + path.encode() + b" HTTP/1.1\r\nHost: localhost\r\n"
+    told, body = tiny_server.exchange(line % b"HEAD")
+    whole, _ = tiny_server.exchange(line % b"GET")
+    assert body == b""
+    assert told.split()[1] == whole.split()[1] == b"200"
+    names = [{row.partition(b":")[0] for row in head.split(b"\r\n")[1:]} for head in (told, whole)]
+    assert names[0] == names[1]
+
+
+def test_a_head_of_what_is_only_posted_is_refused_as_a_get_is(
+    locked: Running, tiny_server: Running
+) -> None:
+    assert tiny_server.client.head("/v1/chat/completions").status_code == 405
+    assert tiny_server.client.head("/nowhere").status_code == 404
+    assert locked.stranger.head("/v1/models").status_code == 401
+    assert locked.stranger.head("/health").status_code == 200
 
 
 def paths(guard: AccessGuard) -> list[tuple[str, str]]:
