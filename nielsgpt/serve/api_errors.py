@@ -17,13 +17,17 @@ INSTEAD = {
     "presence_penalty": "use repetition_penalty",
     "frequency_penalty": "use repetition_penalty",
     "logit_bias": "use temperature, top_k, top_p or min_p",
-    "tools": "this model calls none; leave it out",
-    "tool_choice": "this model calls none; leave it out",
-    "functions": "this model calls none; leave it out",
+    "tool_choice": "this model calls no tools; use none or auto",
+    "tool_calls": "this model calls no tools; leave out such messages",
+    "function_call": "this model calls no functions; use none or auto",
     "response_format": "this model writes text; leave it out",
+    "modalities": "this model writes text; leave it out",
     "best_of": "use n",
     "suffix": "the model only continues a text; leave it out",
 }
+
+NEEDED = ("messages", "prompt")
+REMEDY = "; leave it out to take the server's own"
 
 
 class ErrorDetail(BaseModel):
@@ -91,10 +95,11 @@ def validation_error(errors: Any) -> ApiError:
     first = errors[0]
     path = [str(part) for part in first["loc"] if part != "body"]
     param = path[0] if path else None
-    if param in INSTEAD:
-        text = f"{param} is not supported; {INSTEAD[param]}"
-        return ApiError(400, text, param=param, code="unsupported_parameter")
+    for name in path:
+        if name in INSTEAD:
+            text = f"{name} is not supported; {INSTEAD[name]}"
+            return ApiError(400, text, param=param, code="unsupported_parameter")
     place = ".".join(part for part in path if part.isidentifier() or part.isdecimal())
-    return ApiError(
-        400, f"{place or 'the body'}: {first['msg']}", param=param, code="invalid_value"
-    )
+    optional = param is not None and param not in NEEDED
+    text = f"{place or 'the body'}: {first['msg']}{REMEDY if optional else ''}"
+    return ApiError(400, text, param=param, code="invalid_value")

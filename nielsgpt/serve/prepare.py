@@ -8,12 +8,13 @@ from time import time
 from typing import Any
 
 from nielsgpt.config.settings import GenerationSettings
-from nielsgpt.conversation import Conversation, Message, prompt
-from nielsgpt.errors import DataError, TokenizerError
+from nielsgpt.conversation import Message, prompt
+from nielsgpt.errors import TokenizerError
 from nielsgpt.inference.batcher import GenerationRequest
 from nielsgpt.inference.sampling import generator_for
 from nielsgpt.serve.api_errors import ApiError
 from nielsgpt.serve.engine import RowRequest
+from nielsgpt.serve.history import arrange
 from nielsgpt.serve.requests import ChatCompletionRequest, CompletionRequest, GenerateRequest
 from nielsgpt.tokenizers.base import Tokenizer
 
@@ -113,16 +114,16 @@ def _sampling(
 
 
 def _chat_ids(served: ServedModel, question: ChatCompletionRequest) -> tuple[int, ...]:
-    turns = [
+    messages = [
         Message("system" if turn.role == "developer" else turn.role, turn.text)
         for turn in question.messages
     ]
-    if turns[-1].role != "user":
-        raise ApiError(400, "the last message must be the user's", param="messages")
-    _check_length(served, sum(map(_bytes, (turn.content for turn in turns))), "messages")
+    _check_length(served, sum(_bytes(message.content) for message in messages), "messages")
     try:
-        ids = prompt(Conversation(tuple(turns)), served.tokenizer.encode, served.tokenizer.specials)
-    except (DataError, TokenizerError) as error:
+        conversation, begun = arrange(messages)
+        tokenizer = served.tokenizer
+        ids = prompt(conversation, tokenizer.encode, tokenizer.specials) + tokenizer.encode(begun)
+    except TokenizerError as error:
         raise ApiError(400, str(error), param="messages", code="invalid_value") from None
     return _fitting(served, ids, "messages")
 

@@ -6,12 +6,29 @@ model cannot do is accepted where it changes nothing and refused where it would.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 StopString = Annotated[str, Field(min_length=1, max_length=64)]
 Ids = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 No = Annotated[float, Field(ge=0.0, le=0.0)]
 Empty = Annotated[list[Any], Field(max_length=0)]
+# The forms that a value may have. A tag that is no identifier stays out of error messages.
+TEXT, LIST, IDS, LISTS_OF_IDS = "a text", "a list", "a list of ids", "lists of ids"
+
+
+def _form(value: Any) -> str | None:
+    if isinstance(value, str):
+        return TEXT
+    if isinstance(value, list):
+        return {int: IDS, list: LISTS_OF_IDS}.get(type(value[0]), LIST) if value else LIST
+    return None
+
+
+def _one_of(forms: str) -> Discriminator:
+    """Chooses the form by what the value looks like, so that an error is about that form alone."""
+    return Discriminator(
+        _form, custom_error_type="form", custom_error_message=f"it must be {forms}"
+    )
 
 
 class ContentPart(BaseModel):
@@ -49,9 +66,14 @@ class GenerateRequest(ContentPart):
         None, description="of the draws; null: a fresh one"
     )
     n: Annotated[int, Field(ge=1, le=8)] | None = Field(None, description="replies to each prompt")
-    stop: StopString | Annotated[list[StopString], Field(max_length=4)] | None = Field(
-        None, description="text that ends a reply, not shown"
-    )
+    stop: (
+        Annotated[
+            Annotated[StopString, Tag(TEXT)]
+            | Annotated[list[StopString], Field(max_length=4), Tag(LIST)],
+            _one_of("a text or a list of texts"),
+        ]
+        | None
+    ) = Field(None, description="text that ends a reply, not shown")
     stream: bool | None = Field(None, description="answer in server-sent events")
     stream_options: StreamOptions | None = None
     presence_penalty: No | None = Field(None, description="only 0")
@@ -79,7 +101,12 @@ class ChatMessage(ContentPart):
     """A message and who said it; `developer` is another word for `system`."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | Annotated[list[TextContentPart], Field(min_length=1)]
+    tool_calls: Empty | None = Field(None, description="only empty")
+    content: Annotated[
+        Annotated[str, Tag(TEXT)]
+        | Annotated[list[TextContentPart], Field(min_length=1), Tag(LIST)],
+        _one_of("a text or a list of text parts"),
+    ]
 
     @property
     def text(self) -> str:
@@ -95,11 +122,24 @@ class ResponseFormat(ContentPart):
     type: Literal["text"]
 
 
+class Function(ContentPart):
+    """A function that another model might call."""
+
+    name: str
+
+
+class Tool(ContentPart):
+    """A tool that another model might call."""
+
+    type: Literal["function"]
+    function: Function
+
+
 class ChatCompletionRequest(GenerateRequest):
     """A conversation whose next reply is wanted."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=512)] = Field(
-        description="at most one system message, then user and assistant in turn, a user last"
+        description="whose next reply is wanted, or the assistant's last message to continue"
     )
     max_tokens: Annotated[int, Field(ge=1)] | None = Field(None, description="the longest reply")
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = Field(
@@ -109,21 +149,24 @@ class ChatCompletionRequest(GenerateRequest):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = Field(
         None, description="and of so many likeliest ones; needs logprobs"
     )
-    tools: Empty | None = Field(None, description="only empty")
-    functions: Empty | None = Field(None, description="only empty")
+    tools: list[Tool] | None = Field(None, description="never called")
+    functions: list[Function] | None = Field(None, description="never called")
     tool_choice: Literal["none", "auto"] | None = None
+    function_call: Literal["none", "auto"] | None = None
+    modalities: list[Literal["text"]] | None = None
     response_format: ResponseFormat | None = None
 
 
 class CompletionRequest(GenerateRequest):
     """Texts to be continued; ids are taken as they are, text as the beginning of a document."""
 
-    prompt: (
-        str
-        | Ids
-        | Annotated[list[str], Field(min_length=1)]
-        | Annotated[list[Ids], Field(min_length=1)]
-    )
+    prompt: Annotated[
+        Annotated[str, Tag(TEXT)]
+        | Annotated[list[str], Field(min_length=1), Tag(LIST)]
+        | Annotated[Ids, Tag(IDS)]
+        | Annotated[list[Ids], Field(min_length=1), Tag(LISTS_OF_IDS)],
+        _one_of("a text, a list of texts, a list of ids or lists of ids"),
+    ]
     max_tokens: Annotated[int, Field(ge=0)] | None = Field(
         None, description="the longest continuation; 0 only with echo"
     )

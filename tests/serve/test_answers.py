@@ -18,14 +18,15 @@ def client(running: Running) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)
 
 
-def own_reply(running: Running, text: str, seed: int, index: int = 0, **over: object) -> str:
-    """What the model says to a text without any server."""
+def own_reply(running: Running, text: str, seed: int, index: int = 0, begun: str = "") -> str:
+    """What the model says to a text, after a beginning of its reply, without any server."""
     tokenizer = running.served.tokenizer
     specials = tokenizer.specials
+    asked = Conversation((Message("user", text),))
     ids = generate(
         running.model,
-        prompt(Conversation((Message("user", text),)), tokenizer.encode, tokenizer.specials),
-        running.served.generation.model_copy(update=over),
+        prompt(asked, tokenizer.encode, specials) + tokenizer.encode(begun),
+        running.served.generation,
         stop_ids=(specials.end,),
         banned_ids=(specials.system, specials.user, specials.assistant),
         generator=generator_for(seed, index),
@@ -285,7 +286,48 @@ def test_fields_that_nobody_knows_and_empty_ones_change_nothing(tiny_server: Run
     extra = {"user": "me", "store": False, "metadata": {"a": [1]}, "tools": [], "logit_bias": {}}
     extra |= {"presence_penalty": 0, "frequency_penalty": 0.0, "tool_choice": "none"}
     extra |= {"response_format": {"type": "text"}, "n": None, "stop": None, "max_tokens": None}
+    extra |= {"service_tier": "auto", "parallel_tool_calls": True, "reasoning_effort": "low"}
+    extra |= {"modalities": ["text"], "function_call": "auto", "verbosity": "low", "audio": None}
     assert tiny_server.chat(seed=1, **extra).json()["choices"] == plain
+    described = tiny_server.get("/openapi.json").json()["components"]["schemas"]["ChatQuestion"]
+    nothing = {name: None for name in described["properties"] if name not in ("messages", "seed")}
+    assert tiny_server.chat(seed=1, **nothing).json()["choices"] == plain
+
+
+@pytest.mark.parametrize("choice", [None, "auto", "none"])
+def test_tools_that_need_not_be_called_change_nothing(
+    tiny_server: Running, choice: str | None
+) -> None:
+    function = {"name": "clock", "description": "the time", "parameters": {"type": "object"}}
+    tools = [{"type": "function", "function": {**function, "strict": True}}]
+    asked = {"tools": tools, "tool_choice": choice, "parallel_tool_calls": False}
+    plain = tiny_server.chat(seed=1).json()["choices"]
+    assert tiny_server.chat(seed=1, **asked).json()["choices"] == plain
+    assert tiny_server.chat(seed=1, functions=[function]).json()["choices"] == plain
+
+
+def test_an_assistant_message_at_the_end_is_continued(tiny_server: Running) -> None:
+    messages = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Aho"}]
+    reply = tiny_server.post("/v1/chat/completions", {"messages": messages, "seed": 3}).json()
+    own = own_reply(tiny_server, "Hello", 3, begun="Aho")
+    assert reply["choices"][0]["message"]["content"] == own != own_reply(tiny_server, "Hello", 3)
+    assert reply["usage"]["prompt_tokens"] == 8 + 3
+
+
+def test_histories_of_real_clients_are_the_conversations_that_they_mean(
+    tiny_server: Running,
+) -> None:
+    def said(*messages: tuple[str, str]) -> object:
+        body = [{"role": role, "content": content} for role, content in messages]
+        return tiny_server.post("/v1/chat/completions", {"messages": body, "seed": 1}).json()[
+            "choices"
+        ]
+
+    plain = said(("system", "a\n\nb"), ("user", "c\n\nd"))
+    assert said(("user", "c"), ("developer", "a"), ("user", "d"), ("system", "b")) == plain
+    assert said(("system", ""), ("user", "c"), ("assistant", "")) == said(("user", "c"))
+    greeted = said(("assistant", "Ahoy."), ("user", "c"))
+    assert greeted == said(("user", ""), ("assistant", "Ahoy."), ("user", "c"))
 
 
 def test_the_model_is_listed_and_named(tiny_server: Running) -> None:

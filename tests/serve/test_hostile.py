@@ -34,6 +34,8 @@ VALUES: dict[str, list[Any]] = {
     "tools": [[{"type": "function"}], {}, "none", 1, [None]],
     "functions": [[{}], "f", 1],
     "tool_choice": ["required", {"type": "function"}, 1, []],
+    "function_call": [{"name": "f"}, "f", 1],
+    "modalities": [["text", "audio"], "text", [1]],
     "response_format": ["text", {"type": "json_object"}, {"type": "json_schema"}, {}, []],
     "model": [1, True, [], {}, "x" * 257],
     "messages": [
@@ -51,10 +53,9 @@ VALUES: dict[str, list[Any]] = {
         [{"role": ["user"], "content": "hello"}],
         [{"role": "assistant", "content": "hello"}],
         [{"role": "system", "content": "hello"}],
-        [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}],
-        [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
-        [{"role": "user", "content": "a"}, {"role": "system", "content": "b"}],
-        [{"role": "system", "content": "a"}] * 2 + [{"role": "user", "content": "b"}],
+        [{"role": "system", "content": "a"}, {"role": "assistant", "content": "b"}],
+        [{"role": "user", "content": "a"}, {"role": "assistant", "content": None}],
+        [{"role": "user", "content": [["a"]]}],
         [{"role": "user", "content": "a"}] * 513,
     ],
 }
@@ -189,7 +190,9 @@ def test_a_body_that_is_not_announced_as_json_is_refused(
     [
         ({"presence_penalty": 1}, "use repetition_penalty"),
         ({"logit_bias": {"1": 2}}, "use temperature"),
-        ({"tools": [{}]}, "calls none"),
+        ({"tool_choice": "required"}, "calls no tools; use none or auto"),
+        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "calls no tools"),
+        ({"modalities": ["audio"]}, "writes text"),
         ({"response_format": {"type": "json_object"}}, "writes text"),
     ],
 )
@@ -249,3 +252,68 @@ def test_no_path_leads_out_of_the_static_files_or_the_models(
         assert b"X-Injected" not in head
         assert set(json.loads(body)["error"]) == {"message", "type", "param", "code"}
         assert len(path) < 3 or path.encode() not in body
+
+
+@pytest.mark.parametrize(
+    ("over", "reason"),
+    [
+        ({"max_tokens": -1}, "max_tokens: Input should be greater than or equal to 1"),
+        ({"top_k": -1}, "top_k: Input should be greater than or equal to 0"),
+        ({"stop": ""}, "stop: String should have at least 1 character"),
+        ({"stop": ["a", ""]}, "stop.1: String should have at least 1 character"),
+        ({"stop": ["a"] * 5}, "stop: List should have at most 4 items after validation, not 5"),
+        ({"stop": ["x" * 65]}, "stop.0: String should have at most 64 characters"),
+        ({"stop": {}}, "stop: it must be a text or a list of texts"),
+    ],
+    ids=str,
+)
+def test_the_reason_is_about_the_form_that_was_sent(
+    tiny_server: Running, over: dict[str, Any], reason: str
+) -> None:
+    text = tiny_server.chat(**over).json()["error"]["message"]
+    assert text == f"{reason}; leave it out to take the server's own"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "messages.0.content: it must be a text or a list of text parts"),
+        ([], "messages.0.content: List should have at least 1 item after validation, not 0"),
+        ([{"type": "image_url"}], "messages.0.content.0.type: Input should be 'text'"),
+    ],
+    ids=str,
+)
+def test_a_content_that_is_no_text_is_named(
+    tiny_server: Running, content: object, reason: str
+) -> None:
+    messages = [{"role": "user", "content": content}]
+    error = tiny_server.post("/v1/chat/completions", {"messages": messages}).json()["error"]
+    assert error["message"] == reason
+
+
+def test_a_message_that_calls_tools_is_told_to_be_left_out(tiny_server: Running) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+    ]
+    error = tiny_server.post("/v1/chat/completions", {"messages": messages}).json()["error"]
+    assert error["message"] == (
+        "tool_calls is not supported; this model calls no tools; leave out such messages"
+    )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reason"),
+    [
+        ([], "prompt: List should have at least 1 item after validation, not 0"),
+        ([1, "a"], "prompt.1: Input should be a valid integer"),
+        ({}, "prompt: it must be a text, a list of texts, a list of ids or lists of ids"),
+    ],
+    ids=str,
+)
+def test_the_reason_a_prompt_is_refused_is_about_its_form(
+    tiny_server: Running, prompt: object, reason: str
+) -> None:
+    reply = tiny_server.post("/v1/completions", {"prompt": prompt})
+    assert reply.json()["error"]["message"] == reason

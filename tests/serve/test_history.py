@@ -1,0 +1,64 @@
+"""Whatever order a client sends its messages in, nothing of them is lost."""
+
+import itertools
+
+import pytest
+
+from nielsgpt.conversation import Conversation, Message
+from nielsgpt.serve.api_errors import ApiError
+from nielsgpt.serve.history import arrange
+
+
+def arranged(*messages: str) -> tuple[list[str], str]:
+    """Roles by their first letters: "s: text"."""
+    roles = {"s": "system", "u": "user", "a": "assistant"}
+    pairs = [message.split(": ", 1) for message in messages]
+    conversation, begun = arrange([Message(roles[role], text) for role, text in pairs])  # type: ignore[arg-type]
+    return [f"{message.role[0]}: {message.content}" for message in conversation.messages], begun
+
+
+def test_a_conversation_in_order_stays_as_it_is() -> None:
+    said = ["s: Be brief.", "u: Hello", "a: Ahoy.", "u: Bye"]
+    assert arranged(*said) == (said, "")
+
+
+def test_two_messages_of_one_role_are_one_with_a_blank_line_between() -> None:
+    said = arranged("u: Hello", "u: Are you there?", "a: Yes.", "a: I am.", "u: Bye")
+    assert said == (["u: Hello\n\nAre you there?", "a: Yes.\n\nI am.", "u: Bye"], "")
+
+
+def test_every_system_message_stands_in_the_first() -> None:
+    said = arranged("u: Hello", "s: Be brief.", "a: Ahoy.", "u: Bye", "s: Be kind.")
+    assert said == (["s: Be brief.\n\nBe kind.", "u: Hello", "a: Ahoy.", "u: Bye"], "")
+
+
+def test_the_assistants_last_message_begins_the_reply() -> None:
+    assert arranged("u: Hello", "a: Aho") == (["u: Hello"], "Aho")
+    assert arranged("u: Hello", "a: ") == (["u: Hello"], "")
+
+
+def test_a_greeting_first_answers_an_empty_message() -> None:
+    assert arranged("a: Ahoy.", "u: Hello") == (["u: ", "a: Ahoy.", "u: Hello"], "")
+
+
+def test_an_empty_system_message_is_none() -> None:
+    assert arranged("s: ", "u: Hello") == (["u: Hello"], "")
+
+
+@pytest.mark.parametrize("messages", [(), ("s: Be brief.",), ("a: Ahoy.",), ("s: x", "a: y")])
+def test_where_the_user_says_nothing_there_is_nothing_to_answer(messages: tuple[str, ...]) -> None:
+    with pytest.raises(ApiError) as refused:
+        arranged(*messages)
+    assert refused.value.detail == "there is no message of the user; send one"
+
+
+def test_every_order_of_five_messages_is_a_conversation_that_holds_all_of_them() -> None:
+    for roles in itertools.product(("system", "user", "assistant"), repeat=5):
+        if "user" not in roles:
+            continue
+        messages = [Message(role, f"<{index}>") for index, role in enumerate(roles)]
+        conversation, begun = arrange(messages)
+        assert isinstance(conversation, Conversation)
+        assert conversation.messages[-1].role == "user"
+        held = conversation.text + begun
+        assert all(held.count(message.content) == 1 for message in messages)
