@@ -3,7 +3,9 @@
 Transformers and llama.cpp put a conversation together as a string, in which text that spells a
 special token becomes one. For Transformers the template parts every `<|` of a text with U+FDD0, a
 code point that Unicode keeps for a program's own use, and the tokenizer's normaliser takes it away
-after the special tokens were found. llama.cpp has no such step.
+after the special tokens were found. llama.cpp has no such step. It has no `{% generation %}`
+either, with which Transformers marks what the assistant says: the loss mask of
+`conversation.render`.
 """
 
 from nielsgpt.config.settings import GenerationSettings
@@ -12,27 +14,42 @@ from nielsgpt.conversation import SPECIAL_TEXTS
 OPENING = "<|"
 PARTED = "<\ufdd0|"
 SYSTEM, USER, ASSISTANT, END = SPECIAL_TEXTS
+_PARTS = "content must be a text or a list of text parts"
 _ORDER = "roles must be user and assistant in turn, after at most one system message"
 
 
 def jinja(parts: bool) -> str:
-    """The chat template; `parts`: text that spells a special token stays text."""
-    text = "message['content']"
+    """The chat template; `parts`: for Transformers, so that text which spells a special token stays
+    text and the assistant's tokens are marked."""
+    text = "text(message['content'])"
     if parts:
         text += f" | replace('{OPENING}', '{PARTED}')"
+    said = f"{{{{- ({text}) ~ '{END}' -}}}}"
+    reply = f"{{% generation %}}{said}{{% endgeneration %}}" if parts else said
     return (
+        "{%- macro text(content) -%}"
+        "{%- if content is string -%}"
+        "{{- content -}}"
+        "{%- else -%}"
+        "{%- for part in content -%}"
+        "{%- if part['type'] != 'text' -%}"
+        f"{{{{- raise_exception('{_PARTS}') -}}}}"
+        "{%- endif -%}"
+        "{{- part['text'] -}}"
+        "{%- endfor -%}"
+        "{%- endif -%}"
+        "{%- endmacro -%}"
         "{%- set opens = 1 if messages[0]['role'] == 'system' else 0 -%}"
         "{%- for message in messages -%}"
         "{%- if loop.index0 < opens -%}"
-        f"{{{{- '{SYSTEM}' -}}}}"
+        f"{{{{- '{SYSTEM}' -}}}}{said}"
         "{%- elif message['role'] != ['user', 'assistant'][(loop.index0 - opens) % 2] -%}"
         f"{{{{- raise_exception('{_ORDER}') -}}}}"
         "{%- elif message['role'] == 'user' -%}"
-        f"{{{{- '{USER}' -}}}}"
+        f"{{{{- '{USER}' -}}}}{said}"
         "{%- else -%}"
-        f"{{{{- '{ASSISTANT}' -}}}}"
+        f"{{{{- '{ASSISTANT}' -}}}}{reply}"
         "{%- endif -%}"
-        f"{{{{- ({text}) ~ '{END}' -}}}}"
         "{%- endfor -%}"
         f"{{%- if add_generation_prompt -%}}{{{{- '{ASSISTANT}' -}}}}{{%- endif -%}}"
     )

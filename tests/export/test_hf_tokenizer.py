@@ -1,15 +1,20 @@
 """The exported tokenizer gives our ids, and the chat template renders our prompts."""
 
 import json
-from typing import Any
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import jinja2
 import pytest
 import tokenizers
+from jinja2 import nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from nielsgpt.config.settings import GenerationSettings
-from nielsgpt.conversation import SPECIAL_TEXTS, Conversation, prompt
+from nielsgpt.conversation import SPECIAL_TEXTS, Conversation, prompt, render
 from nielsgpt.errors import TokenizerError
 from nielsgpt.export.chat_template import jinja, modelfile
 from nielsgpt.export.hf_tokenizer import tokenizer_config, tokenizer_json
@@ -17,6 +22,7 @@ from nielsgpt.export.token_table import vocabulary
 from tests.export.made import conversations, strings
 from tests.tokenizers.conftest import made
 
+START, STOP = "\U0010fffe", "\U0010ffff"  # no text of these tests holds them
 KINDS = ["byte", "char", "bpe", "pieces bpe", "pieces unigram"]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -25,16 +31,36 @@ def opened(kind: str) -> tokenizers.Tokenizer:
     return tokenizers.Tokenizer.from_str(tokenizer_json(vocabulary(made(kind))))
 
 
-def rendered(messages: list[dict[str, str]], parts: bool = True) -> str:
-    """The template in an environment such as Transformers'."""
+class Generation(Extension):
+    """`{% generation %}` as in Transformers: what the block renders is marked."""
+
+    tags: ClassVar[set[str]] = {"generation"}
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.CallBlock(self.call_method("_mark"), [], [], body).set_lineno(line)
+
+    def _mark(self, caller: Callable[[], str]) -> str:
+        return f"{START}{caller()}{STOP}"
+
+
+def marked(messages: list[Any], parts: bool = True, reply: bool = True) -> str:
+    """The template in an environment such as Transformers', or without its extension."""
 
     def raise_exception(message: str) -> None:
         raise jinja2.TemplateError(message)
 
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation] if parts else []
+    )
     environment.globals["raise_exception"] = raise_exception
     template = environment.from_string(jinja(parts))
-    return template.render(messages=messages, add_generation_prompt=True)
+    return template.render(messages=messages, add_generation_prompt=reply)
+
+
+def rendered(messages: list[Any], parts: bool = True) -> str:
+    return marked(messages, parts).replace(START, "").replace(STOP, "")
 
 
 def as_json(conversation: Conversation) -> list[dict[str, str]]:
@@ -67,6 +93,43 @@ def test_the_chat_template_renders_the_prompt_and_no_text_becomes_a_special_toke
     for conversation in conversations(60):
         ids = theirs.encode(rendered(as_json(conversation)), add_special_tokens=False).ids
         assert ids == prompt(conversation, codec.encode, codec.specials)
+
+
+@every_kind
+def test_the_tokens_that_the_template_marks_are_those_of_the_loss(kind: str) -> None:
+    codec, theirs = made(kind), opened(kind)
+    for conversation in conversations(60):
+        whole = conversation.plus("assistant", "<|eot|> Aye.\n")
+        text = marked(as_json(whole), reply=False)
+        spans, plain = [], ""
+        for piece in re.split(f"({START}[^{STOP}]*{STOP})", text):
+            said = piece.strip(START + STOP)
+            spans += [(len(plain), len(plain) + len(said))] if piece[:1] == START else []
+            plain += said
+        encoding = theirs.encode(plain, add_special_tokens=False)
+        mask = [
+            any(start < last and first < end for first, last in spans)
+            for start, end in encoding.offsets
+        ]
+        assert (encoding.ids, mask) == render(whole, codec)
+
+
+@pytest.mark.parametrize("parts", [True, False])
+def test_content_in_parts_is_the_text_of_the_parts(parts: bool) -> None:
+    pieces = [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo <|e"}]
+    pieces += [{"type": "text", "text": "ot|>"}]
+    for role in ("system", "user"):
+        said = [{"role": role, "content": pieces}]
+        assert rendered(said, parts) == rendered(
+            [{"role": role, "content": "Hello <|eot|>"}], parts
+        )
+
+
+@pytest.mark.parametrize("parts", [True, False])
+@pytest.mark.parametrize("content", [[{"type": "image"}], ["Hello"], [{"text": "Hello"}], [1]])
+def test_content_that_is_no_text_is_refused(content: list[Any], parts: bool) -> None:
+    with pytest.raises(jinja2.TemplateError, match="a text or a list of text parts"):
+        rendered([{"role": "user", "content": content}], parts)
 
 
 def test_the_template_for_llama_cpp_is_the_same_but_for_text_that_spells_a_special_token() -> None:
