@@ -85,6 +85,10 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
     def stream(self):  # type: ignore[no-untyped-def]
         return sys.stderr
 
+    def format(self, record: logging.LogRecord) -> str:
+        """The message, in which the name of a file or a text may stand."""
+        return _printable(super().format(record), kept="\n\t")
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 2 something to put right, 1 a
@@ -157,7 +161,14 @@ def _leave(error: Exception, debug: bool) -> None:
 def _say(text: str) -> None:
     """One line, whatever names a person or a file gave: no control character reaches a terminal,
     and of a very long one the two ends are kept."""
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    line = _printable(text)
     short = len(line) <= LONGEST_LINE
     with suppress(OSError):  # the terminal may be gone
         click.echo(line if short else f"{line[: LONGEST_LINE // 2]} ... {line[-400:]}", err=True)
+
+
+def _printable(text: str, kept: str = "") -> str:
+    """The text with its control characters spelled out, but for those that are kept."""
+    return "".join(
+        c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli import terminal
 from cli.micro_check import bpe, check, figures
 from cli.options import root
 
@@ -133,7 +134,7 @@ def sample(scenario: "Scenario", model: Path | None, prompt: str, **drawing: Any
         else:
             stop = not drawing["no_stop_at_bos"]
             text = sampling.sample(*start, stop, drawing["max_tokens"])
-        click.echo(f"sample {number:2}: {text}")
+        terminal.write(f"sample {number:2}: {text}\n")
 
 
 @click.command("benchmark")

@@ -1,4 +1,5 @@
 import io
+import logging
 import sys
 
 import pytest
@@ -77,3 +78,11 @@ def test_a_byte_order_mark_at_the_beginning_of_a_pipe_is_no_text(
         main.main(["--version"])
     read = terminal.screen(once=False).read
     assert [read(""), read("")] == ["one\n", "\ufefftwo"]
+
+
+def test_a_log_line_spells_out_the_controls_in_the_name_of_a_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    record = logging.makeLogRecord({"msg": "%s is skipped\n\tnext", "args": ("a\x1b[2J\r.txt",)})
+    main._Stderr().emit(record)
+    assert capsys.readouterr().err == "a\\x1b[2J\\r.txt is skipped\n\tnext\n"
