@@ -5,6 +5,7 @@ have been pasted; `//etc` is the message `/etc`.
 """
 
 import difflib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,7 @@ def _save(chat: "Chat", rest: str) -> str:
     name = other.strip() if forced else rest
     if not name:
         return "save it where? try /save chat.json"
-    transcript.save(chat.session.history, Path(name).expanduser(), forced)
+    transcript.save(chat.session.history, _path(name), forced)
     return f"saved as {name}"
 
 
@@ -107,8 +108,12 @@ def _load(chat: "Chat", rest: str) -> str:
 
     if not rest:
         return "load which file? try /load chat.json"
-    chat.session.resume(transcript.load(Path(rest).expanduser()))
+    chat.session.resume(transcript.load(_path(rest)))
     return f"loaded {rest}; {fullness(chat.session)}"
+
+
+def _path(name: str) -> Path:
+    return Path(os.path.expanduser(name))  # Path.expanduser fails where `~name` is nobody's
 
 
 def _stats(chat: "Chat", rest: str) -> str:

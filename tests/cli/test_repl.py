@@ -231,6 +231,9 @@ def test_a_saved_conversation_is_loaded_again(session: Session) -> None:
     assert "try /save chat.json" in paper.of("note")
     assert "try /load chat.json" in paper.of("note")
     assert "gone.json cannot be read" in paper.of("aside")
+    assert "~no-such-user/x.json cannot be read" in talk(session, "/load ~no-such-user/x.json").of(
+        "aside"
+    )
 
 
 def test_the_speed_is_told_when_asked_or_after_each_reply(session: Session) -> None:
