@@ -48,7 +48,7 @@ class ServedModel:
 def chat_requests(served: ServedModel, question: ChatCompletionRequest) -> list[RowRequest]:
     """The n rows of a conversation. Raises Refusal."""
     check_model(served, question.model)
-    if question.top_logprobs is not None and not question.logprobs:
+    if question.top_logprobs and not question.logprobs:
         raise ApiError(400, "top_logprobs needs logprobs", param="top_logprobs")
     ids = _chat_ids(served, question)
     most = question.max_completion_tokens or question.max_tokens

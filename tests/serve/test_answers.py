@@ -287,6 +287,7 @@ def test_fields_that_nobody_knows_and_empty_ones_change_nothing(tiny_server: Run
     extra |= {"presence_penalty": 0, "frequency_penalty": 0.0, "tool_choice": "none"}
     extra |= {"response_format": {"type": "text"}, "n": None, "stop": None, "max_tokens": None}
     extra |= {"service_tier": "auto", "parallel_tool_calls": True, "reasoning_effort": "low"}
+    extra |= {"logprobs": False, "top_logprobs": 0}
     extra |= {"modalities": ["text"], "function_call": "auto", "verbosity": "low", "audio": None}
     assert tiny_server.chat(seed=1, **extra).json()["choices"] == plain
     described = tiny_server.get("/openapi.json").json()["components"]["schemas"]["ChatQuestion"]
