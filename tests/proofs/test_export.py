@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from nielsgpt.config.settings import GenerationSettings, ModelSettings
-from nielsgpt.conversation import prompt
+from nielsgpt.conversation import prompt, render
 from nielsgpt.export import gguf_file, hf_folder
 from nielsgpt.export.chat_template import jinja
 from nielsgpt.inference.generate import complete_all
@@ -136,6 +136,35 @@ def test_transformers_tokenizes_as_we_do(kind: str, tmp_path: Path) -> None:
             messages, add_generation_prompt=True, return_dict=False
         )
         assert rendered == prompt(conversation, codec.encode, codec.specials)
+
+
+@transformers_there
+@every_kind
+def test_transformers_masks_what_the_assistant_says_in_batches_and_parts(
+    kind: str, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    codec = made(kind)
+    hf_folder.write(
+        trained(lively("gpt_qk", codec), codec), tmp_path / "out", "float32", force=False
+    )
+    theirs = AutoTokenizer.from_pretrained(tmp_path / "out")
+    whole = [c.plus("assistant", "<|eot|> Aye.\n") for c in conversations(200)]
+    messages = [
+        [{"role": m.role, "content": [{"type": "text", "text": m.content}]} for m in c.messages]
+        for c in whole
+    ]
+    made_ids = theirs.apply_chat_template(
+        messages, return_dict=True, return_assistant_tokens_mask=True, padding=True
+    )
+    columns = (made_ids[name] for name in ("input_ids", "assistant_masks", "attention_mask"))
+    for conversation, ids, mask, there in zip(whole, *columns, strict=True):
+        kept = [
+            (token, bool(said)) for token, said, read in zip(ids, mask, there, strict=True) if read
+        ]
+        assert kept == list(zip(*render(conversation, codec), strict=True))
+        assert sum(mask) == sum(said for _, said in kept)
 
 
 def asked_of_llama(
