@@ -22,8 +22,7 @@ class Screen:
     `read` gives the next message, or None at the end; it is offered a text to begin with. `say`
     takes the model's text, `note` a line in answer to a command, `aside` a line that nobody asked
     for. A patient screen is for people: Ctrl-C stops no more than the reply, and a mistake is a
-    line to read. For a pipe, both end the program. Only where a person is `typing` can a line be a
-    command; everything else is data.
+    line to read. For a pipe, both end the program, and no line is a command.
     """
 
     read: Callable[[str], str | None]
@@ -31,7 +30,6 @@ class Screen:
     note: Callable[[str], None]
     aside: Callable[[str], None]
     patient: bool
-    typing: bool
 
 
 class Chat:
@@ -73,7 +71,7 @@ class Chat:
         """Obey a command that was typed, answer anything else, skip what is blank."""
         if not text:
             return
-        if not self.screen.typing:
+        if not self.screen.patient:
             self.answer(text)
         elif not is_command(text):
             self.answer(unescape(text))

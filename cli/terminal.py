@@ -14,10 +14,9 @@ CONTROLS = dict.fromkeys(c for c in (*range(32), *range(127, 160)) if chr(c) not
 def screen(once: bool) -> Screen:
     """The screen that standard input and output are; patient where both are a terminal, and not
     everything is read at once."""
-    typing = sys.stdin.isatty() and not once
-    if typing and sys.stdout.isatty():
-        return Screen(_reader(), write, _note, aside, patient=True, typing=True)
-    return Screen(_next_line, write, _note, aside, patient=False, typing=typing)
+    if once or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return Screen(_next_line, write, _note, aside, patient=False)
+    return Screen(_reader(), write, _note, aside, patient=True)
 
 
 def write(text: str) -> None:

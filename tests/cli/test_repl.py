@@ -24,7 +24,6 @@ class Paper:
 
     lines: list[Line]
     patient: bool = True
-    typing: bool = True
     shown: list[tuple[str, str]] = field(default_factory=list)
     offered: list[str] = field(default_factory=list)
 
@@ -39,8 +38,7 @@ class Paper:
         def to(who: str) -> Callable[[str], None]:
             return lambda text: self.shown.append((who, text))
 
-        who = to("say"), to("note"), to("aside")
-        return Screen(self.read, *who, self.patient, self.typing)
+        return Screen(self.read, to("say"), to("note"), to("aside"), self.patient)
 
     def of(self, who: str) -> str:
         end = "" if who == "say" else "\n"
@@ -117,7 +115,7 @@ def test_a_line_that_nobody_typed_is_a_message_whatever_it_begins_with(
 ) -> None:
     Path("victim.json").write_text("mine")
     generation = session.generation
-    paper = Paper(["One\n", f"{line}\n", "Two\n"], patient=False, typing=False)
+    paper = Paper(["One\n", f"{line}\n", "Two\n"], patient=False)
     Chat(session, paper.screen()).converse()
     asked = [message.content for message in session.history.messages if message.role == "user"]
     assert asked[-2:] == [line, "Two"]

@@ -56,16 +56,10 @@ def test_notes_are_plain_where_no_colours_are_wanted(
 def test_a_screen_is_patient_where_a_person_can_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     person(monkeypatch, TERM="dumb")
     assert terminal.screen(once=False).patient
-    assert terminal.screen(once=False).typing
     assert not terminal.screen(once=True).patient
-    assert not terminal.screen(once=True).typing
-    monkeypatch.setattr(sys, "stdout", io.StringIO())
-    assert not terminal.screen(once=False).patient
-    assert terminal.screen(once=False).typing
     monkeypatch.setattr(sys, "stdin", io.StringIO("one\n\ntwo"))
     here = terminal.screen(once=False)
     assert not here.patient
-    assert not here.typing
     assert [here.read("") for _ in range(4)] == ["one\n", "\n", "two", None]
 
 
