@@ -3,9 +3,8 @@
 Transformers and llama.cpp put a conversation together as a string, in which text that spells a
 special token becomes one. For Transformers the template parts every `<|` of a text with U+FDD0, a
 code point that Unicode keeps for a program's own use, and the tokenizer's normaliser takes it away
-after the special tokens were found. llama.cpp has no such step. It has no `{% generation %}`
-either, with which Transformers marks what the assistant says: the loss mask of
-`conversation.render`.
+after the special tokens were found. llama.cpp has no such step, and not every program built on it
+knows `{% generation %}`, by which Transformers finds the loss mask of `conversation.render`.
 """
 
 from nielsgpt.config.settings import GenerationSettings
