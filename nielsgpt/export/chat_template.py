@@ -13,7 +13,7 @@ from nielsgpt.conversation import SPECIAL_TEXTS
 OPENING = "<|"
 PARTED = "<\ufdd0|"
 SYSTEM, USER, ASSISTANT, END = SPECIAL_TEXTS
-_PARTS = "content must be a text or a list of text parts"
+_PARTS = "content must be a string or a list of text parts"
 _ORDER = "roles must be user and assistant in turn, after at most one system message"
 
 

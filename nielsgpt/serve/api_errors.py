@@ -27,7 +27,7 @@ INSTEAD = {
 }
 
 NEEDED = ("messages", "prompt")
-REMEDY = "; leave it out to take the server's own"
+REMEDY = "; leave it out to use the server's default"
 
 
 class ErrorDetail(BaseModel):

@@ -27,7 +27,7 @@ def _form(value: Any) -> str | None:
 def _one_of(forms: str) -> Discriminator:
     """Chooses the form by what the value looks like, so that an error is about that form alone."""
     return Discriminator(
-        _form, custom_error_type="form", custom_error_message=f"it must be {forms}"
+        _form, custom_error_type="form", custom_error_message=f"Input should be {forms}"
     )
 
 
@@ -70,7 +70,7 @@ class GenerateRequest(ContentPart):
         Annotated[
             Annotated[StopString, Tag(TEXT)]
             | Annotated[list[StopString], Field(max_length=4), Tag(LIST)],
-            _one_of("a text or a list of texts"),
+            _one_of("a string or a list of strings"),
         ]
         | None
     ) = Field(None, description="text that ends a reply, not shown")
@@ -105,7 +105,7 @@ class ChatMessage(ContentPart):
     content: Annotated[
         Annotated[str, Tag(TEXT)]
         | Annotated[list[TextContentPart], Field(min_length=1), Tag(LIST)],
-        _one_of("a text or a list of text parts"),
+        _one_of("a string or a list of text parts"),
     ]
 
     @property
@@ -165,7 +165,7 @@ class CompletionRequest(GenerateRequest):
         | Annotated[list[str], Field(min_length=1), Tag(LIST)]
         | Annotated[Ids, Tag(IDS)]
         | Annotated[list[Ids], Field(min_length=1), Tag(LISTS_OF_IDS)],
-        _one_of("a text, a list of texts, a list of ids or lists of ids"),
+        _one_of("a string, a list of strings, a list of ids or a list of such lists"),
     ]
     max_tokens: Annotated[int, Field(ge=0)] | None = Field(
         None, description="the longest continuation; 0 only with echo"

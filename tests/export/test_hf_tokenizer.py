@@ -128,7 +128,7 @@ def test_content_in_parts_is_the_text_of_the_parts(parts: bool) -> None:
 @pytest.mark.parametrize("parts", [True, False])
 @pytest.mark.parametrize("content", [[{"type": "image"}], ["Hello"], [{"text": "Hello"}], [1]])
 def test_content_that_is_no_text_is_refused(content: list[Any], parts: bool) -> None:
-    with pytest.raises(jinja2.TemplateError, match="a text or a list of text parts"):
+    with pytest.raises(jinja2.TemplateError, match="a string or a list of text parts"):
         rendered([{"role": "user", "content": content}], parts)
 
 

@@ -59,6 +59,7 @@ VALUES: dict[str, list[Any]] = {
         [{"role": "user", "content": "a"}] * 513,
     ],
 }
+FORMS = "a string, a list of strings, a list of ids or a list of such lists"
 TEXT_VALUES: dict[str, list[Any]] = {
     "prompt": [
         *(None, 1, True, {}, [], [[]], [None], [True], [1.5], [-1], [260], [HUGE], ["a", 1]),
@@ -263,7 +264,7 @@ def test_no_path_leads_out_of_the_static_files_or_the_models(
         ({"stop": ["a", ""]}, "stop.1: String should have at least 1 character"),
         ({"stop": ["a"] * 5}, "stop: List should have at most 4 items after validation, not 5"),
         ({"stop": ["x" * 65]}, "stop.0: String should have at most 64 characters"),
-        ({"stop": {}}, "stop: it must be a text or a list of texts"),
+        ({"stop": {}}, "stop: Input should be a string or a list of strings"),
     ],
     ids=str,
 )
@@ -271,13 +272,13 @@ def test_the_reason_is_about_the_form_that_was_sent(
     tiny_server: Running, over: dict[str, Any], reason: str
 ) -> None:
     text = tiny_server.chat(**over).json()["error"]["message"]
-    assert text == f"{reason}; leave it out to take the server's own"
+    assert text == f"{reason}; leave it out to use the server's default"
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "messages.0.content: it must be a text or a list of text parts"),
+        (None, "messages.0.content: Input should be a string or a list of text parts"),
         ([], "messages.0.content: List should have at least 1 item after validation, not 0"),
         ([{"type": "image_url"}], "messages.0.content.0.type: Input should be 'text'"),
     ],
@@ -308,7 +309,7 @@ def test_a_message_that_calls_tools_is_told_to_be_left_out(tiny_server: Running)
     [
         ([], "prompt: List should have at least 1 item after validation, not 0"),
         ([1, "a"], "prompt.1: Input should be a valid integer"),
-        ({}, "prompt: it must be a text, a list of texts, a list of ids or lists of ids"),
+        ({"a": 1}, f"prompt: Input should be {FORMS}"),
     ],
     ids=str,
 )
