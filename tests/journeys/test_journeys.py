@@ -57,10 +57,14 @@ def test_metrics_have_the_documented_columns_first_and_a_row_a_step(trained: Pat
 
 
 def test_chat_answers_in_a_pipe_a_line_a_turn(trained: Path) -> None:
-    words = ("chat", "-c", "tiny.json", "--max-new-tokens", "8", "--temperature", "0")
-    ran = launch(trained, *words, input="hello\n\n/temperature 0.5\nwho are you?\n/exit\nnever\n")
+    words = ("chat", "-c", "tiny.json", "--max-new-tokens", "8", "--temperature", "0", "--stats")
+    before = (trained / "tiny.json").read_bytes()
+    lines = "hello\n\n/save --force tiny.json\n/temperature 0.5\n/exit\nwho are you?\n"
+    ran = launch(trained, *words, input=lines)
     assert ran.returncode == 0, ran.stderr
-    assert "the temperature is 0.5" in ran.stdout
+    assert ran.stderr.count(" tokens at ") == 5
+    assert "the temperature is" not in ran.stdout
+    assert (trained / "tiny.json").read_bytes() == before
     assert "checkpoints/tiny" in ran.stderr
 
 
