@@ -111,7 +111,7 @@ def test_the_tokens_that_the_template_marks_are_those_of_the_loss(kind: str) -> 
             any(start < last and first < end for first, last in spans)
             for start, end in encoding.offsets
         ]
-        assert (encoding.ids, mask) == render(whole, codec)
+        assert (encoding.ids, mask) == render(whole, codec.encode, codec.specials)
 
 
 @pytest.mark.parametrize("parts", [True, False])
