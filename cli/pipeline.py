@@ -10,33 +10,51 @@ from cli.training import in_processes, nproc_option
 if TYPE_CHECKING:
     from nielsgpt.system.workspace import Workspace
 
+STAGES = ("tokenizer", "caches", "pretrain", "sft", "exam", "all")
+
 
 @click.command("pipeline")
 @with_workspace
-@click.option("--no-resume", is_flag=True, help="Train anew; the old files are set aside.")
+@click.option("--no-resume", is_flag=True, help="The same as --rebuild pretrain.")
+@click.option(
+    "--rebuild",
+    multiple=True,
+    type=click.Choice(STAGES),
+    help="Do this stage again, and what cannot stand without it; the old files are set aside.",
+)
 @nproc_option
 @click.option(
     "--hours", type=click.FloatRange(0, min_open=True), help="Train both phases within this time."
 )
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="The same in minutes.")
 def command(
-    workspace: "Workspace", no_resume: bool, nproc: int, hours: float | None, minutes: float | None
+    workspace: "Workspace",
+    no_resume: bool,
+    rebuild: tuple[str, ...],
+    nproc: int,
+    hours: float | None,
+    minutes: float | None,
 ) -> None:
     """From nothing to an examined chat model: tokenizer, caches, pretraining, SFT, exam.
 
-    Every stage that is up to date is skipped; a stopped run goes on where it was.
+    Every stage that is up to date is skipped; a stopped run continues where it was. What was
+    trained stays when its text or settings change: a table says what changed, and --rebuild does
+    a stage again.
     """
     from nielsgpt.config.settings import PHASES
-    from nielsgpt.pipeline import exam, pipeline
-    from nielsgpt.training.resume_choice import Resume
+    from nielsgpt.pipeline import exam, pipeline, train_phase
+    from nielsgpt.training.resume_choice import AUTOMATIC
 
     if hours and minutes:
         raise click.UsageError("--hours and --minutes exclude each other")
     if hours or minutes:
         workspace = resettled(workspace, shared(workspace, minutes or 60 * (hours or 0.0)))
+    if again := {*rebuild, *(["pretrain"] if no_resume else [])}:
+        pipeline.rebuild(workspace, again)
     for phase in PHASES if nproc > 1 else ():
-        in_processes(workspace, phase, Resume(fresh=no_resume), nproc)
-    report = pipeline.run(workspace, no_resume and nproc == 1)
+        if not train_phase.is_finished(workspace, phase):
+            in_processes(workspace, phase, AUTOMATIC, nproc)
+    report = pipeline.run(workspace)
     marks = f"\n{exam.table(report)}\n" if report else ""
     click.echo(f"{marks}\n{pipeline.farewell(workspace)}")
 

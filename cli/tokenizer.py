@@ -26,6 +26,8 @@ COUNT = click.IntRange(0)
 def command(workspace: "Workspace", **over: Any) -> None:
     """Train the tokenizer on the configured text, unless it is up to date.
 
+    One that a model was trained with stays: another would break the model.
+
     The options stand for settings of the same name; put those that stay into your config.
     """
     context = click.get_current_context()
@@ -34,7 +36,9 @@ def command(workspace: "Workspace", **over: Any) -> None:
         from nielsgpt.pipeline import train_tokenizer
 
         chosen = {name: value for name, value in over.items() if value not in (None, ())}
-        train_tokenizer.train(availability.readable(resettled(workspace, {"tokenizer": chosen})))
+        workspace = availability.readable(resettled(workspace, {"tokenizer": chosen}))
+        train_tokenizer.check_unused(workspace)
+        train_tokenizer.train(workspace)
     elif any(value not in (None, ()) for value in context.params.values()):
         raise click.UsageError(f"options go after the word {context.invoked_subcommand}")
 

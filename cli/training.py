@@ -39,10 +39,13 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
     )
     def train(workspace: "Workspace", resume: "Resume", nproc: int, **over: Any) -> None:
         from nielsgpt.system import launcher
+        from nielsgpt.training import build
 
         workspace = resettled(
             workspace, {"training": {phase: settled(workspace, phase, resume, **over)}}
         )
+        if phase == "sft":
+            workspace = build.with_shape_of_start(workspace, phase)
         if launcher.is_member():
             _as_member(workspace, phase, resume)
         elif nproc > 1:
@@ -51,7 +54,7 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
             from nielsgpt.pipeline import pipeline, train_phase
 
             train_phase.check(workspace, phase, resume)
-            pipeline.caches(workspace)
+            pipeline.caches(workspace, phases=[phase])
             train_phase.train(workspace, phase, resume)
 
     how = "Goes on from the phase's newest checkpoint by itself. Ctrl-C saves first."
@@ -109,7 +112,7 @@ def in_processes(workspace: "Workspace", phase: "Phase", resume: "Resume", nproc
         partition.check_partition(
             parallel, phase_settings.batch_size, phase_settings.micro_batch_size, nproc
         )
-    pipeline.caches(workspace)
+    pipeline.caches(workspace, phases=[phase])
     steps = workspace.checkpoints / phase
     with tempfile.TemporaryDirectory(prefix="nielsgpt-") as folder:
         path = Path(folder) / "settings.json"
@@ -133,5 +136,5 @@ def _as_member(workspace: "Workspace", phase: "Phase", resume: "Resume") -> None
     with join_process_group(workspace.settings.device) as team:
         if not launcher.is_supervised():
             # One machine's processes share its files, and machines may share theirs.
-            team.run_once_per_machine(lambda: pipeline.caches(workspace))
+            team.run_once_per_machine(lambda: pipeline.caches(workspace, phases=[phase]))
         train_phase.train(workspace, phase, resume, team)

@@ -126,13 +126,13 @@ def newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("step_[0-9]*.pt"), key=_step_of, reverse=True)
 
 
-def load_newest(folder: Path) -> tuple[State, Path] | None:
+def load_newest(folder: Path, lazy: bool = False) -> tuple[State, Path] | None:
     """The newest state that verifies, and its file; a line is logged for each that does not."""
     for path in newest_first(folder):
         if not path.with_suffix(".json").exists():
             continue
         try:
-            return load(path), path
+            return load(path, lazy=lazy), path
         except (CheckpointError, DataError) as error:
             log.warning("%s; going on from the one before", error)
     return None

@@ -41,11 +41,16 @@ def pack_tokenizer(tokenizer: Tokenizer) -> State:
     return {"kind": tokenizer.kind, "files": files}
 
 
-def restore_model(state: State) -> tuple[GPT, Tokenizer]:
-    """The model, with its weights, and the tokenizer that a state holds."""
+def unpack_tokenizer(state: State) -> Tokenizer:
+    """The tokenizer that a state holds."""
     kept = state["tokenizer"]
     files = {name: tensor.numpy().tobytes() for name, tensor in kept["files"].items()}
-    tokenizer = registry.restore(kept["kind"], files)
+    return registry.restore(kept["kind"], files)
+
+
+def restore_model(state: State) -> tuple[GPT, Tokenizer]:
+    """The model, with its weights, and the tokenizer that a state holds."""
+    tokenizer = unpack_tokenizer(state)
     shape = ModelSettings.model_validate(state["settings"]["model"])
     weights = checkpoint_file.kept_weights(state)
     _check_shapes(weights, shape, tokenizer.vocab_size)

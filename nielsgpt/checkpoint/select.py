@@ -84,5 +84,8 @@ def pretrained_weights(workspace: Workspace) -> Path:
     folder = workspace.checkpoints / "pretrain"
     found = next((p for p in (folder / "best.pt", folder / "latest.pt") if p.is_file()), None)
     if found is None:
-        raise CheckpointError(f"no pretrained weights in {folder}; run 'nielsgpt pretrain' first")
+        raise CheckpointError(
+            f"no pretrained weights in {folder}; run 'nielsgpt pretrain' first, or name the model "
+            "to start from with --init-from"
+        )
     return found

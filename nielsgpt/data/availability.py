@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,13 @@ NOTE = "left_out.json"
 Check = Callable[[str], None]
 
 
-def readable(workspace: Workspace) -> Workspace:
-    """The workspace whose mixes hold only what can be read now, or is cached as it is now.
+def readable(workspace: Workspace, phases: Iterable[Phase] = PHASES) -> Workspace:
+    """The workspace whose mixes of these phases hold only what can be read, or is cached as it is.
 
     A line, and a note for training, says what is left out and why. Raises DataError where a mix
     has nothing left.
     """
-    for phase in PHASES:
+    for phase in phases:
         mixed, lost = drop_missing(workspace, phase, partial(_read, workspace, phase))
         for name, why in lost.items():
             log.info("%s is left out of %s: %s", name, phase, why)

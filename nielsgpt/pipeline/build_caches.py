@@ -8,7 +8,7 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,16 @@ log = logging.getLogger("nielsgpt")
 
 
 def build_all(
-    workspace: Workspace, tokenizer: Tokenizer, part: BuildPart | None = None, join: int = 0
+    workspace: Workspace,
+    tokenizer: Tokenizer,
+    part: BuildPart | None = None,
+    join: int = 0,
+    phases: Iterable[Phase] = PHASES,
 ) -> None:
-    """Every source of both mixes that is not up to date: built, or joined from `join` parts; with
-    `part`, only that part of it."""
+    """Every source of these phases' mixes that is not up to date: built, or joined from `join`
+    parts; with `part`, only that part of it."""
     # All are looked for before the first is built, which may take hours.
-    found = [(phase, sources(workspace.settings, phase, workspace.root)) for phase in PHASES]
+    found = [(phase, sources(workspace.settings, phase, workspace.root)) for phase in phases]
     for phase, named in found:
         for source in named.values():
             build_source(workspace, phase, source, tokenizer, part, join)

@@ -2,46 +2,131 @@
 when its output is fresh."""
 
 import logging
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from nielsgpt.config.settings import PHASES
+from nielsgpt.config.settings import PHASES, Phase
 from nielsgpt.data import availability
 from nielsgpt.data.cache.distributed_build import BuildPart
+from nielsgpt.data.catalog import sources
+from nielsgpt.errors import DataError
 from nielsgpt.pipeline import build_caches, train_tokenizer
-from nielsgpt.system.workspace import Workspace
+from nielsgpt.system.workspace import Workspace, lock, set_aside
 from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.training import staleness
+from nielsgpt.training.staleness import REBUILDS, Stale
 
 log = logging.getLogger("nielsgpt")
 
 
-def caches(workspace: Workspace, part: BuildPart | None = None, join: int = 0) -> Tokenizer:
-    """Tokenize every source of both mixes into train and validation splits, where not yet done.
+def caches(
+    workspace: Workspace,
+    part: BuildPart | None = None,
+    join: int = 0,
+    phases: Collection[Phase] = PHASES,
+) -> Tokenizer:
+    """Tokenize every source of the phases' mixes into train and validation splits, where not yet
+    done.
 
     With `part` only that part of the work is done; `join` parts together make the whole.
     """
-    workspace = availability.readable(workspace)
+    # A tokenizer that must be trained is trained on both mixes.
+    workspace = availability.readable(
+        workspace, phases if train_tokenizer.is_given(workspace) else PHASES
+    )
     codec = train_tokenizer.train(workspace)
-    build_caches.build_all(workspace, codec, part, join)
+    build_caches.build_all(workspace, codec, part, join, phases)
     return codec
 
 
-def run(workspace: Workspace, fresh: bool = False) -> dict[str, Any] | None:
-    """Every stage in turn, trained anew where `fresh`.
+def check(workspace: Workspace, again: Collection[str] = ()) -> None:
+    """Raise what would end the pipeline after hours, before anything is done; `again` are the
+    stages that are to be made again."""
+    from nielsgpt.pipeline import train_phase
+    from nielsgpt.training.resume_choice import Resume
+
+    continued = set(staleness.begun(workspace)) - set(again)
+    for phase in PHASES:
+        waits = phase == "sft" and workspace.settings.phase(phase).init_from is None
+        if waits and phase not in continued:
+            train_phase.check_settings(workspace, phase)  # pretraining makes what it starts from
+        else:
+            train_phase.check(workspace, phase, Resume(fresh=phase not in continued))
+
+
+def rebuild(workspace: Workspace, stages: Iterable[str]) -> None:
+    """Set aside what these stages made, and what is made again with it; nothing is deleted.
+
+    Raises first what would keep the stages from being done again.
+    """
+    again = {stage for name in stages for stage in REBUILDS[name]}
+    check(workspace, again)
+    for phase in PHASES:
+        if {"caches", phase} & again:
+            readable = availability.readable(workspace, [phase])
+            sources(readable.settings, phase, readable.root)
+    places = {
+        "tokenizer": [workspace.tokenizer],
+        "caches": [*map(workspace.splits, PHASES), workspace.cache / "parts"],
+        "pretrain": [workspace.checkpoints / "pretrain"],
+        "sft": [workspace.checkpoints / "sft"],
+        "exam": [workspace.checkpoints / "exam.json"],
+    }
+    if "pretrain" in again and "tokenizer" not in again:
+        train_tokenizer.keep(availability.readable(workspace))
+    # From the end, so that a stop on the way leaves nothing that was made from what is gone.
+    with lock(workspace.checkpoints):
+        for stage in reversed(places):
+            for path in places[stage] if stage in again else ():
+                if path.exists():
+                    log.info("%s: what was made before is kept in %s", stage, set_aside(path))
+
+
+def run(workspace: Workspace) -> dict[str, Any] | None:
+    """Every stage in turn; what was trained stays, and what changed since is said in a table.
 
     Returns the exam's report, or None where there is nothing to examine.
     """
     from nielsgpt.pipeline import exam, train_phase
-    from nielsgpt.training.resume_choice import Resume
 
+    check(workspace)
+    codec = _needed_caches(workspace)
+    if found := list(_stale(workspace, codec)):
+        log.warning(
+            "what was trained stays; this changed since:\n%s", staleness.table(workspace, found)
+        )
     for phase in PHASES:
-        train_phase.check_settings(workspace, phase)
-    caches(workspace)
-    for phase in PHASES:
-        train_phase.train(workspace, phase, Resume(fresh=fresh))
+        train_phase.train(workspace, phase)
     if "primer" not in workspace.settings.data.mix_sft:
         log.info("exam: skipped, for it asks what the primer teaches and data.mix_sft has none")
         return None
     return exam.run_exam(workspace)
+
+
+def _needed_caches(workspace: Workspace) -> Tokenizer:
+    """The caches of both phases; a finished phase can do without those that cannot be made."""
+    from nielsgpt.pipeline import train_phase
+
+    finished = [phase for phase in PHASES if train_phase.is_finished(workspace, phase)]
+    codec = caches(workspace, phases=[phase for phase in PHASES if phase not in finished])
+    for phase in finished:
+        try:
+            build_caches.build_all(availability.readable(workspace, [phase]), codec, phases=[phase])
+        except DataError as error:
+            log.warning("%s: finished, and its caches stay as they are: %s", phase, error)
+    return codec
+
+
+def _stale(workspace: Workspace, tokenizer: Tokenizer) -> Iterator[Stale]:
+    """The stages that stay although what they were made from changed."""
+    from nielsgpt.pipeline import train_phase
+
+    if changed := staleness.tokenizer_changes(workspace):
+        yield Stale("tokenizer", changed)
+    for phase, before in staleness.begun(workspace).items():
+        now = train_phase.phase_facts(availability.trainable(workspace, phase), phase, tokenizer)
+        if changed := staleness.changes(before, now):
+            yield Stale(phase, changed)
 
 
 def farewell(workspace: Workspace) -> str:

@@ -1,10 +1,12 @@
 """One phase of training, from files to files: which rows, which starting weights, which state.
 
-Pretraining starts from seeded weights, SFT from pretraining's best. A phase goes on from its newest
-sound checkpoint; one that was trained on other data, or from other weights, is set aside first.
+Pretraining starts from seeded weights, SFT from pretraining's best. A phase continues from its
+newest sound checkpoint. Where its data, its numbers or its starting weights changed since, a line
+says so: a begun phase continues on what is there now, and a finished one stays as it is.
 """
 
 import logging
+import math
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -22,16 +24,16 @@ from nielsgpt.report import page
 from nielsgpt.system import machine
 from nielsgpt.system.best_effort import best_effort
 from nielsgpt.system.device import choose_device
-from nielsgpt.system.workspace import Workspace, lock
+from nielsgpt.system.workspace import Workspace, lock, set_aside
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
-from nielsgpt.training import autotune, build, memory_estimate, run_metadata
+from nielsgpt.training import autotune, build, memory_estimate, run_metadata, staleness
 from nielsgpt.training import run_log as run_logs
 from nielsgpt.training.autotune import TuningKey
 from nielsgpt.training.build import identity, starting_weights
-from nielsgpt.training.checkpoint_manager import CheckpointManager, set_aside
+from nielsgpt.training.checkpoint_manager import CheckpointManager
 from nielsgpt.training.loop import TrainingLoop
-from nielsgpt.training.resume import state_to_resume
+from nielsgpt.training.resume import check_fits, state_to_resume
 from nielsgpt.training.resume_choice import AUTOMATIC, Resume
 from nielsgpt.training.run_log import RunLog
 from nielsgpt.training.time_budget import TimeBudget
@@ -69,26 +71,47 @@ def train(
         group.check_batch(
             phase_settings.batch_size, phase_settings.micro_batch_size
         )  # before anything is set aside
-    facts = group.broadcast_object(lambda: _facts(workspace, phase, tokenizer))
+    facts = group.broadcast_object(lambda: phase_facts(workspace, phase, tokenizer, resume))
     with lock(workspace.checkpoints) if group.is_rank_zero else nullcontext():
+        # Before anything is set aside.
+        group.broadcast_object(lambda: _check_start(workspace, phase, facts["shape"], resume))
         state = group.broadcast_object(
             lambda: _state(workspace.checkpoints / phase, phase, facts, resume)
         )
-        if state is not None:
-            run_metadata.log_changed_settings(phase, state, facts)
-        if state is not None and resume.path is None and _is_complete(state, phase_settings):
-            log.info("%s: up to date at step %d", phase, state["step"])
+        over = state is not None and resume.path is None and _is_complete(state, phase_settings)
+        changed = state is not None and run_metadata.log_changed_settings(phase, state, facts, over)
+        if state is not None and over:
+            if not changed:
+                log.info("%s: up to date at step %d", phase, state["step"])
             return
+        if state is not None and any(staleness.data_changes(state["facts"], facts)):
+            # Losses on other text do not compare: the best is sought from here on.
+            state |= {"best": math.inf, "best_raw": math.inf, "waited": 0}
         _train(workspace, phase, tokenizer, facts, state, resume, began, group)
 
 
+def is_finished(workspace: Workspace, phase: Phase) -> bool:
+    """Whether the phase made the last step that its settings ask for."""
+    newest = checkpoint_file.load_newest(workspace.checkpoints / phase, lazy=True)
+    return (
+        newest is not None
+        and "due" in newest[0]
+        and _is_complete(newest[0], workspace.settings.phase(phase))
+    )
+
+
 def check(workspace: Workspace, phase: Phase, resume: Resume) -> None:
-    """Raise what training would refuse after hours of building caches: a device, a metric or a
-    checkpoint that is not there."""
+    """Raise what training would refuse after hours of building caches: a device, a metric, a
+    checkpoint that is not there or is of another shape."""
     check_settings(workspace, phase)
     if resume.path is not None:
         checkpoint_file.load(resume.path)
-    _starting_weights(workspace, phase)
+    before = _before(workspace, phase, resume)
+    if before is None:
+        _check_start(workspace, phase, _shape(workspace), resume)
+    elif resume.path is None:
+        shape = {**_shape(workspace), "tokenizer": before["shape"]["tokenizer"]}
+        check_fits(workspace.checkpoints / phase / "latest.pt", before["shape"], shape)
 
 
 def check_settings(workspace: Workspace, phase: Phase) -> None:
@@ -112,12 +135,28 @@ def _starting_weights(workspace: Workspace, phase: Phase) -> Path | None:
     return path
 
 
+def _check_start(workspace: Workspace, phase: Phase, shape: Facts, resume: Resume) -> None:
+    """Raise CheckpointError where a phase that starts at step 0 cannot take its starting weights.
+
+    A phase that was begun took them then: they may have changed since, or be gone.
+    """
+    if resume.path is None and (resume.fresh or _before(workspace, phase, resume) is None):
+        path = _starting_weights(workspace, phase)
+        if path is not None and workspace.settings.phase(phase).init_strict:
+            build.check_start(workspace, phase, path, shape)
+
+
+def _before(workspace: Workspace, phase: Phase, resume: Resume) -> Facts | None:
+    """The facts of the state that the phase continues from, as far as the small files know."""
+    return None if resume.fresh else staleness.newest_facts(workspace.checkpoints / phase)
+
+
 def _state(
     folder: Path, phase: Phase, facts: Facts, resume: Resume
 ) -> checkpoint_file.State | None:
     """The state to go on from; what is not gone on from is set aside."""
     if resume.fresh and folder.exists():
-        log.info("%s: starting anew; what was trained before is in %s", phase, set_aside(folder))
+        log.info("%s: starting again; the earlier model is kept in %s", phase, set_aside(folder))
     return state_to_resume(folder, phase, facts, resume)
 
 
@@ -192,7 +231,8 @@ def _trainer(
     execution = group.execution(lambda: autotune.choose_execution(asked, before), phase_settings)
     if group.is_rank_zero:
         require_trusted(execution)
-    model = build.model_at_start(workspace, phase, tokenizer, facts["shape"], group.is_rank_zero)
+    starts = group.is_rank_zero and state is None
+    model = build.model_at_start(workspace, phase, tokenizer, facts["shape"], starts)
     trainer = build.build_trainer(workspace, phase, tokenizer, model, execution, group)
     if state is not None:
         trainer.load(state)
@@ -263,29 +303,46 @@ def _start(path: Path) -> str | None:
     )
 
 
-def _facts(workspace: Workspace, phase: Phase, tokenizer: Tokenizer) -> Facts:
-    """What a checkpoint of this phase must agree with, before anything heavy is opened."""
-    settings, phase_settings = workspace.settings, workspace.settings.phase(phase)
-    mix = settings.mix(phase)
-    check_settings(workspace, phase)
-    folder = workspace.splits(phase)
-    origin: Facts = {name: identity(folder, f"{name}_train") for name in sorted(mix)}
-    path = _starting_weights(workspace, phase)
+def _origin(workspace: Workspace, phase: Phase, resume: Resume) -> Facts:
+    """The identity of each source's training split and of the starting weights."""
+    origin: Facts = {
+        name: identity(workspace.splits(phase), f"{name}_train")
+        for name in sorted(workspace.settings.mix(phase))
+    }
+    before = _before(workspace, phase, resume)
+    try:
+        path = _starting_weights(workspace, phase)
+    except CheckpointError:
+        if before is None:
+            raise
+        path = None
+        origin |= {k: v for k, v in before["origin"].items() if k == "start"}
     if path is not None:
         origin["start"] = _start(path)
         if origin["start"] is None:
             raise CheckpointError(
                 f"{path} is damaged: its sha256 is not the one in its .json; delete it to start "
-                "from latest.pt, or train anew with 'nielsgpt pretrain --no-resume'"
+                "from latest.pt, or train again with 'nielsgpt pretrain --no-resume'"
             )
+    return origin
+
+
+def _shape(workspace: Workspace) -> Facts:
+    return workspace.settings.model.model_dump(exclude={"attention"})
+
+
+def phase_facts(
+    workspace: Workspace, phase: Phase, tokenizer: Tokenizer, resume: Resume = AUTOMATIC
+) -> Facts:
+    """What a checkpoint of this phase is compared with, before anything heavy is opened."""
+    settings, phase_settings = workspace.settings, workspace.settings.phase(phase)
+    mix = settings.mix(phase)
+    check_settings(workspace, phase)
     return {
         "phase": phase,
         "name": settings.name,
-        "shape": {
-            **settings.model.model_dump(exclude={"attention"}),
-            "tokenizer": tokenizer.fingerprint,
-        },
-        "origin": origin,
+        "shape": {**_shape(workspace), "tokenizer": tokenizer.fingerprint},
+        "origin": _origin(workspace, phase, resume),
         "numbers": {**phase_settings.model_dump(exclude=HARDWARE | {"max_steps"}), "mix": mix},
         "seed": settings.seed,
         "max_steps": phase_settings.max_steps,

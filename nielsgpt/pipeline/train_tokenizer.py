@@ -1,7 +1,8 @@
 """The tokenizer as a stage: what text it is trained on, and what its report is drawn from.
 
 It sees the training side of each source alone, by the same rule as the caches: a document that is
-held out from the model is held out from its tokenizer.
+held out from the model is held out from its tokenizer. Once a model is begun its tokenizer stays,
+for its weights mean nothing with another.
 """
 
 import glob
@@ -18,12 +19,21 @@ from nielsgpt.data.cache import build
 from nielsgpt.data.catalog import Source, find_source, sources
 from nielsgpt.data.sources import files
 from nielsgpt.data.tokenize import locate
-from nielsgpt.errors import DataError
+from nielsgpt.errors import DataError, TokenizerError
 from nielsgpt.report import tokenizer_plot, tokenizer_report
 from nielsgpt.report.tokenizer_report import Report
-from nielsgpt.system.workspace import Workspace, fingerprint, lock, write_json
+from nielsgpt.system.workspace import (
+    Workspace,
+    fingerprint,
+    lock,
+    set_aside,
+    write_json,
+    write_sealed,
+)
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.training import staleness
+from nielsgpt.training.staleness import Facts
 
 log = logging.getLogger("nielsgpt")
 Side = Literal["train", "val"]
@@ -41,13 +51,21 @@ class Share:
     in_bytes: bool = False
 
 
+def is_given(workspace: Workspace) -> bool:
+    """Whether the tokenizer comes from a model: the one of this name, or the one it starts from."""
+    return bool(staleness.begun(workspace)) or _lender(workspace) is not None
+
+
 def train(workspace: Workspace) -> Tokenizer:
-    """Train the tokenizer on the mixes, unless the one on disk was made from just these."""
+    """The tokenizer of the model, where it has one; else one trained on the mixes, unless the one
+    on disk was made from just these."""
+    if is_given(workspace):
+        return _given(workspace)
     asked = workspace.settings.tokenizer
-    shares = [] if asked.kind in UNTRAINED else training_shares(workspace)
+    shares = _shares(workspace)
     made_from = _trained_on(workspace.settings, shares)
     meta = registry.read_meta(workspace.tokenizer)
-    if meta is not None and meta.get("made_from") == made_from:
+    if meta is not None and made_from in (meta.get("made_from"), meta.get("kept_for")):
         log.info("tokenizer: up to date (%s ids in %s)", meta["vocab_size"], workspace.tokenizer)
         return registry.load(workspace.tokenizer)
     why = "its settings or its text changed" if meta else "none yet"
@@ -59,6 +77,77 @@ def train(workspace: Workspace) -> Tokenizer:
         registry.save(made, workspace.tokenizer, known)
     log.info("tokenizer: %s ids in %s", made.vocab_size, workspace.tokenizer)
     return made
+
+
+def keep(workspace: Workspace) -> None:
+    """Let the tokenizer on disk stay for the text and settings of now, whoever needs it then."""
+    meta = registry.read_meta(workspace.tokenizer)
+    if meta is not None:
+        kept_for = _trained_on(workspace.settings, _shares(workspace))
+        write_sealed(workspace.tokenizer / registry.META_FILE, {**meta, "kept_for": kept_for})
+
+
+def check_unused(workspace: Workspace) -> None:
+    """Raise TokenizerError where the settings and the text make another tokenizer, and a model was
+    trained with the one that is there."""
+    if not staleness.begun(workspace):
+        return
+    made_from = _trained_on(workspace.settings, _shares(workspace))
+    if (registry.read_meta(workspace.tokenizer) or {}).get("made_from") != made_from:
+        raise TokenizerError(
+            f"the model {workspace.settings.name} was trained with the tokenizer in {workspace.tokenizer}, "
+            "and another one would break it; train another model with --set name=NAME, or all of "
+            "it again with 'nielsgpt pipeline --rebuild tokenizer'"
+        )
+
+
+def _shares(workspace: Workspace) -> list[Share]:
+    return [] if workspace.settings.tokenizer.kind in UNTRAINED else training_shares(workspace)
+
+
+def _lender(workspace: Workspace) -> Path | None:
+    """The file that a phase is told to start from, and must fit."""
+    for phase in PHASES:
+        phase_settings = workspace.settings.phase(phase)
+        path = workspace.root / (phase_settings.init_from or "")
+        if phase_settings.init_strict and path.is_file():
+            return path
+    return None
+
+
+def _given(workspace: Workspace) -> Tokenizer:
+    """The tokenizer that a model was trained with: on disk already, or else from its checkpoint."""
+    facts = next(iter(staleness.begun(workspace).values()), None)
+    meta = registry.read_meta(workspace.tokenizer)
+    here = meta["fingerprint"] if meta else None
+    if facts is None or here != facts["shape"]["tokenizer"]:
+        _take(workspace, facts, here)
+    made = registry.load(workspace.tokenizer)
+    log.info("tokenizer: up to date (%s ids in %s)", made.vocab_size, workspace.tokenizer)
+    return made
+
+
+def _take(workspace: Workspace, facts: Facts | None, here: str | None) -> None:
+    """Write the tokenizer of the model's own newest state, or else of the file that it starts from,
+    where that one is not; what is there is set aside."""
+    from nielsgpt.checkpoint import checkpoint_file, load_model
+
+    newest = checkpoint_file.load_newest(workspace.checkpoints / facts["phase"]) if facts else None
+    path = newest[1] if newest else _lender(workspace)
+    if path is None:
+        raise TokenizerError(
+            f"the tokenizer of {workspace.settings.name} is not in {workspace.tokenizer}, and no checkpoint "
+            "that holds it is whole; train all of it again with 'nielsgpt pipeline --rebuild "
+            "tokenizer'"
+        )
+    made = load_model.unpack_tokenizer(checkpoint_file.load(path, "tokenizer"))
+    if made.fingerprint == here:
+        return
+    with lock(workspace.tokenizer):
+        if here is not None:
+            log.info("tokenizer: the one before is kept in %s", set_aside(workspace.tokenizer))
+        registry.save(made, workspace.tokenizer, {"made_from": None, "trained_on": {}})
+    log.info("tokenizer: that of %s", path)
 
 
 def report(workspace: Workspace, paths: list[Path], hub: dict[str, int]) -> tuple[Report, Path]:

@@ -16,6 +16,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -176,6 +177,17 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def set_aside(path: Path) -> Path:
+    """Give a folder or a file a dated name beside it; nothing that was trained is ever deleted."""
+    suffix = path.suffix if path.is_file() else ""
+    dated = f"{path.name.removesuffix(suffix)}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    target, number = path.with_name(dated + suffix), 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{dated}-{number}{suffix}")
+    return path.rename(target)
 
 
 @contextmanager

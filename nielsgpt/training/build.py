@@ -2,24 +2,26 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 import nielsgpt
 from nielsgpt.checkpoint import checkpoint_file
 from nielsgpt.checkpoint.select import pretrained_weights
-from nielsgpt.config.settings import Phase
+from nielsgpt.config.settings import ModelSettings, Phase
 from nielsgpt.data.cache import shards
 from nielsgpt.data.cache.loader import Mixture, PackedRows, Rows, WindowRows
 from nielsgpt.data.cache.shards import Split
 from nielsgpt.distributed.group import SINGLE_PROCESS, ProcessGroup
+from nielsgpt.errors import CheckpointError
 from nielsgpt.model.gpt import GPT
 from nielsgpt.system.device import ExecutionConfig
 from nielsgpt.system.workspace import Workspace, fingerprint
 from nielsgpt.tokenizers.base import Tokenizer
-from nielsgpt.training.resume import check_fits
 from nielsgpt.training.trainer import Trainer
 
 log = logging.getLogger("nielsgpt")
@@ -27,26 +29,44 @@ Facts = dict[str, Any]
 
 
 def model_at_start(
-    workspace: Workspace, phase: Phase, tokenizer: Tokenizer, shape: Facts, leads: bool = True
+    workspace: Workspace, phase: Phase, tokenizer: Tokenizer, shape: Facts, reads: bool = True
 ) -> GPT:
     """The phase's model at step 0: seeded weights, a file's, or for SFT pretraining's best.
 
-    Of a team only the leader reads a file; the others are given its weights. Raises
-    CheckpointError where weights of another shape are asked for and must fit.
+    Without `reads` it has seeded weights: a resumed state replaces them, and of a team only the
+    leader reads a file. Raises CheckpointError where weights of another shape must fit.
     """
     torch.manual_seed(workspace.settings.seed)
     model = GPT(workspace.settings.model, tokenizer.vocab_size)
-    path = starting_weights(workspace, phase)
-    if path is None or not leads:
+    path = starting_weights(workspace, phase) if reads else None
+    if path is None:
         return model
     start = checkpoint_file.load(path, "weights", "facts")
     if workspace.settings.phase(phase).init_strict:
-        check_fits(path, start["facts"]["shape"], shape)
+        check_start(workspace, phase, path, shape)
         model.load_state_dict(checkpoint_file.kept_weights(start))
     else:
         same = start["facts"]["shape"]["tokenizer"] == shape["tokenizer"]
         _take_what_fits(model, checkpoint_file.kept_weights(start), path, same)
     return model
+
+
+def check_start(workspace: Workspace, phase: Phase, path: Path, shape: Facts) -> None:
+    """Raise CheckpointError for each field of the shape that the starting weights have not."""
+    before = (
+        checkpoint_file.read_facts(path) or checkpoint_file.load(path, "facts", lazy=True)["facts"]
+    )
+    known = {field: before["shape"].get(field) for field in shape}
+    diff = list(checkpoint_file.list_differences(known, shape))
+    if not diff:
+        return
+    if workspace.settings.phase(phase).init_from is None:
+        way = "keep its settings, or train it again with 'nielsgpt pretrain --no-resume'"
+    elif all(field.startswith("tokenizer:") for field in diff):
+        way = "choose another name with --set name=NAME, or take what fits with --no-strict"
+    else:
+        way = "keep its settings, or take what fits with --no-strict"
+    raise CheckpointError(f"{path} does not fit these settings: {'; '.join(diff)}; {way}")
 
 
 def starting_weights(workspace: Workspace, phase: Phase) -> Path | None:
@@ -75,6 +95,30 @@ def _take_what_fits(
     left = sorted(set(own) ^ set(fitting) | set(weights) - set(fitting))
     shown = ", ".join(left[:6]) + (f" and {len(left) - 6} more" if len(left) > 6 else "")
     log.info("%d of %d tensors from %s; not: %s", len(fitting), len(own), path, shown or "none")
+
+
+def with_shape_of_start(workspace: Workspace, phase: Phase) -> Workspace:
+    """The workspace with the model shape of the file that the phase is told to start from.
+
+    A line names what the settings say otherwise. Unchanged where no file is named, or where only
+    what fits of it is taken.
+    """
+    phase_settings = workspace.settings.phase(phase)
+    path = workspace.root / (phase_settings.init_from or "")
+    if not phase_settings.init_strict or not path.is_file():
+        return workspace
+    kept = checkpoint_file.load(path, "settings", "facts", lazy=True)
+    told = {**kept["settings"].get("model", {}), "attention": workspace.settings.model.attention}
+    try:
+        shape = ModelSettings.model_validate(told)
+    except ValidationError:
+        raise CheckpointError(f"{path} names no model shape; name another checkpoint") from None
+    changed = checkpoint_file.list_differences(
+        shape.model_dump(), workspace.settings.model.model_dump()
+    )
+    if said := "; ".join(changed):
+        log.info("%s: the model has the shape of %s (%s)", phase, path, said)
+    return replace(workspace, settings=workspace.settings.model_copy(update={"model": shape}))
 
 
 def build_trainer(

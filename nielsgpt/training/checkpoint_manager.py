@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from nielsgpt.checkpoint import checkpoint_file
+from nielsgpt.config.settings import Phase
 from nielsgpt.errors import RunError
 from nielsgpt.system import machine
 from nielsgpt.training.trainer import Trainer
@@ -82,7 +82,7 @@ class CheckpointManager:
             checkpoint_file.kept_weights(state)
         )
         entry = checkpoint_file.save(path, {**state, **self.belongings, "facts": facts}, facts)
-        link_state(path, entry, (self.folder, self.folder.parent))
+        link_state(path, entry, places(self.folder, entry["phase"]))
         checkpoint_file.prune(self.folder, self.keep, path)
 
     def _make_room(self, path: Path, needed: int) -> None:
@@ -101,24 +101,22 @@ class CheckpointManager:
             )
 
 
-def link_state(path: Path, entry: Mapping[str, Any], places: Iterable[Path]) -> None:
+def places(folder: Path, phase: Phase) -> list[Path]:
+    """Where a phase's states are named: in its folder, and one level up, unless the chat model of
+    a later phase stands there."""
+    above = checkpoint_file.facts_to_replace(folder.parent / "latest.pt")
+    later = above.get("phase") == "sft" != phase
+    return [folder] if later else [folder, folder.parent]
+
+
+def link_state(path: Path, entry: Mapping[str, Any], folders: Iterable[Path]) -> None:
     """Let latest, and best if it improved, name this state in the folders, where they do not yet.
 
     Also mends the names that a process killed in the middle of this left behind.
     """
-    places = tuple(places)
+    folders = tuple(folders)
     for name in ("latest.pt", *(["best.pt"] if entry["improved"] else [])):
-        for place in places:
+        for place in folders:
             known = checkpoint_file.facts_to_replace(place / name)
             if known.get("sha256") != entry["sha256"]:
                 checkpoint_file.share(path, place / name, dict(entry))
-
-
-def set_aside(folder: Path) -> Path:
-    """Move a phase's folder out of the way; nothing that was trained is ever deleted."""
-    target = folder.with_name(f"{folder.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
-    number = 1
-    while target.exists():
-        number += 1
-        target = folder.with_name(f"{folder.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{number}")
-    return folder.rename(target)

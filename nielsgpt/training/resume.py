@@ -1,6 +1,7 @@
-"""Where a phase goes on from: its newest sound state, a file that was named, or nowhere.
+"""Where a phase continues from: its newest sound state, a file that was named, or nowhere.
 
-What was trained on other data, or from other weights, is set aside and never deleted.
+A state trained on other data or from other weights is continued all the same: it is set aside only
+when a person asks for that.
 """
 
 import logging
@@ -10,7 +11,8 @@ from typing import Any
 from nielsgpt.checkpoint import checkpoint_file
 from nielsgpt.config.settings import Phase
 from nielsgpt.errors import CheckpointError
-from nielsgpt.training.checkpoint_manager import link_state, set_aside
+from nielsgpt.system.workspace import set_aside
+from nielsgpt.training.checkpoint_manager import link_state, places
 from nielsgpt.training.resume_choice import Resume
 
 log = logging.getLogger("nielsgpt")
@@ -28,30 +30,14 @@ def state_to_resume(
         return _chosen_state(folder, phase, facts, resume.path)
     newest = checkpoint_file.load_newest(folder)
     if newest is None:
+        if checkpoint_file.newest_first(folder):  # none is whole, but best.pt may be
+            log.warning("%s: starting again; what was there is in %s", phase, set_aside(folder))
         return None
     state, path = newest
     _check_whole(path, state)
-    before = state["facts"]
-    moved = list(checkpoint_file.list_differences(before["origin"], facts["origin"]))
-    if moved:
-        # New text makes a new tokenizer too; another shape is still the user's to decide.
-        before = {**before, "shape": {**before["shape"], "tokenizer": facts["shape"]["tokenizer"]}}
-    check_fits(path, before["shape"], facts["shape"])
-    if moved:
-        log.info(
-            "%s: starting anew, for its data or starting weights changed; what was trained before "
-            "is in %s",
-            phase,
-            set_aside(folder),
-        )
-        return None
-    _same_optimizer(path, before, facts)
-    # One level up, the names belong to the newest phase.
-    above = checkpoint_file.facts_to_replace(folder.parent / "latest.pt")
-    later = above.get("phase") == "sft" != phase
-    link_state(
-        path, checkpoint_file.read_facts(path), [folder, *([] if later else [folder.parent])]
-    )
+    check_fits(path, state["facts"]["shape"], facts["shape"])
+    _same_optimizer(path, state["facts"], facts)
+    link_state(path, checkpoint_file.read_facts(path), places(folder, phase))
     return state
 
 
@@ -87,7 +73,7 @@ def check_fits(path: Path, before: Facts, now: Facts) -> None:
     if diff:
         raise CheckpointError(
             f"{path} does not fit these settings: {diff}; keep its settings, choose another name "
-            "with --set name=NAME, or start anew with --no-resume"
+            "with --set name=NAME, or start again with --no-resume"
         )
 
 

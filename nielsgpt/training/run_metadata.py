@@ -15,7 +15,7 @@ from nielsgpt.system import launcher, machine
 from nielsgpt.system.device import ExecutionConfig
 from nielsgpt.system.matrix_peak import matrix_peak
 from nielsgpt.system.workspace import fingerprint, read_json, write_sealed
-from nielsgpt.training import memory_estimate, run_log
+from nielsgpt.training import memory_estimate, run_log, staleness
 from nielsgpt.training.trainer import Trainer
 
 log = logging.getLogger("nielsgpt")
@@ -95,15 +95,23 @@ def log_start(trainer: Trainer, phase: Phase, folder: Path) -> None:
         log.info("%s: compiling the model first, up to a minute", phase)
 
 
-def log_changed_settings(phase: Phase, state: checkpoint_file.State, facts: Facts) -> None:
-    """A line where the phase was trained with other numbers so far."""
-    changed = list(checkpoint_file.list_differences(state["facts"]["numbers"], facts["numbers"]))
+def log_changed_settings(
+    phase: Phase, state: checkpoint_file.State, facts: Facts, over: bool
+) -> bool:
+    """Whether the phase's data, starting weights or numbers changed since it was trained; a line
+    says which."""
+    changed = "; ".join(staleness.changes(state["facts"], facts))
     if changed:
-        log.info(
-            "%s: so far trained with other numbers (%s); --no-resume trains anew",
+        log.warning(
+            "%s: %s at step %d, changed since: %s; 'nielsgpt %s --no-resume' trains again and "
+            "keeps the earlier model aside",
             phase,
-            "; ".join(changed),
+            "finished and kept" if over else "continuing",
+            state["step"],
+            changed,
+            phase,
         )
+    return bool(changed)
 
 
 def log_changed_execution(before: Facts, execution: ExecutionConfig) -> None:

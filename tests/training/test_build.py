@@ -62,11 +62,15 @@ def test_the_same_command_goes_on_with_a_warm_start_and_begins_no_second_one(
     pipeline.caches(begun(tiny, first))
     train_phase.train(begun(tiny, first, max_steps=3), "pretrain")
     train_phase.train(begun(tiny, first), "pretrain")
-    assert "starting anew" not in caplog.text
+    assert "changed since" not in caplog.text
     latest = first.root / "checkpoints" / "second" / "pretrain" / "latest.pt"
     assert checkpoint_file.load(latest)["step"] == 6
+    before = latest.read_bytes()
     train_phase.train(Workspace(first.root, tiny(name="second")), "pretrain")
-    assert "pretrain: starting anew, for its data or starting weights changed" in caplog.text
+    assert (
+        "pretrain: finished and kept at step 6, changed since: the starting weights" in caplog.text
+    )
+    assert latest.read_bytes() == before
 
 
 def test_weights_of_another_shape_are_refused_or_taken_where_they_fit(

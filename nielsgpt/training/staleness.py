@@ -1,0 +1,132 @@
+"""What a change touches and what stays: one row a stage. Nothing trained is set aside unasked.
+
+    stage      made from                                      after a change
+    tokenizer  the text of both mixes, its settings           stays once a model is begun with it
+    caches     the sources, the tokenizer, the context        are built again
+    pretrain   its caches, its numbers, its starting weights  stays finished, or continues
+    sft        the same; it starts from pretraining's best    stays finished, or continues
+    exam       SFT's best weights, its settings               is taken again
+
+It reads the small files beside checkpoints, and opens no weights.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nielsgpt.config.settings import PHASES, Phase
+from nielsgpt.errors import DataError
+from nielsgpt.system.workspace import Workspace, read_json
+from nielsgpt.tables import align_columns
+
+Facts = dict[str, Any]
+# What `--rebuild` does again: the stage, and what cannot stand without it.
+REBUILDS: dict[str, tuple[str, ...]] = {
+    "tokenizer": ("tokenizer", "caches", "pretrain", "sft", "exam"),
+    "caches": ("caches",),
+    "pretrain": ("pretrain", "sft", "exam"),
+    "sft": ("sft", "exam"),
+    "exam": ("exam",),
+    "all": ("tokenizer", "caches", "pretrain", "sft", "exam"),
+}
+TEXT = {"pretrain": "text", "sft": "conversations"}
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A stage that stays although what it was made from changed."""
+
+    stage: str
+    changes: tuple[str, ...]
+
+
+def newest_facts(folder: Path) -> Facts | None:
+    """The facts of a phase's newest state; None where the phase was never begun."""
+    paths = folder.glob("step_[0-9]*.json")
+    for path in sorted(paths, key=lambda path: (len(path.name), path.name), reverse=True):
+        with suppress(DataError):
+            facts = read_json(path)
+            if path.with_suffix(".pt").is_file() and isinstance(facts, dict) and "shape" in facts:
+                return facts
+    return None
+
+
+def begun(workspace: Workspace) -> dict[Phase, Facts]:
+    """The newest facts of each phase that was begun or finished."""
+    found = {phase: newest_facts(workspace.checkpoints / phase) for phase in PHASES}
+    return {phase: facts for phase, facts in found.items() if facts is not None}
+
+
+def data_changes(before: Facts, now: Facts) -> Iterator[str]:
+    """Which sources a phase was trained on in another state, a few words each."""
+    old, new = before["origin"], now["origin"]
+    for name in sorted({*old, *new} - {"start"}):
+        if name not in old:
+            yield f"{name} joined the mix"
+        elif name not in new:
+            yield f"{name} left the mix"
+        elif old[name] != new[name]:
+            yield f"the {TEXT[now['phase']]} of {name}"
+
+
+def changes(before: Facts, now: Facts) -> tuple[str, ...]:
+    """What a phase was trained with and is different now, a few words each."""
+    from nielsgpt.checkpoint.checkpoint_file import list_differences
+
+    start = before["origin"].get("start") != now["origin"].get("start")
+    return (
+        *data_changes(before, now),
+        *(["the starting weights"] if start else []),
+        *list_differences(before["numbers"], now["numbers"]),
+    )
+
+
+def tokenizer_changes(workspace: Workspace) -> tuple[str, ...]:
+    """Which settings of the tokenizer the model was trained with are different now."""
+    from nielsgpt.checkpoint.checkpoint_file import list_differences
+
+    asked = workspace.settings.tokenizer.model_dump(mode="json")
+    for facts in begun(workspace).values():
+        before = _record(workspace, facts, "resolved_settings.json").get("tokenizer", asked)
+        return tuple(list_differences(before, asked))
+    return ()
+
+
+def minutes_again(workspace: Workspace, stages: Iterable[str]) -> float | None:
+    """How long it takes to train these stages again, by what their runs recorded; None where one
+    of them recorded nothing."""
+    total = 0.0
+    for phase, facts in begun(workspace).items():
+        if phase not in stages:
+            continue
+        run = _record(workspace, facts, "run_meta.json")
+        if not run.get("seconds") or not run.get("steps"):
+            return None
+        phase_settings = workspace.settings.phase(phase)
+        whole = run["seconds"] / 60 * max(1, phase_settings.max_steps / run["steps"])
+        total += whole if phase_settings.minutes is None else phase_settings.minutes
+    return total
+
+
+def table(workspace: Workspace, found: Iterable[Stale]) -> str:
+    """A row for each change: what it touches, what training that again costs, and how to ask."""
+    rows = [("changed", "touches", "training again", "done by")]
+    for stale in found:
+        again = REBUILDS[stale.stage]
+        minutes = minutes_again(workspace, again)
+        cost = "unknown" if minutes is None else f"{math.ceil(minutes)} min"
+        for change in stale.changes:
+            way = f"--rebuild {stale.stage}"
+            rows.append((f"{stale.stage}: {change}", ", ".join(again), cost, way))
+    return align_columns(rows)
+
+
+def _record(workspace: Workspace, facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A file of the run that trained a state; empty where it is gone or damaged."""
+    with suppress(DataError):
+        found = read_json(workspace.runs / str(facts.get("run_id")) / name)
+        return found if isinstance(found, dict) else {}
+    return {}
