@@ -76,7 +76,7 @@ def resume_options(command: Command) -> Command:
     """--resume PATH and --no-resume, as one Resume."""
 
     @click.option("--resume", type=click.Path(path_type=Path), help="Go on from this checkpoint.")
-    @click.option("--no-resume", is_flag=True, help="Start anew; the old files are set aside.")
+    @click.option("--no-resume", is_flag=True, help="Start again; the old files are set aside.")
     @functools.wraps(command)
     def chosen(*args: Any, resume: Path | None, no_resume: bool, **rest: Any) -> Any:
         from nielsgpt.training.resume_choice import Resume

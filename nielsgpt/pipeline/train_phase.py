@@ -140,7 +140,7 @@ def _check_start(workspace: Workspace, phase: Phase, shape: Facts, resume: Resum
 
     A phase that was begun took them then: they may have changed since, or be gone.
     """
-    if resume.path is None and (resume.fresh or _before(workspace, phase, resume) is None):
+    if resume.path is None and _before(workspace, phase, resume) is None:
         path = _starting_weights(workspace, phase)
         if path is not None and workspace.settings.phase(phase).init_strict:
             build.check_start(workspace, phase, path, shape)

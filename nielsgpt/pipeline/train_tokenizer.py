@@ -73,7 +73,11 @@ def train(workspace: Workspace) -> Tokenizer:
     counts: dict[str, dict[str, int]] = {}
     with lock(workspace.tokenizer):
         made = registry.make(asked, _count_characters(shares, workspace.settings, counts))
-        known = {"made_from": made_from, "trained_on": counts}
+        known = {
+            "made_from": made_from,
+            "settings": asked.model_dump(mode="json"),
+            "trained_on": counts,
+        }
         registry.save(made, workspace.tokenizer, known)
     log.info("tokenizer: %s ids in %s", made.vocab_size, workspace.tokenizer)
     return made
@@ -90,10 +94,10 @@ def keep(workspace: Workspace) -> None:
 def check_unused(workspace: Workspace) -> None:
     """Raise TokenizerError where the settings and the text make another tokenizer, and a model was
     trained with the one that is there."""
-    if not staleness.begun(workspace):
+    meta = registry.read_meta(workspace.tokenizer)
+    if meta is None or not staleness.begun(workspace):
         return
-    made_from = _trained_on(workspace.settings, _shares(workspace))
-    if (registry.read_meta(workspace.tokenizer) or {}).get("made_from") != made_from:
+    if meta.get("made_from") != _trained_on(workspace.settings, _shares(workspace)):
         raise TokenizerError(
             f"the model {workspace.settings.name} was trained with the tokenizer in {workspace.tokenizer}, "
             "and another one would break it; train another model with --set name=NAME, or all of "
@@ -123,7 +127,14 @@ def _given(workspace: Workspace) -> Tokenizer:
     if facts is None or here != facts["shape"]["tokenizer"]:
         _take(workspace, facts, here)
     made = registry.load(workspace.tokenizer)
-    log.info("tokenizer: up to date (%s ids in %s)", made.vocab_size, workspace.tokenizer)
+    if changed := "; ".join(staleness.tokenizer_changes(workspace)):
+        log.warning(
+            "tokenizer: kept, because a model was trained with it; changed since: %s; "
+            "'nielsgpt pipeline --rebuild tokenizer' trains all of it again",
+            changed,
+        )
+    else:
+        log.info("tokenizer: up to date (%s ids in %s)", made.vocab_size, workspace.tokenizer)
     return made
 
 

@@ -63,7 +63,7 @@ def _check_whole(path: Path, state: checkpoint_file.State) -> None:
     if not {"guard", "horizon", "due", "lowered"} <= set(state):
         raise CheckpointError(
             f"{path} was written by an earlier nielsgpt, which kept less than going on needs; "
-            "--no-resume trains anew and sets it aside"
+            "--no-resume trains again and sets it aside"
         )
 
 
@@ -82,5 +82,5 @@ def _same_optimizer(path: Path, before: Facts, now: Facts) -> None:
     if old != new:
         raise CheckpointError(
             f"{path} holds the state of optimizer {old}, and the settings ask for {new}; keep "
-            f"{old}, or start anew with --no-resume"
+            f"{old}, or start again with --no-resume"
         )

@@ -21,6 +21,7 @@ from nielsgpt.config.settings import PHASES, Phase
 from nielsgpt.errors import DataError
 from nielsgpt.system.workspace import Workspace, read_json
 from nielsgpt.tables import align_columns
+from nielsgpt.tokenizers import registry
 
 Facts = dict[str, Any]
 # What `--rebuild` does again: the stage, and what cannot stand without it.
@@ -32,7 +33,7 @@ REBUILDS: dict[str, tuple[str, ...]] = {
     "exam": ("exam",),
     "all": ("tokenizer", "caches", "pretrain", "sft", "exam"),
 }
-TEXT = {"pretrain": "text", "sft": "conversations"}
+START = ("init_from", "init_strict")  # told by the starting weights themselves
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def data_changes(before: Facts, now: Facts) -> Iterator[str]:
         elif name not in new:
             yield f"{name} left the mix"
         elif old[name] != new[name]:
-            yield f"the {TEXT[now['phase']]} of {name}"
+            yield f"source {name}"
 
 
 def changes(before: Facts, now: Facts) -> tuple[str, ...]:
@@ -77,22 +78,31 @@ def changes(before: Facts, now: Facts) -> tuple[str, ...]:
     from nielsgpt.checkpoint.checkpoint_file import list_differences
 
     start = before["origin"].get("start") != now["origin"].get("start")
+    old, new = (
+        {name: value for name, value in facts["numbers"].items() if name not in START}
+        for facts in (before, now)
+    )
     return (
         *data_changes(before, now),
         *(["the starting weights"] if start else []),
-        *list_differences(before["numbers"], now["numbers"]),
+        *list_differences(old, new),
     )
 
 
 def tokenizer_changes(workspace: Workspace) -> tuple[str, ...]:
-    """Which settings of the tokenizer the model was trained with are different now."""
+    """Which settings of a begun model's tokenizer are different now."""
+    asked = workspace.settings.tokenizer.model_dump(mode="json")
+    facts = next(iter(begun(workspace).values()), None)
+    if facts is None:
+        return ()
+    before = (registry.read_meta(workspace.tokenizer) or {}).get("settings")
+    if before is None:  # an earlier version noted them with the run alone
+        before = _record(workspace, facts, "resolved_settings.json").get("tokenizer")
+    if before is None or before == asked:
+        return ()
     from nielsgpt.checkpoint.checkpoint_file import list_differences
 
-    asked = workspace.settings.tokenizer.model_dump(mode="json")
-    for facts in begun(workspace).values():
-        before = _record(workspace, facts, "resolved_settings.json").get("tokenizer", asked)
-        return tuple(list_differences(before, asked))
-    return ()
+    return tuple(list_differences(before, asked))
 
 
 def minutes_again(workspace: Workspace, stages: Iterable[str]) -> float | None:

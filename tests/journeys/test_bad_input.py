@@ -40,7 +40,7 @@ def test_a_mistake_in_a_process_of_its_own_is_one_line(
 def test_a_damaged_meta_is_built_anew(trained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     subprocess.run(["cp", "-r", str(trained), str(folder)], check=True)
-    put(folder, {"data/cache/tiny/sft/primer_train.meta.json": "{"})
+    put(folder, {"data/cache/tiny/streams/primer_train.meta.json": "{"})
     ran = launch(folder, "pretrain", "-c", "tiny.json", "--more-steps", "1")
     assert ran.returncode == 0, ran.stderr
     assert "building" in ran.stderr

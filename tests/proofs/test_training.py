@@ -332,7 +332,7 @@ def test_new_text_leaves_a_finished_model_as_it_is_unless_it_is_asked_for(
         workspace = Workspace(root, tiny(tokenizer=kind, data={"primer": primer}))
         pipeline.caches(workspace)
         train_phase.train(workspace, "pretrain")
-    assert "pretrain: finished and kept at step 6, changed since: the text of primer" in caplog.text
+    assert "pretrain: finished and kept at step 6, changed since: source primer" in caplog.text
     assert list(workspace.checkpoints.glob("pretrain-*")) == []
     train_phase.train(workspace, "pretrain", Resume(fresh=True))
     assert len(list(workspace.checkpoints.glob("pretrain-*/latest.pt"))) == 1

@@ -139,13 +139,13 @@ class Change:
         return [row for row in self.said if state == "finished" or not row.startswith("sft")]
 
 
-TEXT = ("pretrain: the text of text  ",)
+TEXT = ("pretrain: source text  ",)
 CHANGES = {
     "nothing": Change(),
     "text added": Change(TEXT, add_text),
     "text edited": Change(TEXT, edit_text),
     "text removed": Change(TEXT, remove_text),
-    "conversations": Change(("sft: the conversations of chat  ",), add_chats),
+    "conversations": Change(("sft: source chat  ",), add_chats),
     "shares": Change(
         ("pretrain: mix: checkpoint {",),
         over={"data": {"mix_pretrain": {"text": 0.5, "primer": 0.5}}},
@@ -347,10 +347,10 @@ def test_what_training_again_takes_is_what_the_runs_recorded(
     assert staleness.minutes_again(workspace(**steps("sft", 12)), ["sft"]) == 10
     timed = workspace(training={"pretrain": {"minutes": 480}})
     assert staleness.minutes_again(timed, ["pretrain"]) == 480
-    stale = [staleness.Stale("sft", ("the conversations of chat",))]
+    stale = [staleness.Stale("sft", ("source chat",))]
     assert staleness.table(work, stale).splitlines() == [
-        "changed                         touches    training again  done by",
-        "sft: the conversations of chat  sft, exam  5 min           --rebuild sft",
+        "changed           touches    training again  done by",
+        "sft: source chat  sft, exam  5 min           --rebuild sft",
     ]
     shutil.rmtree(root / "runs")
     assert staleness.minutes_again(work, ["sft"]) is None
