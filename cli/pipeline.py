@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.options import resettled, with_workspace
-from cli.training import in_processes, nproc_option
+from cli.training import check_sharing, in_processes, nproc_option
 
 if TYPE_CHECKING:
     from nielsgpt.system.workspace import Workspace
@@ -49,6 +49,8 @@ def command(
         raise click.UsageError("--hours and --minutes exclude each other")
     if hours or minutes:
         workspace = resettled(workspace, shared(workspace, minutes or 60 * (hours or 0.0)))
+    for phase in PHASES:
+        check_sharing(workspace, phase, nproc)  # before anything is set aside
     if again := {*rebuild, *(["pretrain"] if no_resume else [])}:
         pipeline.rebuild(workspace, again)
     for phase in PHASES if nproc > 1 else ():

@@ -101,17 +101,12 @@ def in_processes(workspace: "Workspace", phase: "Phase", resume: "Resume", nproc
     What needs one process alone is done first.
     """
     from nielsgpt.checkpoint import checkpoint_file
-    from nielsgpt.distributed import partition
     from nielsgpt.pipeline import pipeline, train_phase
     from nielsgpt.system import launcher
     from nielsgpt.system.workspace import write_json
 
     train_phase.check(workspace, phase, resume)
-    phase_settings, parallel = workspace.settings.phase(phase), workspace.settings.device.parallel
-    if phase_settings.micro_batch_size:
-        partition.check_partition(
-            parallel, phase_settings.batch_size, phase_settings.micro_batch_size, nproc
-        )
+    check_sharing(workspace, phase, nproc)
     pipeline.caches(workspace, phases=[phase])
     steps = workspace.checkpoints / phase
     with tempfile.TemporaryDirectory(prefix="nielsgpt-") as folder:
@@ -124,6 +119,17 @@ def in_processes(workspace: "Workspace", phase: "Phase", resume: "Resume", nproc
         )
     if code:
         raise click.exceptions.Exit(code)
+
+
+def check_sharing(workspace: "Workspace", phase: "Phase", nproc: int) -> None:
+    """Raise SettingsError where a batch of the phase cannot be shared among the processes."""
+    from nielsgpt.distributed import partition
+
+    phase_settings, parallel = workspace.settings.phase(phase), workspace.settings.device.parallel
+    if nproc > 1 and phase_settings.micro_batch_size:
+        partition.check_partition(
+            parallel, phase_settings.batch_size, phase_settings.micro_batch_size, nproc
+        )
 
 
 def _as_member(workspace: "Workspace", phase: "Phase", resume: "Resume") -> None:

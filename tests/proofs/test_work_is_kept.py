@@ -253,6 +253,8 @@ def test_a_rebuild_that_cannot_be_done_sets_nothing_aside(at: Callable[[str], Pa
         pipeline.rebuild(workspace(), ["pretrain"])
     with pytest.raises(CheckpointError, match="context_length"):
         pipeline.rebuild(workspace(model={"context_length": 48}), ["sft"])
+    refused = typed(root, "pipeline", "--rebuild", "all", "--nproc", "4")
+    assert "cannot share 2 micro-batches" in str(refused.exception)
     assert dated(root) == []
 
 
