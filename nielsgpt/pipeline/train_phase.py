@@ -343,6 +343,9 @@ def phase_facts(
         "name": settings.name,
         "shape": {**_shape(workspace), "tokenizer": tokenizer.fingerprint},
         "origin": _origin(workspace, phase, resume),
+        "validation": {
+            name: identity(workspace.splits(phase), f"{name}_val") for name in sorted(mix)
+        },
         "numbers": {**phase_settings.model_dump(exclude=HARDWARE | {"max_steps"}), "mix": mix},
         "seed": settings.seed,
         "max_steps": phase_settings.max_steps,

@@ -64,12 +64,13 @@ def begun(workspace: Workspace) -> dict[Phase, Facts]:
 def data_changes(before: Facts, now: Facts) -> Iterator[str]:
     """Which sources a phase was trained on in another state, a few words each."""
     old, new = before["origin"], now["origin"]
+    held_out = {**now["validation"], **before.get("validation", {})}  # earlier versions: not noted
     for name in sorted({*old, *new} - {"start"}):
         if name not in old:
             yield f"{name} joined the mix"
         elif name not in new:
             yield f"{name} left the mix"
-        elif old[name] != new[name]:
+        elif old[name] != new[name] or held_out[name] != now["validation"][name]:
             yield f"source {name}"
 
 

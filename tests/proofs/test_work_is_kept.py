@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from cli.main import nielsgpt
 from nielsgpt.config import load
 from nielsgpt.config.settings import PHASES, Phase
+from nielsgpt.data.cache.build import side
 from nielsgpt.errors import CheckpointError, DataError, TokenizerError
 from nielsgpt.pipeline import pipeline, train_phase, train_tokenizer
 from nielsgpt.system.workspace import Workspace, read_json, write_json
@@ -333,6 +334,22 @@ def test_on_changed_text_the_best_is_sought_among_losses_on_that_text(
     train_phase.train(work, "pretrain")
     best = read_json(work.checkpoints / "pretrain" / "best.json")
     assert (best["step"], best["best"] > before) == (6, True)
+
+
+def test_text_that_falls_to_validation_alone_is_a_change_too(at: Callable[[str], Path]) -> None:
+    root, work = at("pretrained"), workspace()
+    share = work.settings.data.val_fraction
+    held_out = next(n for n in range(100, 200) if side(work.settings.seed, note(n)) <= share)
+    (root / "text" / "held_out.txt").write_text(note(held_out))
+    codec = pipeline.caches(work)
+    before, now = (
+        staleness.begun(work)["pretrain"],
+        train_phase.phase_facts(work, "pretrain", codec),
+    )
+    assert before["origin"] == now["origin"]
+    assert staleness.changes(before, now) == ("source text",)
+    del before["validation"]  # as earlier versions wrote it
+    assert staleness.changes(before, now) == ()
 
 
 def test_what_training_again_takes_is_what_the_runs_recorded(
