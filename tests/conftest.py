@@ -57,6 +57,8 @@ TINY = {
 def _own_memory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the tests measure of the machine is remembered for the tests alone."""
     monkeypatch.setenv("NIELSGPT_CACHE", str(tmp_path_factory.getbasetemp() / "machine"))
+    for name in ("PYTHONSAFEPATH", "MPLBACKEND"):  # set by a command for what it starts
+        monkeypatch.setenv(name, os.environ.get(name, ""))
 
 
 @pytest.fixture

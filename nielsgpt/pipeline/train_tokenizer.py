@@ -100,8 +100,8 @@ def check_unused(workspace: Workspace) -> None:
     if meta.get("made_from") != _trained_on(workspace.settings, _shares(workspace)):
         raise TokenizerError(
             f"the model {workspace.settings.name} was trained with the tokenizer in "
-            f"{workspace.tokenizer}, and another one would break it; train another model with --set name=NAME, or all of "
-            "it again with 'nielsgpt pipeline --rebuild tokenizer'"
+            f"{workspace.tokenizer}, and another one would break it; train another model with "
+            "--set name=NAME, or all of it again with 'nielsgpt pipeline --rebuild tokenizer'"
         )
 
 
@@ -148,8 +148,8 @@ def _take(workspace: Workspace, facts: Facts | None, here: str | None) -> None:
     if path is None:
         raise TokenizerError(
             f"the tokenizer of {workspace.settings.name} is not in {workspace.tokenizer}, and no "
-            "checkpoint that holds it is whole; train all of it again with 'nielsgpt pipeline --rebuild "
-            "tokenizer'"
+            "checkpoint that holds it is whole; train all of it again with 'nielsgpt pipeline "
+            "--rebuild tokenizer'"
         )
     made = load_model.unpack_tokenizer(checkpoint_file.load(path, "tokenizer"))
     if made.fingerprint == here:
