@@ -7,12 +7,14 @@ document by itself is held whole.
 
 import codecs
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 from nielsgpt.config.source_settings import TextSettings
-from nielsgpt.conversation import Conversation, Document, conversation_from
+from nielsgpt.conversation import SPECIAL_TEXTS, Conversation, Document, conversation_from
 from nielsgpt.errors import DataError
 
 TEXT_SUFFIXES = (".txt", ".md")
@@ -20,23 +22,62 @@ CHAT_SUFFIXES = (".jsonl",)
 WHOLE_FILES_FROM = 20
 FEWEST_CHUNKS = 50
 BLOCK_BYTES = 2**20
+CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")  # tabs and all line ends are none of them
+LINE_ENDS = re.compile(r"\r\n?|[\x0b\x0c]")
+ODD = bytes(byte for byte in range(128) if CONTROLS.match(chr(byte)))
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+HIDDEN = ("__MACOSX", "Thumbs.db")
+HIDDEN_STARTS = (".", "~$")
+LONGEST_SPECIAL = max(map(len, SPECIAL_TEXTS))
 Stamp = list[str | int]
 
 
 def find(path: Path, suffixes: tuple[str, ...], setting: str) -> list[Path]:
-    """The file itself, or every file below the folder with one of the suffixes, sorted.
+    """The file itself, or every file below the folder with one of the suffixes, sorted, but for
+    hidden ones.
 
     Raises DataError naming the setting when there is none.
     """
     if path.is_file():
         return [path]
-    found = sorted(
-        file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file()
-    )
+    below = _below(path, suffixes)
+    found = [file for file in below if not is_hidden(file.relative_to(path))]
+    if not found and below:
+        raise DataError(
+            f"{path} holds only hidden files, such as {below[0].relative_to(path)}, which are not "
+            f"read; put your files there, or name one file in {setting}"
+        )
     if not found:
         what = "holds no " + " or ".join(suffixes) if path.is_dir() else "is not there"
         raise DataError(f"{path} {what}; put your files there or set {setting}")
     return found
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a part of the path names what programs keep for themselves: `.git`, `.trash`, macOS's
+    `._notes.txt` and `__MACOSX`, the lock `~$notes.txt`."""
+    return any(part.startswith(HIDDEN_STARTS) or part in HIDDEN for part in path.parts)
+
+
+def count_hidden(path: Path, suffixes: tuple[str, ...]) -> int:
+    """How many hidden files with one of the suffixes `find` does not read."""
+    below = [] if path.is_file() else _below(path, suffixes)
+    return sum(is_hidden(file.relative_to(path)) for file in below)
+
+
+def count_odd_bytes(files: list[Path]) -> Counter[str]:
+    """What `blocks` changes in these files, in words, and how often it occurs."""
+    counts: Counter[str] = Counter()
+    for file in files:
+        first = True
+        with file.open("rb") as source:
+            while data := source.read(BLOCK_BYTES):
+                if first and data.startswith(codecs.BOM_UTF8):
+                    counts["byte order marks taken off"] += 1
+                counts["line ends of other systems made \\n"] += data.count(b"\r")
+                counts["control characters taken out"] += len(data) - len(data.translate(None, ODD))
+                first = False
+    return +counts
 
 
 def stamps(files: list[Path]) -> list[Stamp]:
@@ -83,14 +124,16 @@ def chunks(parts: Iterable[str], size: int) -> Iterator[str]:
     """The text that the parts make up in pieces of about `size` characters, cut after a blank line
     where there is one, else after a line, else after a word; nothing but blank pieces is lost.
 
-    Holds two pieces and a part at a time, and cuts alike however the text is parted.
+    Holds two pieces and a part at a time, and cuts alike however the text is parted. A special
+    token that the text spells is never cut, so that it is found in whichever piece it stands.
 
     >>> list(chunks(["a b\\n\\nc", "cc\\n\\nd"], 4))
     ['a b\\n\\n', 'ccc\\n\\n', 'd']
     """
     held, start, more = "", 0, iter(parts)
     while True:
-        while len(held) - start < 2 * size and (part := next(more, None)) is not None:
+        ahead = 2 * size + LONGEST_SPECIAL
+        while len(held) - start < ahead and (part := next(more, None)) is not None:
             held, start = held[start:] + part, 0
         if start >= len(held):
             return
@@ -98,6 +141,11 @@ def chunks(parts: Iterable[str], size: int) -> Iterator[str]:
         if held[start:end].strip():
             yield held[start:end]
         start = end
+
+
+def _below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    below = (file for file in folder.rglob("*") if file.suffix.lower() in suffixes)
+    return sorted(file for file in below if file.is_file())
 
 
 def _cut(text: str, earliest: int, latest: int) -> int:
@@ -108,6 +156,10 @@ def _cut(text: str, earliest: int, latest: int) -> int:
         at = text.find(mark, max(0, earliest - len(mark)), latest)
         if at >= 0:
             return at + len(mark)
+    for special in SPECIAL_TEXTS:
+        at = text.find(special, max(0, latest - len(special) + 1), latest + len(special) - 1)
+        if at >= 0:
+            return at + len(special)
     return min(latest, len(text))
 
 
@@ -119,16 +171,20 @@ def read(file: Path) -> str:
 def blocks(
     file: Path, errors: Literal["strict", "replace"] = "strict", size: int = BLOCK_BYTES
 ) -> Iterator[str]:
-    """The file's text in parts of at most `size` bytes, without byte order mark, each line end \\n.
+    """The file's text in parts of at most `size` bytes, without byte order mark and control
+    characters, each line end \\n.
 
     Raises DataError naming the file and the first byte that is not UTF-8.
     """
     decoder = codecs.getincrementaldecoder("utf-8")(errors)
-    passed, late = 0, ""
+    passed, late, encoding = 0, "", "WINDOWS-1252"
     try:
         with file.open("rb") as source:
-            if source.read(3) != codecs.BOM_UTF8:
+            mark = source.read(3)
+            if mark != codecs.BOM_UTF8:
                 source.seek(0)
+            if mark.startswith(UTF16):
+                encoding = "UTF-16"
             passed, data = source.tell(), b"."
             while data:
                 data = source.read(size)
@@ -137,12 +193,12 @@ def blocks(
                 passed += len(data)
                 # The \n of a \r\n may come with the next block.
                 late = "\r" if data and text.endswith("\r") else ""
-                yield text.removesuffix(late).replace("\r\n", "\n")
+                yield CONTROLS.sub("", LINE_ENDS.sub("\n", text.removesuffix(late)))
     except UnicodeDecodeError as error:
         place = passed - held + error.start
         raise DataError(
             f"{file} is not UTF-8: byte {place} is 0x{error.object[error.start]:02X}; "
-            "convert it with 'iconv -t UTF-8' or leave it out"
+            f"convert it with 'iconv -f {encoding} -t UTF-8 OLD > NEW' or leave it out"
         ) from None
     except OSError as error:
         reason = error.strerror

@@ -12,12 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nielsgpt.config.source_settings import TextSettings
+from nielsgpt.conversation import SPECIAL_TEXTS
 from nielsgpt.data.sources.files import (
     CHAT_SUFFIXES,
     TEXT_SUFFIXES,
     blocks,
     chunks,
     conversations,
+    count_hidden,
+    count_odd_bytes,
     documents,
     find,
     lines,
@@ -87,8 +90,9 @@ def test_a_file_reads_alike_in_blocks_of_any_size(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "blocks.txt"
     path.write_bytes(codecs.BOM_UTF8 * marked + text.encode())
-    assert "".join(blocks(path, size=size)) == text.replace("\r\n", "\n")
-    assert list(lines(blocks(path, size=size))) == text.replace("\r\n", "\n").split("\n")
+    plain = text.replace("\r\n", "\n").replace("\r", "\n")
+    assert "".join(blocks(path, size=size)) == plain
+    assert list(lines(blocks(path, size=size))) == plain.split("\n")
 
 
 @settings(deadline=None)
@@ -213,3 +217,65 @@ def test_a_file_without_conversations_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "chat.jsonl").write_text("\n \n")
     with pytest.raises(DataError, match="holds no conversation"):
         list(conversations([tmp_path / "chat.jsonl"]))
+
+
+def test_hidden_files_and_sidecars_are_not_read_but_counted(tmp_path: Path) -> None:
+    hidden = ("._a.txt", ".trash/b.md", ".git/c.txt", "__MACOSX/d.txt", "sub/~$e.md")
+    for name in ("a.txt", "sub/f.md", *hidden):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    found = find(tmp_path, TEXT_SUFFIXES, "data.text.path")
+    assert found == [tmp_path / "a.txt", tmp_path / "sub" / "f.md"]
+    assert count_hidden(tmp_path, TEXT_SUFFIXES) == len(hidden)
+
+
+def test_a_hidden_file_or_folder_that_is_named_is_read(tmp_path: Path) -> None:
+    notes = tmp_path / ".notes"
+    notes.mkdir()
+    (notes / ".a.txt").write_text("x")
+    assert find(notes / ".a.txt", TEXT_SUFFIXES, "") == [notes / ".a.txt"]
+    with pytest.raises(DataError, match=r"only hidden files, such as \.a\.txt.*data\.text\.path"):
+        find(notes, TEXT_SUFFIXES, "data.text.path")
+    (notes / "b.txt").write_text("x")
+    assert find(notes, TEXT_SUFFIXES, "") == [notes / "b.txt"]
+
+
+def test_control_characters_are_taken_out_and_all_that_is_changed_is_counted(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(codecs.BOM_UTF8 + b"one\r\ntwo\rthree\x00\x1b[0m\x0cfour\tfive\x7f\n")
+    assert read(path) == "one\ntwo\nthree[0m\nfour\tfive\n"
+    assert count_odd_bytes([path]) == {
+        "byte order marks taken off": 1,
+        "line ends of other systems made \\n": 2,
+        "control characters taken out": 3,
+    }
+    path.write_text("a plain text\n")
+    assert not count_odd_bytes([path])
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding"), [("hé".encode("utf-16"), "UTF-16"), (b"caf\xe9", "WINDOWS-1252")]
+)
+def test_text_in_another_encoding_gets_the_command_that_converts_it(
+    data: bytes, encoding: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_bytes(data)
+    with pytest.raises(DataError, match=f"'iconv -f {encoding} -t UTF-8"):
+        read(tmp_path / "a.txt")
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from(["a", "<|", "|>", "eot", *SPECIAL_TEXTS]), max_size=30),
+    st.integers(1, 12),
+)
+def test_a_special_token_that_is_spelled_stays_whole_in_one_piece(
+    words: list[str], size: int
+) -> None:
+    text = "".join(words)
+    pieces = list(chunks(list(text), size))
+    assert "".join(pieces) == text
+    for special in SPECIAL_TEXTS:
+        assert sum(piece.count(special) for piece in pieces) == text.count(special)
