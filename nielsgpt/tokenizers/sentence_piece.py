@@ -21,8 +21,10 @@ from nielsgpt.errors import TokenizerError
 from nielsgpt.tokenizers.base import Tokenizer, too_large, utf8
 
 SPACE = "\u2581"
+RESERVED = re.compile("[\u2581\u2585]")  # its space; its unknown, for which it skips the whole line
 MODEL_FILE = "spm.model"
-LONGEST_LINE = 2**20
+LONGEST_LINE = 2**20  # bytes; SentencePiece skips a longer one
+LONGEST_PART = re.compile(r".{1,250000}(?=\s|$)|.{1,250000}")  # of 4 bytes a character at most
 
 
 class SentencePieceTokenizer(Tokenizer):
@@ -174,12 +176,18 @@ class _Lines:
         try:
             for text in self._texts:
                 utf8(text)
-                for line in text.replace(SPACE, " ").splitlines():
-                    if line.strip():
-                        yield line
+                for line in RESERVED.sub(" ", text).splitlines():
+                    yield from filter(str.strip, _short(line))
         except Exception as error:
             self.failure = error
             raise
+
+
+def _short(line: str) -> list[str]:
+    """The line, or where it is too long for SentencePiece its parts, cut before spaces."""
+    if len(line.encode()) <= LONGEST_LINE:
+        return [line]
+    return LONGEST_PART.findall(line)
 
 
 def _misfit(vocab_size: int, reason: str) -> TokenizerError:

@@ -11,7 +11,7 @@ import tokenizers as library
 
 from nielsgpt.config.settings import TokenizerSettings
 from nielsgpt.errors import DataError, TokenizerError
-from nielsgpt.tokenizers import bpe, char, registry, word
+from nielsgpt.tokenizers import bpe, char, registry, sentence_piece, word
 from nielsgpt.tokenizers.base import Tokenizer
 from tests.tokenizers.conftest import CORPUS, SIZES, TRAINED, asked, made
 
@@ -172,3 +172,10 @@ def test_ids_of_lone_bytes_are_those_that_spell_what_is_unknown(name: str) -> No
     assert len(ids) == 6
     assert not set(tokenizer.encode(" the")) & set(tokenizer.byte_ids)
     assert all(len(tokenizer.token_bytes(token)) == 1 for token in tokenizer.byte_ids)
+
+
+@pytest.mark.parametrize("odd", ["\u2585", "\u2581", "\t", "\x00", " the cat sat" * 2**17])
+def test_sentencepiece_learns_from_lines_that_its_library_would_skip(odd: str) -> None:
+    line = odd + " zebra" * 1000
+    made = sentence_piece.train(["the cat sat on the mat", line], 285, "bpe")
+    assert len(made.encode(" zebra")) < len(" zebra") // 2
