@@ -34,10 +34,11 @@ class Document:
 
 @dataclass(frozen=True)
 class Message:
-    """One turn: a role and its text."""
+    """One turn: a role and its text. A reply of weight 0 is context and not in the loss."""
 
     role: Role
     content: str
+    weight: int = 1
 
 
 @dataclass(frozen=True)
@@ -124,10 +125,18 @@ def conversation_from(record: Iterable[object], name: str = "") -> Conversation:
                 f"{name}: message {number} holds a lone surrogate, which no UTF-8 can spell; "
                 "mend or remove it"
             ) from None
-        messages.append(Message(role, item["content"]))
+        messages.append(Message(role, item["content"], _weight(item, f"{name}: message {number}")))
     if not messages:
         raise DataError(f"{name}: the conversation has no messages")
     return Conversation(tuple(messages), name)
+
+
+def _weight(item: dict[str, object], where: str) -> int:
+    """0 or 1, as fine-tuning files of OpenAI have it."""
+    weight = item.get("weight")
+    if weight is not None and weight not in (0, 1):
+        raise DataError(f"{where} has the weight {weight!r}; it is 0 (not learnt) or 1")
+    return 1 if weight is None else int(bool(weight))
 
 
 def render(
@@ -135,13 +144,14 @@ def render(
 ) -> tuple[list[int], list[bool]]:
     """Ids of the whole conversation, and the loss mask.
 
-    The mask is true exactly on the assistant's text and the end token that closes it.
+    The mask is true exactly on the assistant's text, where its weight is not 0, and on the end
+    token that closes it.
     """
     ids: list[int] = []
     mask: list[bool] = []
     for message in conversation.messages:
         turn = encode(message.content)
-        spoken = message.role == "assistant"
+        spoken = message.role == "assistant" and message.weight > 0
         ids += [specials.of(message.role), *turn, specials.end]
         mask += [False, *[spoken] * (len(turn) + 1)]
     return ids, mask

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nielsgpt.config.settings import Phase, Settings
-from nielsgpt.conversation import Conversation, Document, Message, render, split
+from nielsgpt.conversation import Conversation, Document, render, split
 from nielsgpt.data.cache.blocks import ALWAYS, DocumentBlock
 from nielsgpt.data.cache.build import guard, side
 from nielsgpt.data.cache.shards import token_dtype
@@ -59,7 +59,7 @@ class Encoder:
         sizes, places, kept = list[int](), list[float](), 0
         for item, clean in zip(items, cleaned, strict=True):
             where = locate(item, item.text, self.settings.seed)
-            for piece in split(clean, ids_of, specials, limit) if clean else ():
+            for piece in filter(_replies, split(clean, ids_of, specials, limit) if clean else ()):
                 rendered.append(render(piece, ids_of, specials))
                 sizes.append(sum(len(message.content.encode()) for message in piece.messages))
                 places.append(where)
@@ -84,7 +84,7 @@ class Encoder:
             text = guard(message.content, where, self.settings.data.on_special_literal_sft)
             if text is None:
                 return None
-            messages.append(Message(message.role, text))
+            messages.append(replace(message, content=text))
         return replace(item, messages=tuple(messages))
 
 
@@ -119,4 +119,4 @@ def characters(item: Document | Conversation) -> int:
 
 
 def _replies(item: Conversation) -> int:
-    return sum(message.role == "assistant" for message in item.messages)
+    return sum(message.role == "assistant" and message.weight > 0 for message in item.messages)

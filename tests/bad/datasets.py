@@ -103,10 +103,10 @@ MISTAKES |= {
         ("tokenizer.vocab_size 90000 is too large for this corpus",),
         stays=("data/tokenizers",),
     ),
-    "vocabulary: nothing but white space": Mistake(
+    "vocabulary: nothing but blank replies": Mistake(
         f"tokenizer{CHAT.removeprefix('caches')}{TEXT.removeprefix('caches -c tiny.json')} "
         "--kind sentencepiece --vocab-size 300",
-        ("the text to train the tokenizer on is blank; add text",),
+        ("chat.jsonl holds no reply to learn",),
         {"text/a.txt": " \n" * 99, "chat.jsonl": f"{BLANK}\n" * 9},
         stays=("data/tokenizers",),
     ),

@@ -179,3 +179,8 @@ def test_sentencepiece_learns_from_lines_that_its_library_would_skip(odd: str) -
     line = odd + " zebra" * 1000
     made = sentence_piece.train(["the cat sat on the mat", line], 285, "bpe")
     assert len(made.encode(" zebra")) < len(" zebra") // 2
+
+
+def test_blank_text_is_nothing_to_learn_from() -> None:
+    with pytest.raises(TokenizerError, match="the text to train the tokenizer on is blank"):
+        sentence_piece.train([" \n", "\t"], 300, "bpe")

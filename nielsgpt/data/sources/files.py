@@ -1,30 +1,29 @@
 """Your own files: .txt and .md for pretraining, .jsonl conversations for SFT.
 
-A chat line is a list of {"role", "content"} objects, or an object with such a list as `messages`.
+A chat line is a list of {"role", "content"} objects, or another shape that `schemas` knows.
 Files are read block by block, so a file may be larger than the memory; only a text that is one
 document by itself is held whole.
 """
 
 import codecs
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from nielsgpt.config.source_settings import TextSettings
-from nielsgpt.conversation import SPECIAL_TEXTS, Conversation, Document, conversation_from
+from nielsgpt.conversation import SPECIAL_TEXTS, Conversation, Document
+from nielsgpt.data.sources import schemas
+from nielsgpt.data.sources.plaintext import plain
 from nielsgpt.errors import DataError
 
 TEXT_SUFFIXES = (".txt", ".md")
-CHAT_SUFFIXES = (".jsonl",)
+CHAT_SUFFIXES = (".jsonl", ".json")
 WHOLE_FILES_FROM = 20
 FEWEST_CHUNKS = 50
 BLOCK_BYTES = 2**20
-CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")  # tabs and all line ends are none of them
-LINE_ENDS = re.compile(r"\r\n?|[\x0b\x0c]")
-ODD = bytes(byte for byte in range(128) if CONTROLS.match(chr(byte)))
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 HIDDEN = ("__MACOSX", "Thumbs.db")
 HIDDEN_STARTS = (".", "~$")
@@ -63,21 +62,6 @@ def count_hidden(path: Path, suffixes: tuple[str, ...]) -> int:
     """How many hidden files with one of the suffixes `find` does not read."""
     below = [] if path.is_file() else _below(path, suffixes)
     return sum(is_hidden(file.relative_to(path)) for file in below)
-
-
-def count_odd_bytes(files: list[Path]) -> Counter[str]:
-    """What `blocks` changes in these files, in words, and how often it occurs."""
-    counts: Counter[str] = Counter()
-    for file in files:
-        first = True
-        with file.open("rb") as source:
-            while data := source.read(BLOCK_BYTES):
-                if first and data.startswith(codecs.BOM_UTF8):
-                    counts["byte order marks taken off"] += 1
-                counts["line ends of other systems made \\n"] += data.count(b"\r")
-                counts["control characters taken out"] += len(data) - len(data.translate(None, ODD))
-                first = False
-    return +counts
 
 
 def stamps(files: list[Path]) -> list[Stamp]:
@@ -193,7 +177,7 @@ def blocks(
                 passed += len(data)
                 # The \n of a \r\n may come with the next block.
                 late = "\r" if data and text.endswith("\r") else ""
-                yield CONTROLS.sub("", LINE_ENDS.sub("\n", text.removesuffix(late)))
+                yield plain(text.removesuffix(late))
     except UnicodeDecodeError as error:
         place = passed - held + error.start
         raise DataError(
@@ -219,23 +203,35 @@ def lines(parts: Iterable[str]) -> Iterator[str]:
     yield "".join(begun)
 
 
-def conversations(files: list[Path]) -> Iterator[Conversation]:
-    """One conversation a line. Raises DataError naming file and line of a broken one."""
-    seen = False
+def conversations(files: list[Path], counts: Counter[str] | None = None) -> Iterator[Conversation]:
+    """A conversation a line of .jsonl, or those of an array in .json; `counts` says what was left
+    out. Raises DataError naming file and line of a broken one."""
+    counts, seen, kept = Counter() if counts is None else counts, False, False
     for file in files:
-        for number, line in enumerate(lines(blocks(file)), start=1):
-            if not line.strip():
-                continue
+        for where, record in _records(file):
             seen = True
-            where = f"{file}, line {number}"
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{where} is not JSON ({error}); mend or remove the line") from None
-            if isinstance(record, dict):
-                record = record.get("messages")
-            if not isinstance(record, list):
-                raise DataError(f"{where} holds neither a list of messages nor a messages key")
-            yield conversation_from(record, where)
+            for conversation in schemas.conversations(record, where, counts):
+                kept = True
+                yield conversation
     if not seen:
         raise DataError(f"{files[0]} holds no conversation; each line is a list of messages")
+    if not kept:
+        raise DataError(f"{files[0]} holds no reply to learn: all are blank or have weight 0")
+
+
+def _records(file: Path) -> Iterator[tuple[str, object]]:
+    """What each line, or the whole of a .json file, is as JSON, and where it stands."""
+    if file.suffix.lower() == ".json":
+        with suppress(ValueError, RecursionError):
+            yield str(file), json.loads(read(file))
+            return
+    for number, line in enumerate(lines(blocks(file)), start=1):
+        if not line.strip():
+            continue
+        where = f"{file}, line {number}"
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            todo = "name the file .json" if line.strip() in "[{" else "mend or remove the line"
+            raise DataError(f"{where} is not JSON ({error}); {todo}") from None
+        yield where, record

@@ -20,12 +20,12 @@ from nielsgpt.data.sources.files import (
     chunks,
     conversations,
     count_hidden,
-    count_odd_bytes,
     documents,
     find,
     lines,
     read,
 )
+from nielsgpt.data.sources.plaintext import count_changes
 from nielsgpt.errors import DataError
 
 PAIR = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
@@ -246,13 +246,13 @@ def test_control_characters_are_taken_out_and_all_that_is_changed_is_counted(
     path = tmp_path / "a.txt"
     path.write_bytes(codecs.BOM_UTF8 + b"one\r\ntwo\rthree\x00\x1b[0m\x0cfour\tfive\x7f\n")
     assert read(path) == "one\ntwo\nthree[0m\nfour\tfive\n"
-    assert count_odd_bytes([path]) == {
+    assert count_changes([path]) == {
         "byte order marks taken off": 1,
         "line ends of other systems made \\n": 2,
         "control characters taken out": 3,
     }
     path.write_text("a plain text\n")
-    assert not count_odd_bytes([path])
+    assert not count_changes([path])
 
 
 @pytest.mark.parametrize(
