@@ -85,8 +85,12 @@ def show(workspace: "Workspace", cache_dir: str | None) -> None:
     from nielsgpt.tables import align_columns
 
     workspace = _with(workspace, cache_dir=cache_dir)
-    found = inventory.list_splits(_folders(workspace), workspace.settings.model.context_length)
-    click.echo(align_columns(cache_table.table(list(found), time.time())))
+    found = list(
+        inventory.list_splits(_folders(workspace), workspace.settings.model.context_length)
+    )
+    click.echo(align_columns(cache_table.table(found, time.time())))
+    for line in cache_table.findings(found):
+        click.echo(line)
 
 
 @command.command("card")

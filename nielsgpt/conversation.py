@@ -24,12 +24,14 @@ SPECIAL_TEXTS = ("<|sys|>", "<|usr|>", "<|asst|>", "<|eot|>")
 class Document:
     """A text from a source; `name` says where it came from, for error messages.
 
-    `side` is that of a dataset which has its own split; None: the hash of the text decides.
+    `side` is that of a dataset which has its own split; None: the hash of the text decides, or
+    of its `group`, whose near-duplicates fall to one side together.
     """
 
     text: str
     name: str = ""
     side: Literal["train", "val"] | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)

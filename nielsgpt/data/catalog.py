@@ -3,7 +3,8 @@
 import difflib
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from nielsgpt.data.sources import (
     classics,
     cleaning,
     dolly,
+    duplicates,
     files,
     hf_hub,
     hf_text,
     oasst,
+    plaintext,
     roam,
 )
 from nielsgpt.data.sources.http import Patience
@@ -29,13 +32,15 @@ from nielsgpt.errors import SettingsError
 from nielsgpt.system.workspace import file_sha256, fingerprint
 
 Items = Iterator[Document] | Iterator[Conversation]
+HIDDEN = "hidden files not read"
 
 
 @dataclass(frozen=True)
 class Source:
     """A name, what it depends on, and a way to walk it from the start, always in one order.
 
-    The token budgets end the walk's use early; 0 is no budget.
+    The token budgets end the walk's use early; 0 is no budget. `look` says, in words, what was
+    found in the data and how often. `mixed`: the beginning of the walk is a fair sample of it.
     """
 
     name: str
@@ -43,6 +48,8 @@ class Source:
     walk: Callable[[], Items]
     train_tokens: int = 0
     val_tokens: int = 0
+    look: Callable[[], Mapping[str, int]] = dict
+    mixed: bool = False
 
 
 def sources(settings: Settings, phase: Phase, root: Path) -> dict[str, Source]:
@@ -105,7 +112,7 @@ def _primer_prose(settings: Settings, root: Path) -> Source:
             if written >= wanted:
                 return
 
-    return Source("primer", [primer_inputs(), seed, wanted], walk)
+    return Source("primer", [primer_inputs(), seed, wanted], walk, mixed=True)
 
 
 def _primer_dialogues(settings: Settings, root: Path) -> Source:
@@ -115,24 +122,52 @@ def _primer_dialogues(settings: Settings, root: Path) -> Source:
         told = dialogues.dialogues(facts.load_facts(facts.FACTS_PATH), seed)
         return itertools.islice(told, wanted)
 
-    return Source("primer", [primer_inputs(), seed, wanted], walk)
+    return Source("primer", [primer_inputs(), seed, wanted], walk, mixed=True)
 
 
 def _text(settings: Settings, root: Path) -> Source:
     chosen = settings.data.text
     found = files.find(root / chosen.path, files.TEXT_SUFFIXES, "data.text.path")
     inputs = [files.stamps(found), chosen.model_dump()]
-    return Source("text", inputs, lambda: files.documents(found, chosen))
+    hidden = files.count_hidden(root / chosen.path, files.TEXT_SUFFIXES)
+    return _own("text", inputs, found, hidden, lambda counts: files.documents(found, chosen))
 
 
 def _chat(settings: Settings, root: Path) -> Source:
     found = files.find(root / settings.data.chat.path, files.CHAT_SUFFIXES, "data.chat.path")
-    return Source("chat", files.stamps(found), lambda: files.conversations(found))
+    hidden = files.count_hidden(root / settings.data.chat.path, files.CHAT_SUFFIXES)
+    walk = functools.partial(files.conversations, found)
+    return _own("chat", files.stamps(found), found, hidden, walk)
 
 
 def _roam(settings: Settings, root: Path) -> Source:
     notes = roam.find(root, settings.data.roam)
-    return Source("roam", files.stamps(notes), lambda: roam.documents(notes))
+    hidden = files.count_hidden(roam.folder(root, settings.data.roam), roam.SUFFIXES)
+    return _own("roam", files.stamps(notes), notes, hidden, lambda counts: roam.documents(notes))
+
+
+def _own(
+    name: str,
+    inputs: Any,
+    found: list[Path],
+    hidden: int,
+    walk: Callable[[Counter[str]], Items],
+) -> Source:
+    """The source of a person's own files, in which near-duplicates are looked for once, before it
+    is walked for the first time."""
+
+    @functools.cache
+    def look() -> duplicates.Found:
+        counts = Counter({HIDDEN: hidden})
+        seen = duplicates.find(walk(counts))
+        return replace(seen, counts=+(counts + seen.counts + plaintext.count_changes(found)))
+
+    def grouped() -> Iterator[Any]:
+        seen = look()
+        for item in walk(Counter()):
+            yield replace(item, group=seen.group(item))
+
+    return Source(name, inputs, grouped, look=lambda: look().counts)
 
 
 def _names(settings: Settings, root: Path) -> Source:
@@ -170,7 +205,8 @@ def _ancient_mix(settings: Settings, root: Path) -> Source:
         chosen.target_total_words,
     )
     told = [chosen.ancient_share, chosen.target_total_words, fraction, settings.seed]
-    return Source("ancient_mix", [rare.inputs, common.inputs, *told], made.walk)
+    inputs = [rare.inputs, common.inputs, *told]
+    return Source("ancient_mix", inputs, made.walk, look=common.look)
 
 
 def _hub_text(name: str, settings: Settings, root: Path) -> Source:
@@ -195,7 +231,8 @@ def _limit_tokens(dataset: hf_hub.Dataset, seed: int, walk: Callable[[], Items])
     """The source of a dataset of the Hub; the seed decides only where rows are shuffled."""
     wanted = dataset.wanted
     inputs = {**dataset.inputs, "seed": seed if wanted.shuffle_buffer else None}
-    return Source(dataset.source, inputs, walk, wanted.train_tokens, wanted.val_tokens)
+    budgets = wanted.train_tokens, wanted.val_tokens
+    return Source(dataset.source, inputs, walk, *budgets, mixed=wanted.streaming)
 
 
 TABLE: dict[Phase, dict[str, Callable[[Settings, Path], Source]]] = {

@@ -91,11 +91,11 @@ class Encoder:
 def locate(item: Document | Conversation, text: str, seed: int) -> float:
     """Where the item lies in [0, 1): what lies below a source's share of validation is held out.
 
-    A dataset's own split and a conversation's group come before the hash of the text.
+    A dataset's own split and the item's group come before the hash of the text.
     """
-    if isinstance(item, Conversation):
-        return side(seed, item.group or text)
-    return ALWAYS[item.side] if item.side else side(seed, text)
+    if isinstance(item, Document) and item.side:
+        return ALWAYS[item.side]
+    return side(seed, item.group or text)
 
 
 def encode(source: str, phase: Phase, settings: Settings, tokenizer: Tokenizer) -> Encode:

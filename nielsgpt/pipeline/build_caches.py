@@ -82,7 +82,7 @@ class _Stage:
             blocks = distributed_build.join_parts(self._parts, self.recipe, join, blocks)
         log.info("%s: %s (%s)", self.label, "joining" if join else "building", stale)
         with lock(self.folder):
-            build.build(self.folder, self.recipe, blocks)
+            build.build(self.folder, self.recipe, blocks, self.source.look)
         self._say_built()
 
     def build_part(self, part: BuildPart) -> None:
@@ -170,6 +170,8 @@ class _Stage:
                 f"{meta['tokens']:,}",
                 meta["tokens"] / max(1, meta["text_bytes"]),
             )
+        for what, count in self.source.look().items():
+            log.info("%s: %s: %s", self.label, what, f"{count:,}")
 
 
 def recipe(

@@ -20,6 +20,16 @@ def table(holdings: Sequence[SplitSummary], now: float) -> list[list[str]]:
     return [list(HEADINGS), *(_row(holding, now) for holding in holdings)]
 
 
+def findings(holdings: Sequence[SplitSummary]) -> list[str]:
+    """A line for each thing that was found in a source when it was looked at, and how often."""
+    told = dict.fromkeys(
+        (str(holding.meta["source"]), what, count)
+        for holding in holdings
+        for what, count in holding.meta.get("found", {}).items()
+    )
+    return [f"{source}: {what}: {count:,}" for source, what, count in told]
+
+
 def _row(holding: SplitSummary, now: float) -> list[str]:
     meta = holding.meta
     is_chat = "mask" in meta

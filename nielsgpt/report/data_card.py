@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nielsgpt.data.cache.inventory import SplitSummary
+from nielsgpt.report.cache_table import findings
 from nielsgpt.report.comparison import flat
 from nielsgpt.report.run_figures import size
 from nielsgpt.tables import markdown_table
 
 INVENTED = "invented by nielsgpt from its own facts; MIT, as nielsgpt"
+NOTHING = "No repeats, near-duplicates, blank replies or odd characters in files of the owner's."
 UNSAID = "the owner's to say"
 OPEN = (
     (
@@ -46,6 +48,8 @@ def text(
         ),
         "## Where it comes from\n\n" + _sources(holdings, origins),
         "## How it was cut\n\n" + _cut(holdings),
+        "## What was found in it\n\n"
+        + ("\n".join(f"- {f}" for f in findings(holdings)) or NOTHING),
         *(f"## {heading}\n\n_{UNSAID}: {ask}._" for heading, ask in OPEN),
         "## The same again\n\n" + markdown_table(("setting", "value"), _settings(settings)),
         "`nielsgpt caches` with these settings, and defaults else, makes the same bytes; "

@@ -114,3 +114,26 @@ def test_a_part_that_cannot_be_is_refused(wrong: str, home: Path) -> None:
     ran = run("--part", wrong)
     assert ran.exit_code == 2
     assert f"'{wrong}' is no part; the second of three is 2/3" in ran.output
+
+
+def test_what_was_found_in_your_own_files_is_shown_and_on_the_card(home: Path) -> None:
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Hello."}]
+    lines = [json.dumps([{**turns[0], "content": f"hi {n}"}, turns[1]]) for n in range(40)]
+    blank = json.dumps([turns[0], {**turns[1], "content": " "}])
+    (home / "chat").mkdir()
+    (home / "chat/a.jsonl").write_bytes("\r\n".join([*lines, lines[3], blank]).encode())
+    (home / "chat/._a.jsonl").write_bytes(b"\x00\x05")
+    over = {**TINY["data"], "mix_sft": {"chat": 1.0}, "chat": {"path": "chat"}}
+    (home / "tiny.json").write_text(json.dumps({**TINY, "data": over}))
+    assert (ran := run()).exit_code == 0, ran.output
+    told = [
+        "chat: blank replies left out, each with what it answers: 1",
+        "chat: conversations left out, in which no reply is to be learnt: 1",
+        "chat: exact repeats of another text: 1",
+        "chat: hidden files not read: 1",
+        "chat: line ends of other systems made \\n: 41",
+    ]
+    assert run("show").output.splitlines()[-5:] == told
+    run("card")
+    card = (home / "data/cache/tiny/DATA.md").read_text()
+    assert "\n".join(f"- {line}" for line in told) in card

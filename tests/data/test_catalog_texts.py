@@ -1,5 +1,6 @@
 """The sources of text by name: what each yields from files, and what cleaning changes of them."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import pytest
 
 from nielsgpt.config.settings import Settings
 from nielsgpt.conversation import Document
-from nielsgpt.data.catalog import identity, sources
+from nielsgpt.data.catalog import HIDDEN, identity, sources
+from nielsgpt.data.sources.duplicates import NEAR
+from nielsgpt.data.tokenize import encode
 from nielsgpt.errors import DataError
+from nielsgpt.tokenizers.byte import ByteTokenizer
 from tests.data.sources.test_gutendex import UTF8, page, record
 from tests.data.sources.webserver import file, serving
 
@@ -137,3 +141,22 @@ def test_what_is_missing_offline_is_one_line(
     for name, remedy in [("ancients", "put the books and a manifest.csv into"), ("alice", "put a")]:
         with pytest.raises(DataError, match=f"HF_HUB_OFFLINE set; {remedy}"):
             sources(tiny(data={"mix_pretrain": {name: 1.0}}), "pretrain", root)
+
+
+def test_near_duplicates_of_your_own_text_fall_to_one_side(tiny: Tiny, root: Path) -> None:
+    folder = root / "drafts"
+    folder.mkdir()
+    for number in range(40):
+        text = " ".join(hashlib.sha256(f"{number} {n}".encode()).hexdigest() for n in range(40))
+        (folder / f"{number} final.txt").write_text(text)
+        (folder / f"{number} draft.txt").write_text(text.replace("aaa", "bbb") + " draft")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "old.txt").write_text("old")
+    over = {"mix_pretrain": {"text": 1.0}, "text": {"path": "drafts"}, "val_fraction": 0.3}
+    settings = tiny(data=over)
+    (source,) = sources(settings, "pretrain", root).values()
+    block = encode("text", "pretrain", settings, ByteTokenizer())(list(source.walk()))
+    held_out = block.places <= 0.3
+    assert (held_out[::2] == held_out[1::2]).all()
+    assert 5 < held_out[::2].sum() < 20
+    assert source.look() == {HIDDEN: 1, NEAR: 80}

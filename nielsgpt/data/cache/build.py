@@ -6,7 +6,7 @@ they were made from, and does nothing when the cache already holds just that.
 
 import hashlib
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,18 +92,27 @@ def staleness(folder: Path, recipe: Recipe) -> str | None:
     return None
 
 
-def build(folder: Path, recipe: Recipe, blocks: Blocks) -> None:
-    """Write both splits from `blocks(skip)`, the source's blocks after so many documents.
+def build(
+    folder: Path, recipe: Recipe, blocks: Blocks, look: Callable[[], Mapping[str, int]] = dict
+) -> None:
+    """Write both splits from `blocks(skip)`, the source's blocks after so many documents; `look`
+    says what was found in them, for the meta.
 
     What a killed build of the same recipe finished is kept. Raises DataError when there is too
     little text for two sides.
     """
-    nearest = _write(folder, recipe, blocks, recipe.share)
+    nearest = _write(folder, recipe, blocks, look, recipe.share)
     if nearest is not None:
-        _write(folder, recipe, blocks, nearest)
+        _write(folder, recipe, blocks, look, nearest)
 
 
-def _write(folder: Path, recipe: Recipe, blocks: Blocks, fraction: float) -> float | None:
+def _write(
+    folder: Path,
+    recipe: Recipe,
+    blocks: Blocks,
+    look: Callable[[], Mapping[str, int]],
+    fraction: float,
+) -> float | None:
     """Write both splits and return None; or, when nothing fell to validation, write nothing and
     return the fraction that the sample nearest to it needs."""
     pair = SplitBuilder(
@@ -124,7 +133,8 @@ def _write(folder: Path, recipe: Recipe, blocks: Blocks, fraction: float) -> flo
                     if pair.is_full:
                         break
         if _is_two_sided(pair, recipe):
-            pair.finish({**recipe.facts(), **_left_out(pair, recipe)})
+            found = {"found": dict(seen)} if (seen := look()) else {}
+            pair.finish({**recipe.facts(), **_left_out(pair, recipe), **found})
             return None
     except BaseException:
         pair.abandon()

@@ -93,7 +93,7 @@ def split_sides(walk: Walk, place: Callable[[str], float], val_fraction: float) 
     def walked() -> Iterator[Document]:
         most = _reach(walk(), place, val_fraction)
         for document in walk():
-            side: Side = "val" if place(document.text) <= most else "train"
+            side: Side = "val" if place(document.group or document.text) <= most else "train"
             yield document if document.side else replace(document, side=side)
 
     return walked
@@ -108,7 +108,7 @@ def _reach(
         if document.side == "val":
             return val_fraction
         if document.side is None:
-            nearest = min(nearest, place(document.text))
+            nearest = min(nearest, place(document.group or document.text))
         if nearest <= val_fraction:
             return val_fraction
     return nearest

@@ -9,17 +9,20 @@ from nielsgpt.data.sources import files
 from nielsgpt.errors import DataError
 
 OLDER_PATH = ".roam-data"
+SUFFIXES = (".md",)
+
+
+def folder(root: Path, settings: RoamSettings) -> Path:
+    """Where the notes are: where the default folder is missing, in the older `.roam-data`."""
+    chosen = root / settings.path
+    older = root / OLDER_PATH
+    is_older = settings == RoamSettings() and not chosen.exists() and older.exists()
+    return older if is_older else chosen
 
 
 def find(root: Path, settings: RoamSettings) -> list[Path]:
-    """The notes, sorted. Where the default folder is missing, those of the older `.roam-data`.
-
-    Raises DataError naming data.roam.path when there are none.
-    """
-    folder = root / settings.path
-    if settings == RoamSettings() and not folder.exists() and (root / OLDER_PATH).exists():
-        folder = root / OLDER_PATH
-    return files.find(folder, (".md",), "data.roam.path")
+    """The notes, sorted. Raises DataError naming data.roam.path when there are none."""
+    return files.find(folder(root, settings), SUFFIXES, "data.roam.path")
 
 
 def documents(notes: list[Path]) -> Iterator[Document]:
