@@ -1,19 +1,20 @@
 """The tokenizer as a stage: what text it is trained on, and what its report is drawn from.
 
 It sees the training side of each source alone, by the same rule as the caches: a document that is
-held out from the model is held out from its tokenizer. Once a model is begun its tokenizer stays,
-for its weights mean nothing with another.
+held out from the model is held out from its tokenizer. Of a source that is larger than its share
+it sees a sample of the whole. Once a model is begun its tokenizer stays, for its weights mean
+nothing with another.
 """
 
 import glob
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nielsgpt.config.settings import PHASES, Settings
+from nielsgpt.config.settings import PHASES, Phase, Settings
 from nielsgpt.conversation import Conversation, Document
 from nielsgpt.data.cache import build
 from nielsgpt.data.catalog import Source, find_source, sources
@@ -39,6 +40,8 @@ log = logging.getLogger("nielsgpt")
 Side = Literal["train", "val"]
 UNTRAINED = ("byte",)
 REPORTED = 2_000_000  # bytes or characters of a source in a report
+PIECE = 4000  # characters that are taken or left together, of a text too large to take whole
+PARTS: dict[Phase, float] = {"pretrain": 0.9, "sft": 0.1}
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class Share:
     source: Source
     most: float
     in_bytes: bool = False
+
+    def size(self, text: str) -> int:
+        """The text's part of `most`."""
+        return len(text.encode()) if self.in_bytes else len(text)
 
 
 def is_given(workspace: Workspace) -> bool:
@@ -193,9 +200,14 @@ def training_shares(workspace: Workspace) -> list[Share]:
 
 
 def mix_texts(workspace: Workspace, total: int) -> list[Share]:
-    """Each source of both mixes by its share of so many characters, half of them of each mix."""
+    """Each source of both mixes by its share of so many characters, PARTS of them of each mix.
+
+    Where the primer is all there is to pretrain on, half of each: its dialogues are in its words.
+    """
+    is_primer = set(workspace.settings.data.mix_pretrain) == {"primer"}
+    parts = dict.fromkeys(PHASES, 0.5) if is_primer else PARTS
     return [
-        Share(f"{phase}/{name}", source, total * workspace.settings.mix(phase)[name] / len(PHASES))
+        Share(f"{phase}/{name}", source, total * workspace.settings.mix(phase)[name] * parts[phase])
         for phase in PHASES
         for name, source in sources(workspace.settings, phase, workspace.root).items()
     ]
@@ -217,15 +229,35 @@ def from_files(paths: list[Path], settings: Settings) -> Share:
 
 
 def texts(share: Share, settings: Settings, side: Side | None = None) -> Iterator[str]:
-    """The share's text, of one side alone where it is named."""
-    left = share.most
-    for item in share.source.walk():
-        if side is not None and _is_held_out(item, share.source, settings) != (side == "val"):
-            continue
-        text = item.text
-        yield text
-        left -= len(text.encode()) if share.in_bytes else len(text)
-        if left <= 0:
+    """The share's text, of one side alone where it is named: all of it where it fits, else pieces
+    that are spread evenly over the source; of one that comes in mixed order, its beginning."""
+
+    def sided() -> Iterator[str]:
+        for item in share.source.walk():
+            held_out = side is not None and _is_held_out(item, share.source, settings)
+            if side is None or held_out == (side == "val"):
+                yield item.text
+
+    if share.source.mixed or math.isinf(share.most):
+        yield from _spread(sided(), share, 1.0)
+        return
+    total = sum(share.size(text) for text in sided())
+    if total <= share.most:
+        yield from sided()
+    else:
+        pieces = (piece for text in sided() for piece in files.chunks([text], PIECE))
+        yield from _spread(pieces, share, share.most / total)
+
+
+def _spread(pieces: Iterable[str], share: Share, rate: float) -> Iterator[str]:
+    """As many of the pieces as the share takes, at the rate, as evenly as may be."""
+    passed = taken = 0
+    for piece in pieces:
+        passed += share.size(piece)
+        if taken < rate * passed:
+            yield piece
+            taken += share.size(piece)
+        if taken >= share.most:
             return
 
 

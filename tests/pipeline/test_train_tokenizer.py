@@ -1,7 +1,8 @@
 """The tokenizer as a stage: on which text it is trained, and when it is trained again."""
 
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,46 @@ def test_what_the_report_reads_is_held_out_or_named_by_the_person(tiny: Tiny, ro
     assert list(mixes["sources"]) == ["pretrain/primer", "sft/primer"]
     share = mixes["sources"]["pretrain/primer"]["characters"] / 60_000
     assert 0.04 < share < 0.2  # val_fraction is 0.1
+
+
+def test_a_source_larger_than_its_share_is_sampled_from_end_to_end(tiny: Tiny) -> None:
+    items = [Document(f"{n:04}" * 10, side="train") for n in range(500)]
+    found = list(train_tokenizer.texts(shared(*items, most=2_000), tiny(), "train"))
+    assert [int(text[:4]) for text in found] == list(range(0, 500, 10))
+    assert found == list(train_tokenizer.texts(shared(*items, most=2_000), tiny(), "train"))
+
+
+def test_a_long_document_is_sampled_in_pieces_over_its_whole_length(tiny: Tiny) -> None:
+    text = "\n\n".join(f"{n:06} " * 100 for n in range(1000))
+    found = list(train_tokenizer.texts(shared(Document(text), most=70_000), tiny()))
+    assert 65_000 < sum(map(len, found)) < 80_000
+    places = [text.index(piece) / len(text) for piece in found]
+    assert places == sorted(places)
+    assert places[-1] > 0.9
+    assert max(after - before for before, after in itertools.pairwise(places)) < 0.15
+
+
+def test_what_fits_its_share_is_taken_whole_and_in_order(tiny: Tiny) -> None:
+    items = [Document(f"text {n} " * 1000) for n in range(20)]
+    assert list(train_tokenizer.texts(shared(*items), tiny())) == [item.text for item in items]
+
+
+def test_a_source_in_mixed_order_is_read_no_further_than_its_share(tiny: Tiny) -> None:
+    def endless() -> Iterator[Document]:
+        for number in itertools.count():
+            assert number < 100
+            yield Document("x" * 10, side="train")
+
+    share = Share("s", Source("s", [], endless, mixed=True), 500)
+    assert len(list(train_tokenizer.texts(share, tiny(), "train"))) == 50
+
+
+def test_conversations_are_a_small_part_of_what_the_tokenizer_reads(tiny: Tiny, root: Path) -> None:
+    (root / "a.txt").write_text("text")
+    data = {"mix_pretrain": {"text": 0.5, "primer": 0.5}, "text": {"path": "a.txt"}}
+    shares = train_tokenizer.mix_texts(Workspace(root, tiny(data=data)), 1000)
+    assert {share.name: round(share.most) for share in shares} == {
+        "pretrain/primer": 450,
+        "pretrain/text": 450,
+        "sft/primer": 100,
+    }
