@@ -1,6 +1,7 @@
 """nielsgpt caches: building, parts, verifying, showing, and errors through processes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,30 @@ def test_what_was_found_in_your_own_files_is_shown_and_on_the_card(home: Path) -
     run("card")
     card = (home / "data/cache/tiny/DATA.md").read_text()
     assert "\n".join(f"- {line}" for line in told) in card
+
+
+def test_near_duplicates_fall_to_one_side_however_the_work_is_parted(home: Path) -> None:
+    said = [[f"{n}{m} " * 9 for m in "abcdefgh"] for n in range(60)]
+    saved = [texts[:turns] for texts in said for turns in (2, 4, 8)]
+    roles = ("user", "assistant")
+    lines = [
+        json.dumps([{"role": roles[n % 2], "content": text} for n, text in enumerate(texts)])
+        for texts in saved
+    ]
+    (home / "a.jsonl").write_text("\n".join(lines))
+    over = {"mix_sft": {"chat": 1.0}, "chat": {"path": "a.jsonl"}, "val_fraction": 0.3}
+    (home / "tiny.json").write_text(json.dumps({**TINY, "data": {**TINY["data"], **over}}))
+    assert run().exit_code == 0
+    alone = sound(home)
+    shutil.rmtree(home / "data/cache/tiny")
+    for part in ("2/2", "1/2"):
+        assert run("--part", part).exit_code == 0
+    assert run("--join", "2").exit_code == 0
+    assert alone.items() <= sound(home).items()
+    folder, codec = home / "data/cache/tiny/sft", ByteTokenizer()
+    sides = [Split(folder, f"chat_{side}", codec.fingerprint) for side in ("train", "val")]
+    told = [codec.decode(split.read(0, split.tokens).tolist()) for split in sides]
+    seen = [{n for n in range(60) if f"{n}a {n}a" in text} for text in told]
+    assert not seen[0] & seen[1]
+    assert len(seen[1]) > 5
+    assert "chat: near-duplicates, kept on one side of the split: 180" in run("show").output
