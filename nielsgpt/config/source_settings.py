@@ -29,7 +29,9 @@ class TextSettings(Section):
 class ChatSettings(Section):
     """Your own conversations for SFT."""
 
-    path: str = Field("data/raw/chat.jsonl", description="a .jsonl file, or a folder of them")
+    path: str = Field(
+        "data/raw/chat.jsonl", description="a .jsonl or .json file, or a folder of them"
+    )
 
 
 class RoamSettings(Section):

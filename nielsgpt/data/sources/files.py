@@ -155,8 +155,7 @@ def read(file: Path) -> str:
 def blocks(
     file: Path, errors: Literal["strict", "replace"] = "strict", size: int = BLOCK_BYTES
 ) -> Iterator[str]:
-    """The file's text in parts of at most `size` bytes, without byte order mark and control
-    characters, each line end \\n.
+    """The file's text in parts of at most `size` bytes, `plain` as all text that is read.
 
     Raises DataError naming the file and the first byte that is not UTF-8.
     """
@@ -164,12 +163,10 @@ def blocks(
     passed, late, encoding = 0, "", "WINDOWS-1252"
     try:
         with file.open("rb") as source:
-            mark = source.read(3)
-            if mark != codecs.BOM_UTF8:
-                source.seek(0)
-            if mark.startswith(UTF16):
+            if source.read(2) in UTF16:
                 encoding = "UTF-16"
-            passed, data = source.tell(), b"."
+            source.seek(0)
+            data = b"."
             while data:
                 data = source.read(size)
                 held = len(decoder.getstate()[0])

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 LINE_ENDS = re.compile(r"\r\n?|[\x0b\x0c]")
+MARK = "\ufeff"  # also within a text that was put together from several files
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 CONTROL_BYTES = bytes(byte for byte in range(128) if CONTROLS.match(chr(byte)))
 BLOCK_BYTES = 2**20
@@ -16,12 +17,12 @@ TAKEN_OUT = "control characters taken out"
 
 
 def plain(text: str) -> str:
-    """The text with \\n at the end of each line and without control characters.
+    """The text with \\n at the end of each line, without byte order marks and control characters.
 
     >>> plain("one\\r\\ntwo\\rthree\\x00")
     'one\\ntwo\\nthree'
     """
-    return CONTROLS.sub("", LINE_ENDS.sub("\n", text))
+    return CONTROLS.sub("", LINE_ENDS.sub("\n", text.replace(MARK, "")))
 
 
 def count_changes(files: list[Path]) -> Counter[str]:
@@ -29,9 +30,8 @@ def count_changes(files: list[Path]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for file in files:
         with file.open("rb") as source:
-            counts[MARKS] += source.read(3) == codecs.BOM_UTF8
-            source.seek(0)
             while data := source.read(BLOCK_BYTES):
+                counts[MARKS] += data.count(codecs.BOM_UTF8)
                 counts[ENDS] += data.count(b"\r")
                 counts[TAKEN_OUT] += len(data) - len(data.translate(None, CONTROL_BYTES))
     return +counts

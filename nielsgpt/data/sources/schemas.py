@@ -41,7 +41,7 @@ def conversations(record: object, where: str, counts: Counter[str]) -> Iterator[
     messages = [_message(item, f"{where}: message {n}") for n, item in _listed(record, where)]
     for message in messages:
         if isinstance(message, dict) and isinstance(content := message["content"], str):
-            message["content"] = plain(content.removeprefix("\ufeff"))
+            message["content"] = plain(content)
             counts[TAKEN_OUT] += len(CONTROLS.findall(content))
     found = _spoken(conversation_from(messages, where), counts)
     if found is not None:

@@ -279,3 +279,12 @@ def test_a_special_token_that_is_spelled_stays_whole_in_one_piece(
     assert "".join(pieces) == text
     for special in SPECIAL_TEXTS:
         assert sum(piece.count(special) for piece in pieces) == text.count(special)
+
+
+def test_the_marks_of_files_that_were_put_together_are_taken_off(tmp_path: Path) -> None:
+    mark, line = codecs.BOM_UTF8, json.dumps(PAIR).encode() + b"\n"
+    (tmp_path / "a.jsonl").write_bytes(2 * (mark + line))
+    (tmp_path / "a.txt").write_bytes(mark + b"one\n" + mark + b"two")
+    assert len(list(conversations([tmp_path / "a.jsonl"]))) == 2
+    assert read(tmp_path / "a.txt") == "one\ntwo"
+    assert count_changes([tmp_path / "a.txt"]) == {"byte order marks taken off": 2}
