@@ -290,7 +290,9 @@ def test_fields_that_nobody_knows_and_empty_ones_change_nothing(tiny_server: Run
     extra |= {"logprobs": False, "top_logprobs": 0}
     extra |= {"modalities": ["text"], "function_call": "auto", "verbosity": "low", "audio": None}
     assert tiny_server.chat(seed=1, **extra).json()["choices"] == plain
-    described = tiny_server.get("/openapi.json").json()["components"]["schemas"]["ChatCompletionRequest"]
+    described = tiny_server.get("/openapi.json").json()["components"]["schemas"][
+        "ChatCompletionRequest"
+    ]
     nothing = {name: None for name in described["properties"] if name not in ("messages", "seed")}
     assert tiny_server.chat(seed=1, **nothing).json()["choices"] == plain
 
