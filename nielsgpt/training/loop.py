@@ -16,6 +16,7 @@ from nielsgpt.training.time_budget import TimeBudget
 from nielsgpt.training.trainer import Row, StepInterrupted, Trainer
 
 log = logging.getLogger("nielsgpt")
+TIMED_SAVES = 3  # that are waited for and timed, so that one stall does not decide
 MOST_EPOCHS = 16  # after which another one teaches next to nothing (Muennighoff et al. 2023)
 Outcome = Literal["done", "early stop"]
 Sampler = Callable[[Trainer], Sequence[tuple[str, str]]]
@@ -119,9 +120,9 @@ class TrainingLoop:
             improved = self._evaluate(counts=not warm)
         trainer.finish_step(self.run_log.record)
         if warm or improved or trainer.at_last_step or trainer.step % phase.checkpoint_every == 0:
-            self._save(improved, timed=warm)
+            self._save(improved)
 
-    def _save(self, improved: bool, timed: bool = False) -> None:
+    def _save(self, improved: bool) -> None:
         """Save a finite state; roll back from one that is not."""
         trainer, began = self.trainer, time.monotonic()
         if not trainer.is_finite():
@@ -130,7 +131,7 @@ class TrainingLoop:
         trainer.seconds = self._earlier_seconds + began - self._started_at
         self.checkpoints.save(trainer, improved)
         self._saved_step = trainer.step
-        if timed and self.time_budget is not None:
+        if self.time_budget is not None and self.time_budget.samples("save") < TIMED_SAVES:
             self.checkpoints.finish()  # at the end of the budget a save is waited for too
             every = min(trainer.phase.checkpoint_every, trainer.phase.eval_every)
             self.time_budget.record_pause("save", time.monotonic() - began, every)

@@ -2,20 +2,27 @@
 
 import time
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable
+from statistics import median_low
 
 PLAN_EVERY = 0.01  # of the budget, in seconds between plans
 SOON = 20  # steps before the end from which on every step is planned
 SETTLING_STEPS = 2  # the first ones of a session hold compilation
-MOST_MARKS = 512
+MOST_STEPS = 512  # step times kept
+MOST_PAUSES = 5  # evaluations, or saves, kept
+OUTLIER = 4.0  # times the median: a longer step counts as this much
+FIRST_PAUSE = 0.15  # of the budget: the most that a single measured pause stands for
+GRACE = 0.01  # of the budget: time to bring the rate down when a stall has used up the rest
 
 
 class TimeBudget:
     """Plans steps so that a phase ends `budget_s` seconds after it began.
 
     `spent_s` are the seconds of earlier sessions of the same run. The pace is that of the newest
-    quarter of the session's steps, so that a machine that slows down is noticed; evaluations and
-    saves, which come every so many steps, are counted apart and one by one.
+    quarter of the session's steps, so that a machine that slows down is noticed. Evaluations and
+    saves are counted apart. No estimate follows a single sample: a stalled step is clipped, and
+    pauses are medians.
     """
 
     def __init__(
@@ -23,9 +30,13 @@ class TimeBudget:
     ) -> None:
         self.budget_s, self.now = budget_s, now
         self._began = now() - spent_s
-        self._marks: list[tuple[int, float]] = []  # (step, seconds without pauses)
-        self._pauses: dict[str, tuple[float, int]] = {}  # the newest one's seconds, steps between
-        self._paused, self._planned = 0.0, 0.0
+        self._mark: tuple[int, float] | None = None  # (step, seconds without pauses)
+        self._times: deque[float] = deque(maxlen=MOST_STEPS)
+        self._pauses: dict[str, deque[float]] = {}
+        self._every: dict[str, int] = {}
+        self._paused = 0.0
+        self._planned = 0.0
+        self._end: int | None = None
 
     @property
     def spent_s(self) -> float:
@@ -39,7 +50,12 @@ class TimeBudget:
     def record_pause(self, kind: str, seconds: float, every: int) -> None:
         """Take note of something that comes every so many steps, and once more after the last."""
         self._paused += seconds
-        self._pauses[kind] = seconds, every
+        self._pauses.setdefault(kind, deque(maxlen=MOST_PAUSES)).append(seconds)
+        self._every[kind] = every
+
+    def samples(self, kind: str) -> int:
+        """The number of pauses of this kind that were timed and kept."""
+        return len(self._pauses.get(kind, ()))
 
     def last_step(self, step: int, first: int) -> int | None:
         """The step at which to end, seen from `step` of a session that began at step `first`.
@@ -50,40 +66,46 @@ class TimeBudget:
         if step - first < SETTLING_STEPS:
             return None
         spent = self.spent_s
-        self._mark(step, spent - self._paused)
-        pace = self._pace(first)
+        pace = self._pace(step, first, spent - self._paused)
         if pace is None:
             return None
-        left = self.budget_s - spent - sum(seconds for seconds, _ in self._pauses.values())
+        pauses = {kind: self._pause(kind) for kind in self._pauses}
+        left = self.budget_s - spent - sum(pauses.values())
         if left > SOON * pace and spent - self._planned < PLAN_EVERY * self.budget_s:
             return None
         self._planned = spent
-        return step + max(1, self._fitting(step, left, pace))
+        grace = int(GRACE * self.budget_s / pace)
+        if self._end is not None:  # an end that is near does not move away again
+            grace = min(grace, self._end - step)
+        self._end = step + max(1, grace, self._fitting(step, left, pace, pauses))
+        return self._end
 
-    def _fitting(self, step: int, left: float, pace: float) -> int:
+    def _fitting(self, step: int, left: float, pace: float, pauses: dict[str, float]) -> int:
         """The steps from `step` on that fit into `left` seconds, with what comes between them."""
 
         def cost(count: int) -> float:
             return count * pace + sum(
-                seconds * ((step + count - 1) // every - step // every)
-                for seconds, every in self._pauses.values()
+                seconds * ((step + count - 1) // self._every[kind] - step // self._every[kind])
+                for kind, seconds in pauses.items()
             )
 
         most = max(0, int(left / pace)) + 1
         return bisect_right(range(1, most + 1), left + pace / 2, key=cost)
 
-    def _mark(self, step: int, seconds: float) -> None:
-        if self._marks and step <= self._marks[-1][0]:
-            self._marks = []  # the run went back
-        self._marks.append((step, seconds))
-        if len(self._marks) > MOST_MARKS:
-            del self._marks[1 : -MOST_MARKS // 4 : 2]
+    def _pause(self, kind: str) -> float:
+        """Seconds of a typical pause of this kind."""
+        seconds = self._pauses[kind]
+        typical = median_low(seconds)
+        return typical if len(seconds) > 1 else min(typical, FIRST_PAUSE * self.budget_s)
 
-    def _pace(self, first: int) -> float | None:
+    def _pace(self, step: int, first: int, seconds: float) -> float | None:
         """Seconds a step over the newest quarter of the session, eight steps at the least."""
-        step, seconds = self._marks[-1]
-        oldest = step - max(8, (step - first) // 4)
-        place = max(0, bisect_right(self._marks, oldest, key=lambda mark: mark[0]) - 1)
-        before, then = self._marks[place]
+        before, self._mark = self._mark, (step, seconds)
+        if before is None or step <= before[0]:
+            self._times.clear()  # the session began, or the run went back
+            return None
+        self._times.append((seconds - before[1]) / (step - before[0]))
+        newest = list(self._times)[-max(8, (step - first) // 4) :]
+        most = OUTLIER * median_low(newest)
         # A clock that stood still must not promise endless steps.
-        return max((seconds - then) / (step - before), 1e-6) if step > before else None
+        return max(sum(min(most, time_s) for time_s in newest) / len(newest), 1e-6)

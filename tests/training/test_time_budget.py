@@ -1,6 +1,7 @@
 """A time budget is kept whatever the machine does, and ends at the lowest rate."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -101,3 +102,40 @@ def test_a_run_that_went_back_forgets_its_pace() -> None:
     assert clock.last_step(5, 0) is None
     time_s += 1.0
     assert clock.last_step(6, 0) == 6 + round(60 - time_s)
+
+
+@pytest.mark.parametrize("schedule", ["warmup_cosine", "trapezoid"])
+@pytest.mark.parametrize("where", [0.1, 0.5, 0.85])
+@pytest.mark.parametrize("stall", [0.01, 0.1, 0.42, 0.6])
+@pytest.mark.parametrize("during", ["step", "evaluation", "save"])
+def test_a_stall_costs_its_own_time_and_the_rate_still_falls_smoothly(
+    schedule: str, where: float, stall: float, during: str
+) -> None:
+    budget_s, time_s, step, left = 60.0, 0.0, 0, stall * 60.0
+    phase = PhaseSettings.model_validate(
+        {"minutes": 1.0, "min_learning_rate": 0.0, "eval_every": 50, "schedule": schedule}
+    )
+    clock, horizon = TimeBudget(budget_s, now=lambda: time_s), LRSchedule.for_phase(phase)
+    rates: list[float] = []
+
+    def spend(seconds: float, kind: str) -> float:
+        nonlocal time_s, left
+        if kind == during and time_s >= where * budget_s:
+            seconds, left = seconds + left, 0.0
+        time_s += seconds
+        return seconds
+
+    while step < horizon.end:
+        rates.append(lr_at(step, phase, horizon) / phase.learning_rate)
+        spend(0.02, "step")
+        step += 1
+        end = clock.last_step(step, 0) if step < horizon.end else None
+        horizon = horizon if end is None else horizon.with_end(step, end)
+        if clock.is_warmed_up(step, 0) or step % 50 == 0 or step >= horizon.end:
+            clock.record_pause("evaluation", spend(0.1, "evaluation"), 50)
+            clock.record_pause("save", spend(0.05, "save"), 50)
+    assert left == 0.0
+    drops = [before - after for before, after in pairwise(rates)]
+    assert max(drops) <= 0.15
+    assert rates[-1] <= 0.05
+    assert time_s == pytest.approx(max(budget_s, (where + stall) * budget_s), rel=0.03)
