@@ -51,7 +51,7 @@ class Characters:
         self.vocab_size = len(kinds)
         self.context, self.batch_size, self.seed = context, batch, seed
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int, drawn: int | None = None) -> Batch:
         """The batch of a step: a pure function of the seed and the step."""
         draw = np.random.default_rng((self.seed, step))
         starts = draw.integers(0, len(self.train) - self.context, self.batch_size)

@@ -80,7 +80,7 @@ class RandomRows:
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int, drawn: int | None = None) -> Batch:
         """The batch of a step."""
         draw = torch.Generator().manual_seed(step)
         size = (self.shape.batch, self.shape.context + 1)

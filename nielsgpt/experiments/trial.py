@@ -32,7 +32,7 @@ class SyntheticBatches(Mixture):
         super().__init__({}, {}, rows, seed=0)
         self.vocab_size, self.shape = vocab_size, (rows, context_length + 1)
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int, drawn: int | None = None) -> Batch:
         """The batch of a step."""
         draw = torch.Generator().manual_seed(step)
         ids = torch.randint(self.vocab_size, self.shape, generator=draw).numpy()

@@ -97,6 +97,8 @@ def _measured(trained: TrainedModel) -> list[tuple[str, str]]:
 
 
 def _tokens(facts: Facts) -> int:
+    if "tokens_seen" in facts:
+        return int(facts["tokens_seen"])
     return int(facts["step"] * facts["numbers"]["batch_size"] * facts["shape"]["context_length"])
 
 

@@ -254,7 +254,7 @@ def _run(loop: TrainingLoop, folder: Path, phase: Phase, reports: bool) -> None:
         run_metadata.close_run(folder, loop.trainer, outcome)
         loop.run_log.close()
     taken = clock(time.monotonic() - began)
-    read = loop.trainer.batches.epochs(loop.trainer.step)
+    read = loop.trainer.batches.epochs(loop.trainer.drawn)
     told = ", ".join(f"{name} {times:.2f}" for name, times in read.items())
     log.info("%s: %d steps in %s; times read: %s", phase, loop.trainer.step, taken, told)
     if reports:

@@ -59,6 +59,7 @@ class CheckpointManager:
         facts = {
             **self.facts,
             "step": trainer.step,
+            "tokens_seen": trainer.tokens_seen,
             "best": trainer.best,
             "improved": improved,
             "evaluations": figures,

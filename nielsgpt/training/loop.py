@@ -176,7 +176,9 @@ class TrainingLoop:
         end, batches = self.trainer.schedule.known_end, self.trainer.batches
         if not end or not self.trainer.group.is_rank_zero:
             return
-        for name, epochs in batches.epochs(end).items():
+        left = max(0, end - self.trainer.step)
+        rows = self.trainer.drawn + left * batches.batch_size
+        for name, epochs in batches.epochs(rows).items():
             if epochs > MOST_EPOCHS:
                 log.warning(
                     "%s will be repeated for %.0f epochs; beyond %d the model overfits: add text, "

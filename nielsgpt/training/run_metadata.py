@@ -68,7 +68,8 @@ def close_run(folder: Path, trainer: Trainer, outcome: str) -> None:
     how = {"outcome": outcome, "ended_at": ended, "seconds": round(trainer.seconds, 1)}
     peak = memory_estimate.peak_bytes(trainer.execution.device)
     figures = {"forecast_bytes": memory_estimate.of_trainer(trainer).bytes, "peak_bytes": peak}
-    write_sealed(path, {**before, **how, "steps": trainer.step, "memory": figures})
+    seen = {"tokens_seen": trainer.tokens_seen}
+    write_sealed(path, {**before, **how, "steps": trainer.step, "memory": figures, **seen})
 
 
 def log_start(trainer: Trainer, phase: Phase, folder: Path) -> None:

@@ -73,6 +73,7 @@ class Trainer:
         group.check_batch(phase_settings.batch_size, self.micro_batch_size)
         self.micro_batch_reduced = False  # whether memory ran out with a larger one
         self.step = 0
+        self.drawn = 0  # rows read so far, whatever the batch size was
         self.best = math.inf
         self.best_raw = math.inf
         self.evals_without_improvement = 0
@@ -88,7 +89,7 @@ class Trainer:
         Raises StepInterrupted, before anything is updated, when the process is asked to end.
         """
         self.model.train()
-        batch = self.batches.batch(self.step)
+        batch = self.batches.batch(self.step, self.drawn)
         inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)  # (B, T)
         supervised = int((targets != IGNORED).sum())
         while (nats := self._try(self._accumulate, inputs, targets, supervised)) is None:
@@ -105,13 +106,14 @@ class Trainer:
         else:
             self.optimizer.clear()
         self.step += 1
+        self.drawn += len(inputs)
         return {
             "iter": self.step,
             "train_loss": loss,
             "lr": rate,
             "grad_norm": norm,
             "tokens": inputs.numel(),
-            "tokens_seen": self.step * inputs.numel(),
+            "tokens_seen": self.tokens_seen,
             "supervised_tokens": supervised,
             "micro_batch_size": self.micro_batch_size,
             "rate_scale": self.spike_guard.rate_scale,
@@ -255,6 +257,11 @@ class Trainer:
         return float(sum(self.shares[name] * value for name, value in values.items()))
 
     @property
+    def tokens_seen(self) -> int:
+        """The tokens of all rows read so far."""
+        return self.drawn * self.model.context_length
+
+    @property
     def out_of_patience(self) -> bool:
         """Whether enough evaluations passed without a better one."""
         return 0 < self.phase.early_stopping_patience <= self.evals_without_improvement
@@ -284,6 +291,7 @@ class Trainer:
         """What a resumed run needs, beside the data."""
         whole = {
             "step": self.step,
+            "drawn": self.drawn,
             "best": self.best,
             "best_raw": self.best_raw,
             "waited": self.evals_without_improvement,
@@ -306,6 +314,7 @@ class Trainer:
         self.model.load_state_dict(state["weights"])
         self.optimizer.load(state["optimizer"])
         self.step = state["step"]
+        self.drawn = _rows_drawn(state, self.phase.batch_size)
         self.best = state["best"]
         self.best_raw = state["best_raw"]
         self.evals_without_improvement = state["waited"]
@@ -332,3 +341,11 @@ class Trainer:
         if state is not None:
             self.load(state)
         guard.rate_scale, guard.rollbacks, guard.tried = lower
+
+
+def _rows_drawn(state: Mapping[str, Any], batch_size: int) -> int:
+    """The rows a state has read; an older state has no count but says its batch size."""
+    if "drawn" in state:
+        return int(state["drawn"])
+    numbers = state.get("facts", {}).get("numbers", {})
+    return int(state["step"] * numbers.get("batch_size", batch_size))

@@ -162,7 +162,7 @@ def test_every_micro_batch_drops_other_places(place: Path) -> None:
     made = built(ProcessGroup("exact"), Workspace(place, settings(model={"dropout": 0.5})))
     batch = made.batches.batch(0)
     same = Batch(*(np.repeat(part[:1], 8, axis=0) for part in (batch.inputs, batch.targets)))
-    made.batches.batch = lambda step: same  # type: ignore[method-assign]
+    made.batches.batch = lambda step, drawn: same  # type: ignore[method-assign]
     forward_backward, losses = made.forward_backward, []
 
     def noting(*arguments: Any) -> torch.Tensor:

@@ -103,7 +103,7 @@ def test_rows_with_few_replies_weigh_as_much_as_their_tokens(tiny: Tiny, tmp_pat
     batch = made.batches.batch(0)
     targets = batch.targets.copy()
     targets[0, np.flatnonzero(targets[0] != -100)[1:]] = -100
-    made.batches.batch = lambda step: Batch(batch.inputs, targets)  # type: ignore[method-assign]
+    made.batches.batch = lambda step, drawn: Batch(batch.inputs, targets)  # type: ignore[method-assign]
     made.model.eval()
     logits = made.model(torch.from_numpy(batch.inputs)).view(-1, CODEC.vocab_size)
     expected = torch.nn.functional.cross_entropy(logits, torch.from_numpy(targets).view(-1))

@@ -193,7 +193,24 @@ def test_a_batch_without_a_supervised_token_is_skipped_in_words(tiny: Tiny, tmp_
     run = made(tiny, tmp_path)
     batch = run.batches.batch(0)
     empty = Batch(batch.inputs, batch.targets * 0 + IGNORED)
-    run.batches.batch = lambda step: empty if step == 1 else batch  # type: ignore[method-assign]
+    run.batches.batch = lambda step, drawn: empty if step == 1 else batch  # type: ignore[method-assign]
     rows = [run.train_step() for _ in range(3)]
     assert [row["skipped"] for row in rows] == [None, "none of its tokens is supervised", None]
     assert run.spike_guard.skipped == 0
+
+
+def test_a_changed_batch_size_repeats_no_row_and_counts_what_was_read(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    first = made(tiny, tmp_path, batch_size=4)
+    for _ in range(3):
+        first.train_step()
+    state = first.state()
+    then = made(tiny, tmp_path, batch_size=8, micro_batch_size=8)
+    then.load(state)
+    row = then.train_step()
+    assert then.drawn == 3 * 4 + 8
+    assert row["tokens_seen"] == then.drawn * then.model.context_length
+    old = {key: value for key, value in state.items() if key != "drawn"}
+    then.load(old | {"facts": {"numbers": {"batch_size": 4}}})
+    assert then.drawn == 12

@@ -154,9 +154,13 @@ class Mixture:
         self.sources = [(shares[name], sources[name]) for name in self.names]
         self.batch_size, self.seed = batch_size, seed
 
-    def batch(self, step: int) -> Batch:
-        """The (B, T) batch of a step, counted from 0."""
-        before, after = (self._drawn(step * self.batch_size + n) for n in (0, self.batch_size))
+    def batch(self, step: int, drawn: int | None = None) -> Batch:
+        """The (B, T) batch of a step, counted from 0, after `drawn` rows of earlier steps.
+
+        Where the batch size never changed, `drawn` is step B and can be left out.
+        """
+        drawn = step * self.batch_size if drawn is None else drawn
+        before, after = (self._drawn(drawn + n) for n in (0, self.batch_size))
         rows = [
             source.draw(number)
             for (_, source), start, end in zip(self.sources, before, after, strict=True)
@@ -165,9 +169,9 @@ class Mixture:
         key = mix_seed(self.seed, step, 1)
         return stack([rows[shuffle_index(place, len(rows), key)] for place in range(len(rows))])
 
-    def epochs(self, steps: int) -> dict[str, float]:
-        """The epochs of each source after this number of steps."""
-        drawn = self._drawn(steps * self.batch_size)
+    def epochs(self, total: int) -> dict[str, float]:
+        """The epochs of each source that the first `total` rows make."""
+        drawn = self._drawn(total)
         counts = [rows.count for _, rows in self.sources]
         return {name: n / all_ for name, n, all_ in zip(self.names, drawn, counts, strict=True)}
 

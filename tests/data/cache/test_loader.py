@@ -97,7 +97,7 @@ def test_a_mixture_keeps_its_shares_and_skips_no_row_of_any_source(tmp_path: Pat
     assert (steps >= 0).all()
     assert (steps.sum(axis=1) == 5).all()
     rows = np.array([source.count for source in sources.values()])
-    assert list(mixture.epochs(200).values()) == pytest.approx(list(drawn[-1] / rows))
+    assert list(mixture.epochs(1000).values()) == pytest.approx(list(drawn[-1] / rows))
 
 
 def test_evaluation_rows_are_always_the_same_and_spread_over_the_split(tmp_path: Path) -> None:
@@ -154,3 +154,12 @@ def test_a_padded_place_never_counts(tmp_path: Path) -> None:
     inputs, targets = packed.row(0, 0)
     assert inputs[3:].tolist() == [END] * 12
     assert (targets[2:] == IGNORED).all()
+
+
+def test_batches_of_changed_sizes_read_every_row_of_an_epoch_once(tmp_path: Path) -> None:
+    source = WindowRows(stream(tmp_path, 16 * 21), 16, 3)
+    few, many = (Mixture({"s": source}, {"s": 1.0}, size, 3) for size in (4, 6))
+    read = [few.batch(0), few.batch(1, 4), many.batch(2, 8), many.batch(3, 14)]
+    rows = {tuple(row) for batch in read for row in batch.inputs}
+    assert source.count == 20
+    assert len(rows) == 20
