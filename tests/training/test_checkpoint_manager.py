@@ -18,7 +18,12 @@ def trainer(step: int, value: float = 1.0, size: int = 64) -> Any:
     weights = {"w": torch.full((size,), value)}
     state = {"step": step, "weights": weights, "average": None, "optimizer": [{}]}
     return SimpleNamespace(
-        step=step, best=1.0, evaluations={}, weights=weights, state=lambda: state
+        step=step,
+        tokens_seen=step,
+        best=1.0,
+        evaluations={},
+        weights=weights,
+        state=lambda: state,
     )
 
 
