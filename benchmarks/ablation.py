@@ -120,7 +120,7 @@ class Study:
             for name, weight in model.named_parameters():
                 if name.endswith(("out.weight", "down.weight")):
                     nn.init.normal_(weight, std=0.02 / math.sqrt(2 * settings.model.n_layer))
-        return build.build_trainer(workspace, "pretrain", self.codec, model, execution)
+        return build.assemble_trainer(workspace, "pretrain", self.codec, model, execution)
 
     def cost(self, change: str, rounds: int = 9, at_once: int = 2) -> float:
         """How long the change's step takes, as a multiple of the recipe's, measured in turns."""

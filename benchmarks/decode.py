@@ -197,7 +197,7 @@ def _invent(path: Path) -> None:
         "weights": model.state_dict(),
         "facts": facts,
     }
-    checkpoint_file.save(path, state, facts)
+    checkpoint_file.save(path, state)
 
 
 def bits_per_byte(folder: Path, form: str, text: Path) -> float:

@@ -40,7 +40,7 @@ def run(root: Path, planner: Planner, candidate: Candidate, readings: float) -> 
     device.apply_execution(engine.device, engine.threads)
     tokenizer = registry.load(workspace.tokenizer)
     model = build.model_at_start(workspace, "pretrain", tokenizer, {})
-    trainer = build.build_trainer(workspace, "pretrain", tokenizer, model, engine)
+    trainer = build.assemble_trainer(workspace, "pretrain", tokenizer, model, engine)
     seen = []
     for step in range(1, steps + 1):
         trainer.train_step()

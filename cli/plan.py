@@ -87,14 +87,14 @@ def planner_of(workspace: "Workspace") -> "Planner":
     from nielsgpt.experiments.throughput import Throughput
     from nielsgpt.pipeline import pipeline
     from nielsgpt.system.workspace import fingerprint
-    from nielsgpt.training.build import identity
+    from nielsgpt.training.build import split_identity
 
     codec = pipeline.caches(workspace)
     workspace = availability.trainable(workspace, "pretrain")
     folder, mix = workspace.splits("pretrain"), workspace.settings.data.mix_pretrain
     metas = {name: shards.read_meta(folder, f"{name}_train") or {} for name in mix}
     splits = [f"{name}_{split}" for name in sorted(mix) for split in shards.SPLITS]
-    data = fingerprint(codec.fingerprint, [identity(folder, split) for split in splits])
+    data = fingerprint(codec.fingerprint, [split_identity(folder, split) for split in splits])
     results, size = workspace.root / "bench", codec.vocab_size
     return Planner(
         workspace.settings,

@@ -14,14 +14,16 @@ import shutil
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import torch
 from torch import Tensor
 
+from nielsgpt.checkpoint.run_metadata import RunMetadata
+from nielsgpt.config.settings import Phase
 from nielsgpt.errors import CheckpointError, DataError
 from nielsgpt.system.workspace import (
     explain_unwritable,
@@ -35,8 +37,33 @@ from nielsgpt.system.workspace import (
 
 log = logging.getLogger("nielsgpt")
 FORMAT_VERSION = 1
-State = dict[str, Any]
-Facts = dict[str, Any]
+Entry = dict[str, Any]  # what the small file holds: the metadata, the size, the sha256
+
+
+class State(TypedDict, total=False):
+    """A checkpoint's content, key by key as on disk; an export has some of it alone."""
+
+    format: int
+    step: int
+    drawn: int
+    best: float
+    best_raw: float
+    waited: int
+    weights: dict[str, Tensor]
+    optimizer: list[dict[str, Any]]
+    average: dict[str, Any] | None
+    guard: dict[str, Any]
+    loss_scale: dict[str, Any]
+    horizon: dict[str, Any]
+    micro_batch_size: int
+    lowered: bool
+    seconds: float
+    due: dict[str, Any] | None
+    tokenizer: dict[str, Any]
+    settings: dict[str, Any]
+    facts: dict[str, Any]
+
+
 _digests: dict[tuple[int, ...], str] = {}  # by what changes when a file does
 
 
@@ -45,19 +72,22 @@ def step_name(step: int) -> str:
     return f"step_{step:07d}.pt"
 
 
-def save(path: Path, state: State, facts: Facts) -> Facts:
-    """Write the state atomically; returns the facts with its size and sha256, as written beside."""
+def save(path: Path, state: State) -> None:
+    """Write the state atomically, and beside it its facts with the file's size and sha256."""
     with _beside(path) as beside:
         with beside.open("wb") as file:
             torch.save({"format": FORMAT_VERSION, **state}, file)
             file.flush()
             os.fsync(file.fileno())
-        entry = {**facts, "bytes": beside.stat().st_size, "sha256": _digest(beside)}
+        entry = {
+            **state.get("facts", {}),
+            "bytes": beside.stat().st_size,
+            "sha256": _digest(beside),
+        }
         _place(beside, path, entry)
-    return entry
 
 
-def share(path: Path, target: Path, entry: Facts) -> None:
+def share(path: Path, target: Path, entry: Entry) -> None:
     """Let `target` name the same state as `path`, without a second copy where links exist."""
     with _beside(target) as beside:
         try:
@@ -68,8 +98,33 @@ def share(path: Path, target: Path, entry: Facts) -> None:
         _place(beside, target, entry)
 
 
-def read_facts(path: Path) -> Facts:
-    """What is known of a checkpoint without opening it; nothing when its sha256 is not known."""
+def link_latest_and_best(path: Path, phase: Phase) -> None:
+    """Let latest, and best if it improved, name a phase's state, where they do not yet.
+
+    In its folder, and one level up unless the chat model of a later phase stands there. Also mends
+    the names that a process killed in the middle of this left behind.
+    """
+    entry, folder = read_entry(path), path.parent
+    later = entry_to_replace(folder.parent / "latest.pt").get("phase") == "sft" != phase
+    for name in ("latest.pt", *(["best.pt"] if entry["improved"] else [])):
+        for place in [folder] if later else [folder, folder.parent]:
+            if entry_to_replace(place / name).get("sha256") != entry["sha256"]:
+                share(path, place / name, dict(entry))
+
+
+def read_metadata(path: Path) -> RunMetadata | None:
+    """What is known of a checkpoint without opening it; None when its sha256 is not known."""
+    entry = read_entry(path)
+    return RunMetadata.from_dict(entry) if entry else None
+
+
+def metadata_of(state: State) -> RunMetadata:
+    """The metadata that a state holds."""
+    return RunMetadata.from_dict(state["facts"])
+
+
+def read_entry(path: Path) -> Entry:
+    """The small file of a checkpoint; empty when it vouches for another file."""
     entry = read_json(path.with_suffix(".json"))
     if not isinstance(entry, dict) or not path.is_file():
         return {}
@@ -77,10 +132,10 @@ def read_facts(path: Path) -> Facts:
     return next((e for e in (entry, entry.get("replaces", {})) if e.get("sha256") == digest), {})
 
 
-def facts_to_replace(path: Path) -> Facts:
-    """The same for who writes a checkpoint anew: nothing, where what is known is damaged too."""
+def entry_to_replace(path: Path) -> Entry:
+    """The same for what is about to be written; empty where the small file is damaged too."""
     with suppress(DataError):
-        return read_facts(path)
+        return read_entry(path)
     return {}
 
 
@@ -96,7 +151,7 @@ def load(path: Path, *parts: str, lazy: bool = False) -> State:
         raise CheckpointError(f"no checkpoint {path}; train one with 'make pipeline'")
     beside = path.with_suffix(".json")
     vouched = beside != path and beside.exists()
-    if vouched and not read_facts(path):
+    if vouched and not read_entry(path):
         raise CheckpointError(
             f"{path} is damaged: its sha256 is not the one in its .json; name another checkpoint"
         )
@@ -118,7 +173,7 @@ def load(path: Path, *parts: str, lazy: bool = False) -> State:
     for part in parts:
         if not isinstance(state.get(part), dict):
             raise CheckpointError(f"{path} has no {part}; name another checkpoint")
-    return state
+    return cast(State, state)
 
 
 def newest_first(folder: Path) -> list[Path]:
@@ -183,7 +238,7 @@ def weights_sha256(weights: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def list_differences(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+def list_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Field by field, what two flat dicts disagree about."""
     for key in sorted({*before, *now}):
         if before.get(key) != now.get(key):
@@ -235,9 +290,9 @@ def _beside(path: Path) -> Iterator[Path]:
         raise explain_unwritable(path, OSError(errno.ENOSPC, "disk full")) from error
 
 
-def _place(beside: Path, path: Path, entry: Facts) -> None:
+def _place(beside: Path, path: Path, entry: Entry) -> None:
     """Rename a written file to its place, its .json first."""
-    before = facts_to_replace(path)
+    before = entry_to_replace(path)
     before.pop("replaces", None)
     write_sealed(path.with_suffix(".json"), {**entry, "replaces": before} if before else entry)
     beside.replace(path)

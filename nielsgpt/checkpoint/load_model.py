@@ -1,6 +1,7 @@
 """The model and the tokenizer that a checkpoint holds, whoever wrote it."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ def load_model(path: Path) -> tuple[State, GPT, Tokenizer]:
         ) from None
 
 
-def pack_tokenizer(tokenizer: Tokenizer) -> State:
+def pack_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
     """A tokenizer as tensors and plain values."""
     files = {
         name: torch.frombuffer(bytearray(content), dtype=torch.uint8)

@@ -60,7 +60,7 @@ def train_pilot(pilot: Pilot, ready: Callable[[], None]) -> Row:
     device.apply_execution(pilot.engine.device, pilot.engine.threads)
     tokenizer = registry.load(workspace.tokenizer)
     model = build.model_at_start(workspace, "pretrain", tokenizer, {})
-    trainer = build.build_trainer(workspace, "pretrain", tokenizer, model, pilot.engine)
+    trainer = build.assemble_trainer(workspace, "pretrain", tokenizer, model, pilot.engine)
     ready()
     steps, every = trainer.phase.max_steps, trainer.phase.eval_every
     best, spent, evaluation = math.inf, 0.0, 0.0

@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -119,8 +119,7 @@ def state(folder: Path) -> checkpoint_file.State:
 
 def save(folder: Path, path: Path) -> None:
     """Write the checkpoint of such a folder. Raises as `state` and checkpoint.save do."""
-    found: dict[str, Any] = state(folder)
-    checkpoint_file.save(path, found, found["facts"])
+    checkpoint_file.save(path, state(folder))
 
 
 def _tokenizer(codec: TokenizerFiles) -> Tokenizer:

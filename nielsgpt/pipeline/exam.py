@@ -27,7 +27,8 @@ def run_exam(workspace: Workspace) -> Report:
     """
     path = workspace.checkpoints / "best.pt"
     settings = workspace.settings
-    weights = checkpoint_file.read_facts(path).get("weights_sha256")
+    metadata = checkpoint_file.read_metadata(path)
+    weights = metadata.weights_sha256 if metadata is not None else None
     drawn = settings.exam.model_dump(), settings.generation.model_dump(), settings.seed
     inputs = fingerprint(weights, primer_inputs(), *drawn)
     before: Report | None = read_json(workspace.checkpoints / EXAM_FILE)

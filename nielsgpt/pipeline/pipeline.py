@@ -44,12 +44,13 @@ def check(workspace: Workspace, again: Collection[str] = ()) -> None:
     stages that are to be made again."""
     from nielsgpt.pipeline import train_phase
     from nielsgpt.training.resume_choice import Resume
+    from nielsgpt.training.run import check_settings
 
     continued = set(staleness.begun(workspace)) - set(again)
     for phase in PHASES:
         waits = phase == "sft" and workspace.settings.phase(phase).init_from is None
         if waits and phase not in continued:
-            train_phase.check_settings(workspace, phase)  # pretraining makes what it starts from
+            check_settings(workspace, phase)  # pretraining makes what it starts from
         else:
             train_phase.check(workspace, phase, Resume(fresh=phase not in continued))
 
@@ -119,12 +120,12 @@ def _needed_caches(workspace: Workspace) -> Tokenizer:
 
 def _stale(workspace: Workspace, tokenizer: Tokenizer) -> Iterator[Stale]:
     """The stages that stay although what they were made from changed."""
-    from nielsgpt.pipeline import train_phase
+    from nielsgpt.training.run import describe_run
 
     if changed := staleness.tokenizer_changes(workspace):
         yield Stale("tokenizer", changed)
     for phase, before in staleness.begun(workspace).items():
-        now = train_phase.phase_facts(availability.trainable(workspace, phase), phase, tokenizer)
+        now = describe_run(availability.trainable(workspace, phase), phase, tokenizer)
         if changed := staleness.changes(before, now):
             yield Stale(phase, changed)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from nielsgpt.checkpoint.run_metadata import RunMetadata
 from nielsgpt.config.settings import PHASES, Phase, Settings
 from nielsgpt.conversation import Conversation, Document
 from nielsgpt.data.cache import build
@@ -34,7 +35,6 @@ from nielsgpt.system.workspace import (
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training import staleness
-from nielsgpt.training.staleness import Facts
 
 log = logging.getLogger("nielsgpt")
 Side = Literal["train", "val"]
@@ -128,11 +128,11 @@ def _lender(workspace: Workspace) -> Path | None:
 
 def _given(workspace: Workspace) -> Tokenizer:
     """The tokenizer that a model was trained with: on disk already, or else from its checkpoint."""
-    facts = next(iter(staleness.begun(workspace).values()), None)
+    metadata = next(iter(staleness.begun(workspace).values()), None)
     meta = registry.read_meta(workspace.tokenizer)
     here = meta["fingerprint"] if meta else None
-    if facts is None or here != facts["shape"]["tokenizer"]:
-        _take(workspace, facts, here)
+    if metadata is None or here != metadata.shape["tokenizer"]:
+        _take(workspace, metadata, here)
     made = registry.load(workspace.tokenizer)
     if changed := "; ".join(staleness.tokenizer_changes(workspace)):
         log.warning(
@@ -145,12 +145,13 @@ def _given(workspace: Workspace) -> Tokenizer:
     return made
 
 
-def _take(workspace: Workspace, facts: Facts | None, here: str | None) -> None:
+def _take(workspace: Workspace, metadata: RunMetadata | None, here: str | None) -> None:
     """Write the tokenizer of the model's own newest state, or else of the file that it starts from,
     where that one is not; what is there is set aside."""
     from nielsgpt.checkpoint import checkpoint_file, load_model
 
-    newest = checkpoint_file.load_newest(workspace.checkpoints / facts["phase"]) if facts else None
+    folder = workspace.checkpoints / metadata.phase if metadata else None
+    newest = checkpoint_file.load_newest(folder) if folder else None
     path = newest[1] if newest else _lender(workspace)
     if path is None:
         raise TokenizerError(

@@ -25,11 +25,14 @@ from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training.trainer import Trainer
 
 log = logging.getLogger("nielsgpt")
-Facts = dict[str, Any]
 
 
 def model_at_start(
-    workspace: Workspace, phase: Phase, tokenizer: Tokenizer, shape: Facts, reads: bool = True
+    workspace: Workspace,
+    phase: Phase,
+    tokenizer: Tokenizer,
+    shape: Mapping[str, Any],
+    reads: bool = True,
 ) -> GPT:
     """The phase's model at step 0: seeded weights, a file's, or for SFT pretraining's best.
 
@@ -46,17 +49,17 @@ def model_at_start(
         check_start(workspace, phase, path, shape)
         model.load_state_dict(checkpoint_file.kept_weights(start))
     else:
-        same = start["facts"]["shape"]["tokenizer"] == shape["tokenizer"]
+        same = checkpoint_file.metadata_of(start).shape["tokenizer"] == shape["tokenizer"]
         _take_what_fits(model, checkpoint_file.kept_weights(start), path, same)
     return model
 
 
-def check_start(workspace: Workspace, phase: Phase, path: Path, shape: Facts) -> None:
+def check_start(workspace: Workspace, phase: Phase, path: Path, shape: Mapping[str, Any]) -> None:
     """Raise CheckpointError for each field of the shape that the starting weights have not."""
-    before = (
-        checkpoint_file.read_facts(path) or checkpoint_file.load(path, "facts", lazy=True)["facts"]
-    )
-    known = {field: before["shape"].get(field) for field in shape}
+    before = checkpoint_file.read_metadata(path)
+    if before is None:
+        before = checkpoint_file.metadata_of(checkpoint_file.load(path, "facts", lazy=True))
+    known = {field: before.shape.get(field) for field in shape}
     diff = list(checkpoint_file.list_differences(known, shape))
     if not diff:
         return
@@ -121,7 +124,7 @@ def with_shape_of_start(workspace: Workspace, phase: Phase) -> Workspace:
     return replace(workspace, settings=workspace.settings.model_copy(update={"model": shape}))
 
 
-def build_trainer(
+def assemble_trainer(
     workspace: Workspace,
     phase: Phase,
     tokenizer: Tokenizer,
@@ -155,12 +158,12 @@ def premises(workspace: Workspace, phase: Phase, tokenizer: Tokenizer) -> dict[s
         "the fingerprint of the settings": fingerprint(settings.model_dump(exclude={"device"})),
         "device.parallel": settings.device.parallel,
         "the tokenizer": tokenizer.fingerprint,
-        **{f"the content of {name}": identity(folder, name) for name in splits},
+        **{f"the content of {name}": split_identity(folder, name) for name in splits},
     }
 
 
-def identity(folder: Path, name: str) -> str:
-    """The name of a cached split's content."""
+def split_identity(folder: Path, name: str) -> str:
+    """The identity of a cached split's content; "not built" where it is not."""
     meta = shards.read_meta(folder, name)
     return shards.identity(meta) if meta is not None else "not built"
 

@@ -1,12 +1,11 @@
 """A phase's folder of checkpoints: steps, latest and best, and the same two names one level up."""
 
-from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from nielsgpt.checkpoint import checkpoint_file
-from nielsgpt.config.settings import Phase
+from nielsgpt.checkpoint.run_metadata import RunMetadata
 from nielsgpt.errors import RunError
 from nielsgpt.system import machine
 from nielsgpt.training.trainer import Trainer
@@ -17,21 +16,21 @@ RESERVE = 1.2  # times a state's bytes: what must be free before it is written
 class CheckpointManager:
     """Saves a trainer's states with what belongs to them, while the training goes on.
 
-    `facts` go into the small .json beside each file, `belongings` into the file itself. One state
-    is written at a time, by one thread, from a copy; what goes wrong there is raised by the next
-    call of any of these methods.
+    The metadata goes into each file and the small .json beside it, the `belongings` (tokenizer and
+    settings) into the file alone. One state is written at a time, by one thread, from a copy; what
+    goes wrong there is raised by the next call of any of these methods.
     """
 
     def __init__(
         self,
         folder: Path,
-        facts: Mapping[str, Any],
-        belongings: Mapping[str, Any],
+        metadata: RunMetadata,
+        belongings: checkpoint_file.State,
         keep: int,
         enabled: bool = True,
     ) -> None:
         self.folder = folder
-        self.facts = facts
+        self.metadata = metadata
         self.belongings = belongings
         self.keep = keep
         self.enabled = enabled
@@ -49,22 +48,20 @@ class CheckpointManager:
             return
         state = checkpoint_file.snapshot(state)
         path = self.folder / checkpoint_file.step_name(trainer.step)
-        self._make_room(
-            path, int(RESERVE * checkpoint_file.tensor_bytes({**state, **self.belongings}))
+        state |= self.belongings
+        self._make_room(path, int(RESERVE * checkpoint_file.tensor_bytes(state)))
+        metadata = replace(
+            self.metadata,
+            step=trainer.step,
+            tokens_seen=trainer.tokens_seen,
+            best=trainer.best,
+            improved=improved,
+            evaluations={
+                name: {"loss": e.loss, "bits_per_byte": e.bits_per_byte}
+                for name, e in trainer.evaluations.items()
+            },
         )
-        figures = {
-            name: {"loss": e.loss, "bits_per_byte": e.bits_per_byte}
-            for name, e in trainer.evaluations.items()
-        }
-        facts = {
-            **self.facts,
-            "step": trainer.step,
-            "tokens_seen": trainer.tokens_seen,
-            "best": trainer.best,
-            "improved": improved,
-            "evaluations": figures,
-        }
-        self._writing = self._thread.submit(self._write, path, state, facts)
+        self._writing = self._thread.submit(self._write, path, state, metadata)
 
     def newest(self) -> checkpoint_file.State | None:
         """The newest state that verifies."""
@@ -78,12 +75,11 @@ class CheckpointManager:
         if writing is not None:
             writing.result()
 
-    def _write(self, path: Path, state: checkpoint_file.State, facts: dict[str, Any]) -> None:
-        facts["weights_sha256"] = checkpoint_file.weights_sha256(
-            checkpoint_file.kept_weights(state)
-        )
-        entry = checkpoint_file.save(path, {**state, **self.belongings, "facts": facts}, facts)
-        link_state(path, entry, places(self.folder, entry["phase"]))
+    def _write(self, path: Path, state: checkpoint_file.State, metadata: RunMetadata) -> None:
+        sha256 = checkpoint_file.weights_sha256(checkpoint_file.kept_weights(state))
+        state["facts"] = replace(metadata, weights_sha256=sha256).to_dict()
+        checkpoint_file.save(path, state)
+        checkpoint_file.link_latest_and_best(path, metadata.phase)
         checkpoint_file.prune(self.folder, self.keep, path)
 
     def _make_room(self, path: Path, needed: int) -> None:
@@ -91,7 +87,7 @@ class CheckpointManager:
         if machine.free_disk_bytes(self.folder) >= needed:
             return
         before = next((p for p in checkpoint_file.newest_first(self.folder) if p != path), None)
-        if before is not None and checkpoint_file.read_facts(before):
+        if before is not None and checkpoint_file.read_entry(before):
             checkpoint_file.prune(self.folder, 1, before)
         free = machine.free_disk_bytes(self.folder)
         if free < needed:
@@ -100,24 +96,3 @@ class CheckpointManager:
                 f"{free / 2**20:,.0f} MiB are free; what was saved before is intact: free some "
                 "space and run the same command again"
             )
-
-
-def places(folder: Path, phase: Phase) -> list[Path]:
-    """Where a phase's states are named: in its folder, and one level up, unless the chat model of
-    a later phase stands there."""
-    above = checkpoint_file.facts_to_replace(folder.parent / "latest.pt")
-    later = above.get("phase") == "sft" != phase
-    return [folder] if later else [folder, folder.parent]
-
-
-def link_state(path: Path, entry: Mapping[str, Any], folders: Iterable[Path]) -> None:
-    """Let latest, and best if it improved, name this state in the folders, where they do not yet.
-
-    Also mends the names that a process killed in the middle of this left behind.
-    """
-    folders = tuple(folders)
-    for name in ("latest.pt", *(["best.pt"] if entry["improved"] else [])):
-        for place in folders:
-            known = checkpoint_file.facts_to_replace(place / name)
-            if known.get("sha256") != entry["sha256"]:
-                checkpoint_file.share(path, place / name, dict(entry))

@@ -5,29 +5,36 @@ when a person asks for that.
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nielsgpt.checkpoint import checkpoint_file
-from nielsgpt.config.settings import Phase
+from nielsgpt.checkpoint.checkpoint_file import State
+from nielsgpt.checkpoint.run_metadata import RunMetadata
 from nielsgpt.errors import CheckpointError
 from nielsgpt.system.workspace import set_aside
-from nielsgpt.training.checkpoint_manager import link_state, places
-from nielsgpt.training.resume_choice import Resume
+from nielsgpt.training.run import TrainingRun, check_start
 
 log = logging.getLogger("nielsgpt")
-Facts = dict[str, Any]
 
 
-def state_to_resume(
-    folder: Path, phase: Phase, facts: Facts, resume: Resume
-) -> checkpoint_file.State | None:
-    """The state to go on from; None where the phase starts at step 0.
+def find_state(run: TrainingRun) -> State | None:
+    """The state to continue from, on every rank; None where the phase starts at step 0.
 
-    Raises CheckpointError when its shape, tokenizer or optimizer is not the settings'.
+    Raises CheckpointError when its shape, tokenizer or optimizer is not the settings', or the
+    starting weights of a new phase do not fit.
     """
-    if resume.path is not None:
-        return _chosen_state(folder, phase, facts, resume.path)
+    return run.group.broadcast_object(lambda: _find_state(run))
+
+
+def _find_state(run: TrainingRun) -> State | None:
+    metadata, folder, phase = run.metadata, run.folder, run.phase
+    check_start(run.workspace, phase, metadata.shape, run.resume)  # before anything is set aside
+    if run.resume.fresh and folder.exists():
+        log.info("%s: starting again; the earlier model is kept in %s", phase, set_aside(folder))
+    if run.resume.path is not None:
+        return _chosen_state(run, run.resume.path)
     newest = checkpoint_file.load_newest(folder)
     if newest is None:
         if checkpoint_file.newest_first(folder):  # none is whole, but best.pt may be
@@ -35,30 +42,33 @@ def state_to_resume(
         return None
     state, path = newest
     _check_whole(path, state)
-    check_fits(path, state["facts"]["shape"], facts["shape"])
-    _same_optimizer(path, state["facts"], facts)
-    link_state(path, checkpoint_file.read_facts(path), places(folder, phase))
+    before = checkpoint_file.metadata_of(state)
+    check_fits(path, before.shape, metadata.shape)
+    _check_same_optimizer(path, before, metadata)
+    checkpoint_file.link_latest_and_best(path, phase)
     return state
 
 
-def _chosen_state(folder: Path, phase: Phase, facts: Facts, path: Path) -> checkpoint_file.State:
+def _chosen_state(run: TrainingRun, path: Path) -> State:
     """The state of a file that was named; what the folder holds beyond it is set aside."""
     state = checkpoint_file.load(path, "weights", "facts")
     _check_whole(path, state)
-    if state["facts"]["phase"] != phase:
+    before = checkpoint_file.metadata_of(state)
+    if before.phase != run.phase:
         raise CheckpointError(
-            f"{path} is of phase {state['facts']['phase']}; 'nielsgpt {state['facts']['phase']} "
-            f"--resume {path}' goes on with it"
+            f"{path} is of phase {before.phase}; continue with it by 'nielsgpt {before.phase} "
+            f"--resume {path}'"
         )
-    check_fits(path, state["facts"]["shape"], facts["shape"])
-    _same_optimizer(path, state["facts"], facts)
-    steps = checkpoint_file.newest_first(folder)
+    check_fits(path, before.shape, run.metadata.shape)
+    _check_same_optimizer(path, before, run.metadata)
+    steps = checkpoint_file.newest_first(run.folder)
     if steps and steps[0].resolve() != path.resolve():
-        log.info("%s: going on from %s; later states are in %s", phase, path, set_aside(folder))
+        aside = set_aside(run.folder)
+        log.info("%s: continuing from %s; later states are in %s", run.phase, path, aside)
     return state
 
 
-def _check_whole(path: Path, state: checkpoint_file.State) -> None:
+def _check_whole(path: Path, state: State) -> None:
     """Raise CheckpointError where an earlier version wrote less than a resumed run needs."""
     if not {"guard", "horizon", "due", "lowered"} <= set(state):
         raise CheckpointError(
@@ -67,7 +77,7 @@ def _check_whole(path: Path, state: checkpoint_file.State) -> None:
         )
 
 
-def check_fits(path: Path, before: Facts, now: Facts) -> None:
+def check_fits(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Raise CheckpointError field by field where a checkpoint's shape is not the settings'."""
     diff = "; ".join(checkpoint_file.list_differences(before, now))
     if diff:
@@ -77,8 +87,8 @@ def check_fits(path: Path, before: Facts, now: Facts) -> None:
         )
 
 
-def _same_optimizer(path: Path, before: Facts, now: Facts) -> None:
-    old, new = before["numbers"]["optimizer"], now["numbers"]["optimizer"]
+def _check_same_optimizer(path: Path, before: RunMetadata, now: RunMetadata) -> None:
+    old, new = before.numbers["optimizer"], now.numbers["optimizer"]
     if old != new:
         raise CheckpointError(
             f"{path} holds the state of optimizer {old}, and the settings ask for {new}; keep "

@@ -11,19 +11,19 @@ It reads the small files beside checkpoints, and opens no weights.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nielsgpt.checkpoint.run_metadata import RunMetadata
 from nielsgpt.config.settings import PHASES, Phase
 from nielsgpt.errors import DataError
 from nielsgpt.system.workspace import Workspace, read_json
 from nielsgpt.tables import align_columns
 from nielsgpt.tokenizers import registry
 
-Facts = dict[str, Any]
 # What `--rebuild` does again: the stage, and what cannot stand without it.
 REBUILDS: dict[str, tuple[str, ...]] = {
     "tokenizer": ("tokenizer", "caches", "pretrain", "sft", "exam"),
@@ -44,44 +44,43 @@ class Stale:
     changes: tuple[str, ...]
 
 
-def newest_facts(folder: Path) -> Facts | None:
-    """The facts of a phase's newest state; None where the phase was never begun."""
+def newest_metadata(folder: Path) -> RunMetadata | None:
+    """The metadata of a phase's newest state; None where the phase was never begun."""
     paths = folder.glob("step_[0-9]*.json")
     for path in sorted(paths, key=lambda path: (len(path.name), path.name), reverse=True):
         with suppress(DataError):
             facts = read_json(path)
             if path.with_suffix(".pt").is_file() and isinstance(facts, dict) and "shape" in facts:
-                return facts
+                return RunMetadata.from_dict(facts)
     return None
 
 
-def begun(workspace: Workspace) -> dict[Phase, Facts]:
-    """The newest facts of each phase that was begun or finished."""
-    found = {phase: newest_facts(workspace.checkpoints / phase) for phase in PHASES}
-    return {phase: facts for phase, facts in found.items() if facts is not None}
+def begun(workspace: Workspace) -> dict[Phase, RunMetadata]:
+    """The newest metadata of each phase that was begun or finished."""
+    found = {phase: newest_metadata(workspace.checkpoints / phase) for phase in PHASES}
+    return {phase: metadata for phase, metadata in found.items() if metadata is not None}
 
 
-def data_changes(before: Facts, now: Facts) -> Iterator[str]:
+def data_changes(before: RunMetadata, now: RunMetadata) -> Iterator[str]:
     """Which sources a phase was trained on in another state, a few words each."""
-    old, new = before["origin"], now["origin"]
-    held_out = {**now["validation"], **before.get("validation", {})}  # earlier versions: not noted
-    for name in sorted({*old, *new} - {"start"}):
-        if name not in old:
+    held_out = {**now.validation, **before.validation}  # earlier versions did not note it
+    for name in sorted({*before.origin, *now.origin} - {"start"}):
+        if name not in before.origin:
             yield f"{name} joined the mix"
-        elif name not in new:
+        elif name not in now.origin:
             yield f"{name} left the mix"
-        elif old[name] != new[name] or held_out[name] != now["validation"][name]:
+        elif (before.origin[name], held_out[name]) != (now.origin[name], now.validation[name]):
             yield f"source {name}"
 
 
-def changes(before: Facts, now: Facts) -> tuple[str, ...]:
+def changes(before: RunMetadata, now: RunMetadata) -> tuple[str, ...]:
     """What a phase was trained with and is different now, a few words each."""
     from nielsgpt.checkpoint.checkpoint_file import list_differences
 
-    start = before["origin"].get("start") != now["origin"].get("start")
+    start = before.origin.get("start") != now.origin.get("start")
     old, new = (
-        {name: value for name, value in facts["numbers"].items() if name not in START}
-        for facts in (before, now)
+        {name: value for name, value in metadata.numbers.items() if name not in START}
+        for metadata in (before, now)
     )
     return (
         *data_changes(before, now),
@@ -93,12 +92,12 @@ def changes(before: Facts, now: Facts) -> tuple[str, ...]:
 def tokenizer_changes(workspace: Workspace) -> tuple[str, ...]:
     """Which settings of a begun model's tokenizer are different now."""
     asked = workspace.settings.tokenizer.model_dump(mode="json")
-    facts = next(iter(begun(workspace).values()), None)
-    if facts is None:
+    metadata = next(iter(begun(workspace).values()), None)
+    if metadata is None:
         return ()
     before = (registry.read_meta(workspace.tokenizer) or {}).get("settings")
     if before is None:  # an earlier version noted them with the run alone
-        before = _record(workspace, facts, "resolved_settings.json").get("tokenizer")
+        before = _record(workspace, metadata, "resolved_settings.json").get("tokenizer")
     if before is None or before == asked:
         return ()
     from nielsgpt.checkpoint.checkpoint_file import list_differences
@@ -110,10 +109,10 @@ def minutes_again(workspace: Workspace, stages: Iterable[str]) -> float | None:
     """How long it takes to train these stages again, by what their runs recorded; None where one
     of them recorded nothing."""
     total = 0.0
-    for phase, facts in begun(workspace).items():
+    for phase, metadata in begun(workspace).items():
         if phase not in stages:
             continue
-        run = _record(workspace, facts, "run_meta.json")
+        run = _record(workspace, metadata, "run_meta.json")
         if not run.get("seconds") or not run.get("steps"):
             return None
         phase_settings = workspace.settings.phase(phase)
@@ -135,9 +134,9 @@ def table(workspace: Workspace, found: Iterable[Stale]) -> str:
     return align_columns(rows)
 
 
-def _record(workspace: Workspace, facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _record(workspace: Workspace, metadata: RunMetadata, name: str) -> dict[str, Any]:
     """A file of the run that trained a state; empty where it is gone or damaged."""
     with suppress(DataError):
-        found = read_json(workspace.runs / str(facts.get("run_id")) / name)
+        found = read_json(workspace.runs / metadata.run_id / name)
         return found if isinstance(found, dict) else {}
     return {}

@@ -16,8 +16,9 @@ STATE = {"step": 3, "weights": {"a": torch.arange(50.0)}}
 
 
 def write(folder: Path, value: float = 0.0, name: str = "x.pt") -> Path:
-    state = {"step": 3, "weights": {"a": torch.arange(50.0) + value}}
-    checkpoint_file.save(folder / name, state, {"step": 3, "value": value})
+    facts = {"step": 3, "best": value}
+    weights = {"a": torch.arange(50.0) + value}
+    checkpoint_file.save(folder / name, {"step": 3, "weights": weights, "facts": facts})
     return folder / name
 
 
@@ -25,7 +26,7 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     state = checkpoint_file.load(write(tmp_path, 2.0))
     assert state["step"] == 3
     assert torch.equal(state["weights"]["a"], torch.arange(50.0) + 2)
-    assert checkpoint_file.read_facts(tmp_path / "x.pt")["value"] == 2.0
+    assert checkpoint_file.read_entry(tmp_path / "x.pt")["best"] == 2.0
 
 
 def test_the_same_state_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -86,14 +87,14 @@ def test_killed_between_the_two_renames_the_old_state_still_verifies(
         write(tmp_path, 2.0)
     monkeypatch.undo()
     assert torch.equal(checkpoint_file.load(path)["weights"]["a"], torch.arange(50.0) + 1)
-    assert checkpoint_file.read_facts(path)["value"] == 1.0
+    assert checkpoint_file.read_entry(path)["best"] == 1.0
     write(tmp_path, 3.0)
-    assert checkpoint_file.read_facts(path)["value"] == 3.0
+    assert checkpoint_file.read_entry(path)["value"] == 3.0
 
 
 def test_two_names_of_one_state_take_its_room_once(tmp_path: Path) -> None:
     path = write(tmp_path)
-    checkpoint_file.share(path, tmp_path / "up" / "best.pt", checkpoint_file.read_facts(path))
+    checkpoint_file.share(path, tmp_path / "up" / "best.pt", checkpoint_file.read_entry(path))
     assert os.path.samefile(path, tmp_path / "up" / "best.pt")
     assert checkpoint_file.load(tmp_path / "up" / "best.pt")["step"] == 3
 

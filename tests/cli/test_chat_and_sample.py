@@ -35,7 +35,7 @@ def run(
             "facts": {"name": "tiny", "phase": phase},
             "step": 6,
         }
-        checkpoint_file.save(root / "checkpoints" / "tiny" / path, state, state["facts"])
+        checkpoint_file.save(root / "checkpoints" / "tiny" / path, state)
 
     def call(
         command: str, *options: str, text: str = "", config: str | None = "tiny.json"

@@ -92,4 +92,4 @@ def save(path: Path, model: GPT, tokenizer: Tokenizer, name: str = "keeper") -> 
         "settings": settings.model_dump(mode="json"),
         "facts": facts(model, name),
     }
-    checkpoint_file.save(path, state, state["facts"])
+    checkpoint_file.save(path, state)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from nielsgpt.checkpoint import checkpoint_file
+from nielsgpt.checkpoint.run_metadata import RunMetadata
 from nielsgpt.config import load
 from nielsgpt.config.settings import ModelSettings, Settings
 from nielsgpt.data.cache.distributed_build import BuildPart
@@ -76,7 +77,7 @@ def _names(folder: Path) -> dict[str, int]:
 def _save(folder: Path, step: int) -> None:
     with lock(folder):
         kept = CheckpointManager(
-            folder / "pretrain", {"phase": "pretrain"}, {"settings": {}}, keep=2
+            folder / "pretrain", RunMetadata("pretrain", "tiny"), {"settings": {}}, keep=2
         )
         kept.save(trainer(step, value=float(step)), improved=True)
         kept.finish()
@@ -87,7 +88,7 @@ def _newest(folder: Path) -> Any:
     for name in ("latest.pt", "best.pt", "pretrain/latest.pt", "pretrain/best.pt"):
         if (folder / name).exists():
             state = checkpoint_file.load(folder / name)
-            assert checkpoint_file.read_facts(folder / name)["step"] == state["step"]
+            assert checkpoint_file.read_entry(folder / name)["step"] == state["step"]
             assert set(state["weights"]["w"].tolist()) == {float(state["step"])}
     newest = checkpoint_file.load_newest(folder / "pretrain")
     return newest[0]["step"] if newest else NOTHING

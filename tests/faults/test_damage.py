@@ -63,7 +63,7 @@ def opened(workspace: Workspace, name: str = "best.pt") -> Any:
 
 
 def facts(workspace: Workspace) -> Any:
-    return told(checkpoint_file.read_facts(workspace.checkpoints / "best.pt")), opened(workspace)
+    return told(checkpoint_file.read_entry(workspace.checkpoints / "best.pt")), opened(workspace)
 
 
 def split(phase: str) -> Read:

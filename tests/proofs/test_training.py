@@ -383,13 +383,13 @@ def test_a_finished_pretraining_leaves_the_chat_models_names_alone(tiny: Tiny, r
     before = names(work.checkpoints)
     train_phase.train(work, "pretrain")
     assert names(work.checkpoints) == before
-    assert checkpoint_file.read_facts(work.checkpoints / "best.pt")["phase"] == "sft"
+    assert checkpoint_file.read_entry(work.checkpoints / "best.pt")["phase"] == "sft"
 
 
 def test_a_state_of_an_earlier_version_is_refused_in_words(tiny: Tiny, root: Path) -> None:
     work = after_pretraining(root, tiny())
     path = checkpoint_file.newest_first(work.checkpoints / "pretrain")[0]
     state = checkpoint_file.load(path)
-    checkpoint_file.save(path, {k: v for k, v in state.items() if k != "due"}, state["facts"])
+    checkpoint_file.save(path, {k: v for k, v in state.items() if k != "due"})
     with pytest.raises(CheckpointError, match=r"earlier nielsgpt, .* --no-resume"):
         train_phase.train(work, "pretrain")

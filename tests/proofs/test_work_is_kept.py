@@ -4,7 +4,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from nielsgpt.pipeline import pipeline, train_phase, train_tokenizer
 from nielsgpt.system.workspace import Workspace, read_json, write_json
 from nielsgpt.tokenizers import registry
 from nielsgpt.training import staleness
+from nielsgpt.training.run import describe_run
 from tests.conftest import TINY
 
 OVER: dict[str, Any] = {
@@ -184,8 +185,8 @@ def test_whatever_changes_what_was_trained_stays_and_the_change_is_said(
     assert registry.load(work.tokenizer).fingerprint == tokenizer
     assert dated(root) == []
     for phase, facts in staleness.begun(work).items():
-        assert facts["step"] == 6
-        assert (facts["run_id"] in runs) == (phase == "pretrain" or state == "finished")
+        assert facts.step == 6
+        assert (facts.run_id in runs) == (phase == "pretrain" or state == "finished")
     kept = {"begun": "", "pretrained": "pretrain/", "finished": ""}[state]
     if state != "begun":
         after = models(root)
@@ -329,7 +330,7 @@ def test_on_changed_text_the_best_is_sought_among_losses_on_that_text(
         strange = "".join(chr(0x4E00 + 40 * number + n) for n in range(200))
         (root / "text" / f"{number:02}.txt").write_text(strange)
     work = workspace()
-    before = staleness.begun(work)["pretrain"]["best"]
+    before = staleness.begun(work)["pretrain"].best
     pipeline.caches(work)
     train_phase.train(work, "pretrain")
     best = read_json(work.checkpoints / "pretrain" / "best.json")
@@ -344,11 +345,11 @@ def test_text_that_falls_to_validation_alone_is_a_change_too(at: Callable[[str],
     codec = pipeline.caches(work)
     before, now = (
         staleness.begun(work)["pretrain"],
-        train_phase.phase_facts(work, "pretrain", codec),
+        describe_run(work, "pretrain", codec),
     )
-    assert before["origin"] == now["origin"]
+    assert before.origin == now.origin
     assert staleness.changes(before, now) == ("source text",)
-    del before["validation"]  # as earlier versions wrote it
+    before = replace(before, validation={})  # as earlier versions wrote it
     assert staleness.changes(before, now) == ()
 
 
@@ -359,7 +360,7 @@ def test_what_training_again_takes_is_what_the_runs_recorded(
     work = workspace()
     seconds = {"pretrain": 1200.0, "sft": 300.0}
     for phase, facts in staleness.begun(work).items():
-        path = root / "runs" / facts["run_id"] / "run_meta.json"
+        path = root / "runs" / facts.run_id / "run_meta.json"
         write_json(path, {**read_json(path), "seconds": seconds[phase]})
     assert staleness.minutes_again(work, ["pretrain", "sft"]) == 25
     assert staleness.minutes_again(work, ["sft", "exam"]) == 5

@@ -139,7 +139,7 @@ def start(root: Path, tiny: Callable[..., Settings]) -> Iterator[Start]:
         "facts": {"name": "tiny", "phase": "sft"},
         "step": 6,
     }
-    checkpoint_file.save(root / "checkpoints" / "tiny" / "best.pt", state, state["facts"])
+    checkpoint_file.save(root / "checkpoints" / "tiny" / "best.pt", state)
     started = []
 
     def launch(*words: str, **environment: str) -> tuple["subprocess.Popen[str]", str]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from nielsgpt.checkpoint import checkpoint_file
+from nielsgpt.checkpoint.run_metadata import RunMetadata
 from nielsgpt.errors import RunError
 from nielsgpt.system import machine
 from nielsgpt.training.checkpoint_manager import CheckpointManager
@@ -28,7 +29,9 @@ def trainer(step: int, value: float = 1.0, size: int = 64) -> Any:
 
 
 def store(folder: Path, keep: int = 2) -> CheckpointManager:
-    return CheckpointManager(folder / "pretrain", {"phase": "pretrain"}, {"settings": {}}, keep)
+    return CheckpointManager(
+        folder / "pretrain", RunMetadata("pretrain", "tiny"), {"settings": {}}, keep
+    )
 
 
 def steps(folder: Path) -> list[str]:
@@ -122,9 +125,9 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     kept.save(trainer(1), True)
     kept.finish()
     path = tmp_path / "pretrain" / checkpoint_file.step_name(1)
-    assert checkpoint_file.read_facts(path)["step"] == 1
+    assert checkpoint_file.read_entry(path)["step"] == 1
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.unlink()
     path.write_bytes(content)
-    assert checkpoint_file.read_facts(path) == {}
+    assert checkpoint_file.read_entry(path) == {}

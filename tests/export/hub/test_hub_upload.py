@@ -67,7 +67,7 @@ def test_neither_the_optimizer_nor_the_machine_nor_its_user_is_sent(
     facts["numbers"]["init_from"] = str(tmp_path / "secret.pt")
     facts["engine"] = {"device": "cpu"}
     facts["evaluations"]["primer"]["loss"] = 1.25
-    checkpoint_file.save(path, state, facts)
+    checkpoint_file.save(path, state)
     assert run("upload", "me/keeper", "--gguf", "f32").code == 0
     everything = b"".join(hub.files("me/keeper").values())
     words = [str(tmp_path), "diary", "secret", "init_from", "engine", "optimizer"]

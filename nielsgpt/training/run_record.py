@@ -1,6 +1,7 @@
-"""What a run says of itself: to the terminal, and in its run_meta.json."""
+"""The record of a run: lines on the terminal, and run_meta.json."""
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import torch
 
 import nielsgpt
 from nielsgpt.checkpoint import checkpoint_file
+from nielsgpt.checkpoint.checkpoint_file import State
+from nielsgpt.checkpoint.run_metadata import RunMetadata
 from nielsgpt.config.settings import Phase
 from nielsgpt.model.gpt import flops_per_token, parameter_count
 from nielsgpt.system import launcher, machine
@@ -16,17 +19,17 @@ from nielsgpt.system.device import ExecutionConfig
 from nielsgpt.system.matrix_peak import matrix_peak
 from nielsgpt.system.workspace import fingerprint, read_json, write_sealed
 from nielsgpt.training import memory_estimate, run_log, staleness
+from nielsgpt.training.run import TrainingRun
 from nielsgpt.training.trainer import Trainer
 
 log = logging.getLogger("nielsgpt")
-Facts = dict[str, Any]
 
 
-def run_meta(trainer: Trainer, facts: Facts) -> Facts:
-    """The facts of a run that begins or goes on."""
+def describe(trainer: Trainer, metadata: RunMetadata) -> dict[str, object]:
+    """The content of run_meta.json when a run begins or resumes."""
     numbers, shape = trainer.phase, trainer.model.shape
     return {
-        **facts,
+        **metadata.to_dict(),
         "arch": shape.variant,
         "device": trainer.execution.device,
         "train_config": numbers.model_dump(),
@@ -73,13 +76,13 @@ def close_run(folder: Path, trainer: Trainer, outcome: str) -> None:
 
 
 def log_start(trainer: Trainer, phase: Phase, folder: Path) -> None:
-    """One line: the model, the engine, the steps and where the notes lie."""
+    """Log the model, the execution config, the steps and the folder of the run."""
     numbers = trainer.phase
     steps = f"{numbers.max_steps} steps"
     if numbers.minutes is not None:
         steps = f"the steps of {numbers.minutes:g} minutes"
     log.info(
-        "%s: %.1fM parameters on %s; %s %s of %d x %d tokens; notes in %s",
+        "%s: %.1fM parameters on %s; %s %s of %d x %d tokens; log in %s",
         phase,
         parameter_count(trainer.model) / 1e6,
         trainer.execution,
@@ -91,36 +94,34 @@ def log_start(trainer: Trainer, phase: Phase, folder: Path) -> None:
     )
     if trainer.execution.device == "cpu":
         needed, there = memory_estimate.of_trainer(trainer).bytes, machine.memory_bytes()
-        log.info("%s: needs about %.1f GB of %.1f GB", phase, needed / 2**30, there / 2**30)
+        log.info("%s: needs about %.1f GiB of %.1f GiB", phase, needed / 2**30, there / 2**30)
     if trainer.execution.compiled:
         log.info("%s: compiling the model first, up to a minute", phase)
 
 
-def log_changed_settings(
-    phase: Phase, state: checkpoint_file.State, facts: Facts, over: bool
-) -> bool:
-    """Whether the phase's data, starting weights or numbers changed since it was trained; a line
-    says which."""
-    changed = "; ".join(staleness.changes(state["facts"], facts))
+def log_changes(run: TrainingRun, state: State, is_complete: bool) -> bool:
+    """Log what data, weights or settings changed since the phase was trained; true if any did."""
+    before = checkpoint_file.metadata_of(state)
+    changed = "; ".join(staleness.changes(before, run.metadata))
     if changed:
         log.warning(
             "%s: %s at step %d, changed since: %s; 'nielsgpt %s --no-resume' trains again and "
             "keeps the earlier model aside",
-            phase,
-            "finished and kept" if over else "continuing",
+            run.phase,
+            "finished and kept" if is_complete else "continuing",
             state["step"],
             changed,
-            phase,
+            run.phase,
         )
     return bool(changed)
 
 
-def log_changed_execution(before: Facts, execution: ExecutionConfig) -> None:
-    """A warning where this machine computes in another way than the run did so far."""
-    changed = list(checkpoint_file.list_differences(before, execution.facts()))
+def log_changed_execution(before: Mapping[str, Any], execution: ExecutionConfig) -> None:
+    """Warn where this machine computes in another way than the run did so far."""
+    changed = list(checkpoint_file.list_differences(dict(before), execution.facts()))
     if changed:
         log.warning(
-            "the bits will differ from an undisturbed run, for this machine computes in another "
-            "way: %s",
+            "results will not be bit-identical to an uninterrupted run: execution settings "
+            "changed: %s",
             "; ".join(changed),
         )
