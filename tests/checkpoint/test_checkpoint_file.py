@@ -89,7 +89,7 @@ def test_killed_between_the_two_renames_the_old_state_still_verifies(
     assert torch.equal(checkpoint_file.load(path)["weights"]["a"], torch.arange(50.0) + 1)
     assert checkpoint_file.read_entry(path)["best"] == 1.0
     write(tmp_path, 3.0)
-    assert checkpoint_file.read_entry(path)["value"] == 3.0
+    assert checkpoint_file.read_entry(path)["best"] == 3.0
 
 
 def test_two_names_of_one_state_take_its_room_once(tmp_path: Path) -> None:
