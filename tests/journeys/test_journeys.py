@@ -134,7 +134,7 @@ def test_a_signal_saves_and_says_how_to_go_on(home: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate()
     assert process.returncode == 143
-    said = re.search(r"stopped at step (\d+) of 100000, which is saved; the same command", rest)
+    said = re.search(r"stopped at step (\d+) of 100000, which is saved; rerun the same", rest)
     assert said is not None
     assert (home / f"checkpoints/tiny/pretrain/step_{int(said[1]):07d}.pt").exists()
 
