@@ -26,6 +26,7 @@ COMMANDS = {
     "config": "Print the settled settings.",
     "primer": "Write dialogues invented from the facts.",
     "sources": "List the sources of text, try them.",
+    "import": "Import books, notes, mails and chats.",
     "ancients": "Download ancient texts, show what is there.",
     "checkpoint": "Look at a checkpoint.",
     "doctor": "Check this machine before a night on it.",
@@ -36,7 +37,7 @@ COMMANDS = {
     "micro": "A GPT by hand: scalar, NumPy, batched NumPy.",
 }
 
-
+MODULES = {"import": "import_"}  # where the command's name is a word of Python
 LONGEST_LINE = 1600
 # What is wrong with a name that a person gave, and not with the disk.
 UNUSABLE = (
@@ -57,7 +58,9 @@ class Lazy(click.Group):
         """The command of this name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(
+            f"cli.{MODULES.get(cmd_name, cmd_name)}"
+        ).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

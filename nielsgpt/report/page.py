@@ -43,7 +43,7 @@ def write(folder: Path, exam: Tree | None) -> Path:
     record = read(folder)
     plots.write(record, folder / PLOTS_FOLDER)
     steps, samples = _samples(record)
-    text = _fill(
+    text = fill(
         "page.html.j2",
         record=record,
         outcome=record.outcome(datetime.now(UTC)),
@@ -63,7 +63,7 @@ def write(folder: Path, exam: Tree | None) -> Path:
 
 def compare(runs: Path, records: Sequence[RunRecord]) -> Path:
     """Make runs/compare-<short ids>.html: figures, curves over each other, settings that differ."""
-    text = _fill(
+    text = fill(
         "compare.html.j2",
         records=records,
         colours=[name for name in INKS if name.startswith("curve")],
@@ -76,7 +76,8 @@ def compare(runs: Path, records: Sequence[RunRecord]) -> Path:
     return path
 
 
-def _fill(template: str, **values: Any) -> str:
+def fill(template: str, **values: Any) -> str:
+    """The template with these values; all of them are escaped but our own drawings."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

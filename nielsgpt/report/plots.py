@@ -10,11 +10,14 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nielsgpt.report.drawing import INKS, Curve, Plot, draw, draw_plot
 from nielsgpt.report.run_reader import RunRecord
 from nielsgpt.system.workspace import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 INCHES, DOTS_PER_INCH = (5.6, 3.1), 160
 STYLE: Any = {  # matplotlib spells out every key in the type that it takes
@@ -96,7 +99,7 @@ def svgs(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
     for plot in PLOTS:
         if any(draw_plot(plot, record) for record in records):
             text = _render(plot, records, "svg", transparent=True).decode("utf-8")
-            found.append((plot.title, _apply_theme(text, plot)))
+            found.append((plot.title, _apply_theme(text, plot.name, plot.title)))
     return found
 
 
@@ -113,6 +116,16 @@ def write(record: RunRecord, folder: Path) -> list[Path]:
 
 def _render(plot: Plot, records: Sequence[RunRecord], form: str, **options: Any) -> bytes:
     """The drawing as a file's bytes, without a date."""
+    columns = 3 if len(records) == 1 else 2
+    return _render(lambda axes: draw(axes, plot, records), form, columns, **options)
+
+
+def picture(name: str, title: str, paint: Callable[["Axes"], None]) -> str:
+    """SVG text, to stand in a page, of what `paint` draws."""
+    return _apply_theme(_render(paint, "svg", 2, transparent=True).decode("utf-8"), name, title)
+
+
+def _render(paint: Callable[["Axes"], None], form: str, columns: int, **options: Any) -> bytes:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where a home is read-only
     import matplotlib
     from matplotlib.figure import Figure
@@ -122,26 +135,24 @@ def _render(plot: Plot, records: Sequence[RunRecord], form: str, **options: Any)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=INCHES, layout="constrained")
         axes = figure.subplots()
-        draw(axes, plot, records)
+        paint(axes)
         if axes.get_legend_handles_labels()[1]:
-            figure.legend(loc="outside upper left", ncols=3 if len(records) == 1 else 2)
+            figure.legend(loc="outside upper left", ncols=columns)
         metadata = without.get(form, {"Software": None})
         figure.savefig(file, format=form, metadata=metadata, **options)
     return file.getvalue()
 
 
-def _apply_theme(svg: str, plot: Plot) -> str:
+def _apply_theme(svg: str, name: str, title: str) -> str:
     """SVG to stand in a page: its colours are variables, its ids its own, its size the column's."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<defs>\s*<style.*?</defs>\s*", "", svg, count=1, flags=re.DOTALL)
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (?:xmlns(?::\w+)?|width|height|version)="[^"]*"', "", svg, count=5)
     used = set(re.findall(r'(?:url\(|href=")#([\w.-]+)', svg))
-    svg = re.sub(
-        r' id="([\w.-]+)"', lambda m: f' id="{plot.name}-{m[1]}"' if m[1] in used else "", svg
-    )
-    svg = re.sub(r'(url\(|href=")#', rf"\g<1>#{plot.name}-", svg).replace("xlink:href", "href")
+    svg = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", svg)
+    svg = re.sub(r'(url\(|href=")#', rf"\g<1>#{name}-", svg).replace("xlink:href", "href")
     svg = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", svg)
-    for name, (light, _) in INKS.items():
-        svg = svg.replace(light, f"var(--{name})")
-    return svg.replace("<svg", f'<svg role="img" aria-label="{plot.title}"', 1)
+    for ink, (light, _) in INKS.items():
+        svg = svg.replace(light, f"var(--{ink})")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)

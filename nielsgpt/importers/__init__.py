@@ -1,0 +1,1 @@
+"""What people have (books, notes, mails, chats) as clean text and conversations."""

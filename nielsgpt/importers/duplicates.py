@@ -1,0 +1,72 @@
+"""Paragraphs and documents that the corpus already holds, or nearly: kept once, the first time.
+
+Texts are compared by their sets of three words in a row. MinHash estimates how much two sets share;
+hashing its signature in bands finds the few that are worth comparing.
+"""
+
+import re
+from collections.abc import Sequence
+
+from rensa import RMinHash, RMinHashLSH
+
+PERMUTATIONS, SEED = 64, 42
+BANDS = 8  # of 8 rows each: texts that share 0.8 of their shingles meet with probability 0.78
+NEAR = 0.8  # of two signatures alike: the same text
+FEWEST_WORDS = 20  # a shorter paragraph may well stand twice
+WORD = re.compile("[\u3040-\u9fff]|[^\\W\u3040-\u9fff]+")  # a character where no spaces part words
+
+
+class Seen:
+    """The texts so far, by signature."""
+
+    def __init__(self, near: float = NEAR) -> None:
+        self._near = near
+        self._lsh = RMinHashLSH(threshold=near, num_perm=PERMUTATIONS, num_bands=BANDS)
+        self._signatures: list[RMinHash] = []
+
+    def add(self, text: str) -> bool:
+        """Remember the text; returns whether one like it was there before. Short ones never are."""
+        words = WORD.findall(text.casefold())
+        if len(words) < FEWEST_WORDS:
+            return False
+        signature = RMinHash(PERMUTATIONS, SEED)
+        signature.update([" ".join(words[at : at + 3]) for at in range(len(words) - 2)])
+        if any(
+            self._signatures[key].jaccard(signature) >= self._near
+            for key in self._lsh.query(signature)
+        ):
+            return True
+        self._lsh.insert(len(self._signatures), signature)
+        self._signatures.append(signature)
+        return False
+
+
+class Corpus:
+    """All documents that are kept, to tell of a new one what it repeats."""
+
+    def __init__(self) -> None:
+        self._documents, self._paragraphs = Seen(), Seen()
+        self.documents = self.paragraphs = 0  # that were repeated
+
+    def without_repeats(self, text: str) -> str:
+        """The document without paragraphs that stand elsewhere; empty where all of it does."""
+        if self._documents.add(text):
+            self.documents += 1
+            return ""
+        kept: list[str] = []
+        for paragraph in text.split("\n\n"):
+            if self._paragraphs.add(paragraph):
+                self.paragraphs += 1
+            else:
+                kept.append(paragraph)
+        return "\n\n".join(kept).strip("\n")
+
+
+def languages(texts: Sequence[str]) -> list[str]:
+    """The language of each text as its ISO code, "?" where it is too short to tell."""
+    import py3langid
+
+    return [
+        str(py3langid.classify(text[:3000])[0]) if len(WORD.findall(text[:400])) >= 5 else "?"
+        for text in texts
+    ]

@@ -1,0 +1,83 @@
+"""What an import keeps: the folders, what was read of each file, and what came of it."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nielsgpt.system.workspace import read_json
+
+PAUSE_HOURS = 6.0
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person chose; what is None stays as it was chosen before."""
+
+    assistants: tuple[str, ...] = ()
+    column: str = "text"
+    redact: bool | None = None
+    pause_hours: float | None = None
+    time_s: float = 120.0
+
+
+@dataclass
+class Row:
+    """What became of one file."""
+
+    name: str
+    reason: str = ""  # why it was not read
+    key: str = ""
+    documents: int = 0
+    chats: int = 0
+    read: int = 0  # characters
+    kept: int = 0
+    conversations: int = 0
+    languages: Counter[str] = field(default_factory=Counter)
+    left_out: dict[str, int] = field(default_factory=dict)
+    private: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Result:
+    """What an import did, for the terminal and the page."""
+
+    rows: list[Row] = field(default_factory=list)
+    new: int = 0  # files that were read by this import
+    unknown: Counter[str] = field(default_factory=Counter)  # endings without a reader
+    lengths: list[int] = field(default_factory=list)  # characters of each document
+    repeats: dict[str, int] = field(default_factory=dict)
+    speakers: Counter[str] = field(default_factory=Counter)  # of chats that wait for --as
+    chat_path: Path | None = None
+    edited: list[str] = field(default_factory=list)
+
+
+class Store:
+    """The folders of an import below a person's root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / "data" / "import"
+        self.texts = root / "data" / "raw" / "text" / "imported"
+        self.chat = root / "data" / "raw" / "chat.jsonl"
+        self.chat_beside = root / "data" / "raw" / "chat-imported.jsonl"
+        self.manifest_path = self.folder / "manifest.json"
+
+    def content(self, key: str) -> Path:
+        """Where the content of a file lies that was read."""
+        return self.folder / "read" / f"{key}.jsonl"
+
+    def summary(self, key: str) -> Any:
+        """Its counts, or the reason why it cannot be read; None where it was not read yet."""
+        return read_json(self.content(key).with_suffix(".json"))
+
+    def manifest(self) -> dict[str, Any]:
+        """What was imported so far."""
+        empty: dict[str, Any] = {
+            "sources": {},
+            "outputs": {},
+            "as": [],
+            "redact": False,
+            "pause": 6.0,
+        }
+        return empty | (read_json(self.manifest_path) or {})

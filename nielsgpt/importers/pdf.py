@@ -1,0 +1,124 @@
+"""PDF: lines with their places on the page, put together to paragraphs.
+
+PDFium (Chrome's library) reads the page; where a paragraph ends is seen from the gap between two
+lines, an indented first line, or a short last one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import pypdfium2
+
+from nielsgpt.data.sources.booktext import join_hyphenated, remove_contents
+from nielsgpt.importers import prose
+from nielsgpt.importers.content import Reading, Unreadable
+from nielsgpt.importers.decode import repair
+
+MOST_PAGES = 5000
+HYPHEN = ("\x02", "\ufffe")  # PDFium's mark for a hyphen at a line's end
+SENTENCE_END = tuple(".!?:\"\u201d\u2019')")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a page: its text, and where it stands, in points from the lower left corner."""
+
+    text: str
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+
+def read_pdf(path: Path, reading: Reading) -> Iterator[str]:
+    """The document's prose. Raises Unreadable for one with a password, or without any text."""
+    try:
+        document = pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        locked = "password" in str(error).lower()
+        raise Unreadable("it needs a password" if locked else "it is damaged") from None
+    count = len(document)
+    if count > MOST_PAGES:
+        reading.left_out[f"pages after the {MOST_PAGES:,}th"] += count - MOST_PAGES
+    pages = [page_lines(document[number]) for number in range(min(count, MOST_PAGES))]
+    if not any(pages):
+        raise Unreadable("it holds pictures and no text; run ocrmypdf on it first")
+    text = "\n\n".join(filter(None, paragraphs(pages, reading)))
+    text = join_hyphenated(repair(text)).replace("-\n", "-")
+    yield prose.tidy(remove_contents(text))
+
+
+def page_lines(page: pypdfium2.PdfPage) -> list[Line]:
+    """The lines of a page, in reading order."""
+    try:
+        text_page = page.get_textpage()
+        text = text_page.get_text_range()
+        total = text_page.count_chars()
+    except pypdfium2.PdfiumError:
+        return []
+    lines, place = [], 0
+    for part in text.split("\r\n"):
+        stripped = part.strip()
+        if stripped:
+            first = min(place + len(part) - len(part.lstrip()), total - 1)
+            last = min(place + len(part.rstrip()) - 1, total - 1)
+            while last > first and part[last - place] in HYPHEN:
+                last -= 1
+            left, bottom, _, top = text_page.get_charbox(first)
+            right = text_page.get_charbox(last)[2]
+            lines.append(Line(stripped, left, right, bottom, top))
+        place += len(part) + 2
+    text_page.close()
+    page.close()
+    return lines
+
+
+def paragraphs(pages: list[list[Line]], reading: Reading) -> Iterator[str]:
+    """The paragraphs of all pages, also those that a page's end divides."""
+    kept = prose.without_margins([[line.text for line in page] for page in pages])
+    held = ""
+    for page, texts in zip(pages, kept, strict=True):
+        reading.left_out["headers, footers and page numbers"] += len(page) - len(texts)
+        if prose.is_contents(texts):
+            reading.left_out["pages of contents"] += 1
+            continue
+        for starts, text in _with_starts(_remaining(page, texts)):
+            goes_on = held and not held.endswith(SENTENCE_END) and not text[:1].isupper()
+            if starts and not goes_on:
+                yield held
+                held = text
+            else:
+                held = _joined(held, text)
+    yield held
+
+
+def _remaining(page: list[Line], texts: list[str]) -> list[Line]:
+    """The lines that are kept, the same ones in the same order."""
+    left = iter(page)
+    return [next(line for line in left if line.text == text) for text in texts]
+
+
+def _with_starts(lines: list[Line]) -> Iterator[tuple[bool, str]]:
+    """Each line, and whether a paragraph starts with it."""
+    if not lines:
+        return
+    steps = [a.bottom - b.bottom for a, b in pairwise(lines) if a.bottom > b.bottom]
+    step = median(steps) if steps else 0.0
+    size = median(max(1.0, line.top - line.bottom) for line in lines)
+    left, right = median(line.left for line in lines), max(line.right for line in lines)
+    yield True, lines[0].text
+    for before, line in pairwise(lines):
+        gap = before.bottom - line.bottom > 1.35 * step or line.bottom > before.bottom + size
+        indented = line.left > left + size and abs(before.left - left) < size
+        short = before.right < left + 0.8 * (right - left) and before.text.endswith(SENTENCE_END)
+        yield gap or indented or short, line.text
+
+
+def _joined(text: str, line: str) -> str:
+    """Whether a hyphen at a line's end belongs to the word is known only from the whole text."""
+    if text.endswith((*HYPHEN, "-")):
+        return f"{text[:-1]}-\n{line}"
+    return prose.join_lines([text, line]) if text else line

@@ -1,0 +1,75 @@
+"""What an import read, left out and found, as a page with pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from nielsgpt.report.drawing import CURVES
+from nielsgpt.report.page import fill
+from nielsgpt.report.plots import picture
+from nielsgpt.system.workspace import write_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_BARS = 12
+
+
+@dataclass(frozen=True)
+class ImportPage:
+    """Everything that the page shows, in words and numbers."""
+
+    cards: Sequence[tuple[str, str]]
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    private: Sequence[Sequence[str]]
+    lengths: Sequence[int]
+    languages: Mapping[str, int]
+    repeats: Mapping[str, int] = field(default_factory=dict)
+
+
+def write_page(page: ImportPage, path: Path) -> None:
+    """Write the page; every word of a file is escaped."""
+    drawings = [
+        ("Lengths of documents", _histogram("lengths", page.lengths)),
+        ("Languages", _bars("languages", page.languages, "characters")),
+        ("Repeats left out", _bars("repeats", page.repeats, "times")),
+    ]
+    shown = [(title, Markup(svg)) for title, svg in drawings if svg]
+    write_text(path, fill("import.html.j2", page=page, curves=shown))
+
+
+def _histogram(name: str, lengths: Sequence[int]) -> str:
+    if not lengths:
+        return ""
+
+    def paint(axes: "Axes") -> None:
+        import numpy as np
+
+        edges = np.geomspace(max(1, min(lengths)), max(lengths) + 1, 25)
+        axes.hist(list(lengths), edges.tolist(), color=CURVES[0])
+        axes.set_xscale("log")
+        axes.set_xlabel("characters of a document")
+        axes.set_ylabel("documents")
+
+    return picture(name, "Lengths of documents", paint)
+
+
+def _bars(name: str, counts: Mapping[str, int], unit: str) -> str:
+    top = sorted(counts.items(), key=lambda item: -item[1])[:MOST_BARS]
+    if not any(counts.values()):
+        return ""
+
+    def paint(axes: "Axes") -> None:
+        axes.barh(range(len(top)), [count for _, count in top], color=CURVES[1])
+        axes.set_yticks(range(len(top)), [label for label, _ in top])
+        axes.invert_yaxis()
+        axes.grid(False, axis="y")
+        axes.set_axisbelow(True)
+        axes.set_xlabel(unit)
+        axes.xaxis.set_major_formatter(lambda value, position: f"{value:,.0f}")
+
+    return picture(name, name, paint)
