@@ -10,7 +10,7 @@ from typing import IO, Any
 from nielsgpt.importers import private
 from nielsgpt.importers.content import Turn, merge_counts
 from nielsgpt.importers.dialogue import conversations
-from nielsgpt.importers.duplicates import Corpus
+from nielsgpt.importers.duplicates import Corpus, language
 from nielsgpt.importers.manifest import Result, Row, Store
 from nielsgpt.importers.readers import read_content
 from nielsgpt.progress import Progress
@@ -65,7 +65,7 @@ class Composer:
                 self._add_chat(record, row, redact, chat)
             elif text := self.corpus.without_repeats(record["text"]):
                 texts.append(redact(text))
-                row.languages[record["language"]] += len(texts[-1])
+                row.languages[language(text)] += len(texts[-1])
         row.kept += sum(map(len, texts))
         self.result.lengths += map(len, texts)
         self._write_texts(texts, row)
@@ -85,7 +85,7 @@ class Composer:
             length = sum(len(message["content"]) for message in line)
             row.conversations += 1
             row.kept += length
-            row.languages[record["language"]] += length
+            row.languages[language(messages[-1].content)] += length
             file.write(json.dumps({"messages": line}, ensure_ascii=False).encode() + b"\n")
 
     def _write_texts(self, texts: Sequence[str], row: Row) -> None:

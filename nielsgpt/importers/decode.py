@@ -16,6 +16,7 @@ BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+JAPANESE = ("shift_jis", "euc_jp")  # known by their syllables, which fill half of a text
 SAMPLE_BYTES = 256 * 1024
 LOTTERY = ("cp125", "cp8", "cp7", "cp5", "cp10", "iso8859", "mac", "hp")
 FIXES = ftfy.TextFixerConfig(
@@ -55,6 +56,10 @@ def decode(data: bytes) -> str:
 def guess(data: bytes) -> str:
     """The likeliest encoding of bytes that are not UTF-8."""
     bad = sum(byte >= 0x80 for byte in data[:SAMPLE_BYTES])
+    for encoding in JAPANESE:
+        kana = re.findall("[\u3041-\u30ff]", data[:SAMPLE_BYTES].decode(encoding, "ignore"))
+        if len(kana) > 0.15 * bad:
+            return encoding
     try:
         data.decode("cp1252")
         is_western = bad < 0.12 * min(len(data), SAMPLE_BYTES)

@@ -5,7 +5,6 @@ hashing its signature in bands finds the few that are worth comparing.
 """
 
 import re
-from collections.abc import Sequence
 
 from rensa import RMinHash, RMinHashLSH
 
@@ -62,11 +61,9 @@ class Corpus:
         return "\n\n".join(kept).strip("\n")
 
 
-def languages(texts: Sequence[str]) -> list[str]:
-    """The language of each text as its ISO code, "?" where it is too short to tell."""
+def language(text: str) -> str:
+    """The text's language as its ISO code, "?" where it is too short to tell."""
     import py3langid
 
-    return [
-        str(py3langid.classify(text[:3000])[0]) if len(WORD.findall(text[:400])) >= 5 else "?"
-        for text in texts
-    ]
+    middle = text[len(text) // 3 :][:1000] if len(text) > 3000 else text[:1000]
+    return str(py3langid.classify(middle)[0]) if len(WORD.findall(middle)) >= 5 else "?"

@@ -189,10 +189,7 @@ def blocks(root: LexborNode, is_page: bool) -> list[tuple[str, int]]:
     return found
 
 
-def _push(
-    stack: list[tuple[LexborNode | None, bool, bool]], node: LexborNode, *state: bool
-) -> None:
-    in_link, in_pre = state
+def _push(stack: Stack, node: LexborNode, in_link: bool, in_pre: bool) -> None:
     child = node.last_child
     while child is not None:
         stack.append((child, in_link, in_pre))

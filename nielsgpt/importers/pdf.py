@@ -108,12 +108,13 @@ def _with_starts(lines: list[Line]) -> Iterator[tuple[bool, str]]:
     steps = [a.bottom - b.bottom for a, b in pairwise(lines) if a.bottom > b.bottom]
     step = median(steps) if steps else 0.0
     size = median(max(1.0, line.top - line.bottom) for line in lines)
-    left, right = median(line.left for line in lines), max(line.right for line in lines)
+    width = max(line.right - line.left for line in lines)
     yield True, lines[0].text
-    for before, line in pairwise(lines):
+    for before, line, after in zip(lines, lines[1:], [*lines[2:], lines[-1]], strict=False):
         gap = before.bottom - line.bottom > 1.35 * step or line.bottom > before.bottom + size
-        indented = line.left > left + size and abs(before.left - left) < size
-        short = before.right < left + 0.8 * (right - left) and before.text.endswith(SENTENCE_END)
+        indents = (line.left - other.left for other in (before, after))
+        indented = any(0.8 * size < indent < 5 * size for indent in indents)
+        short = before.right - before.left < 0.8 * width and before.text.endswith(SENTENCE_END)
         yield gap or indented or short, line.text
 
 

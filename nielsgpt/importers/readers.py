@@ -7,7 +7,6 @@ from typing import Any
 
 from nielsgpt.importers import markup, pdf, plain, private
 from nielsgpt.importers.content import Content, Reader, Reading, Unreadable, turn_record
-from nielsgpt.importers.duplicates import languages
 
 VERSION = 1  # raised when a reader reads differently, so that files are read again
 READERS: dict[str, Reader] = {
@@ -63,5 +62,5 @@ def _record(content: Content, found: dict[str, Any]) -> dict[str, Any] | None:
     found["characters"] += len(text)
     private.note(text, found["private"])
     if isinstance(content, str):
-        return {"text": content, "language": languages([content])[0]}
-    return {"chat": [turn_record(turn) for turn in content], "language": languages([text])[0]}
+        return {"text": content}
+    return {"chat": [turn_record(turn) for turn in content]}
