@@ -78,14 +78,15 @@ def page_lines(page: pypdfium2.PdfPage) -> list[Line]:
 
 def paragraphs(pages: list[list[Line]], reading: Reading) -> Iterator[str]:
     """The paragraphs of all pages, also those that a page's end divides."""
-    kept = prose.without_margins([[line.text for line in page] for page in pages])
+    margins = prose.margins([[line.text for line in page] for page in pages])
     held = ""
-    for page, texts in zip(pages, kept, strict=True):
-        reading.left_out["headers, footers and page numbers"] += len(page) - len(texts)
-        if prose.is_contents(texts):
+    for page, margin in zip(pages, margins, strict=True):
+        reading.left_out["headers, footers and page numbers"] += len(margin)
+        lines = [line for place, line in enumerate(page) if place not in margin]
+        if prose.is_contents([line.text for line in lines]):
             reading.left_out["pages of contents"] += 1
             continue
-        for starts, text in _with_starts(_remaining(page, texts)):
+        for starts, text in _with_starts(lines):
             goes_on = held and not held.endswith(SENTENCE_END) and not text[:1].isupper()
             if starts and not goes_on:
                 yield held
@@ -93,12 +94,6 @@ def paragraphs(pages: list[list[Line]], reading: Reading) -> Iterator[str]:
             else:
                 held = _joined(held, text)
     yield held
-
-
-def _remaining(page: list[Line], texts: list[str]) -> list[Line]:
-    """The lines that are kept, the same ones in the same order."""
-    left = iter(page)
-    return [next(line for line in left if line.text == text) for text in texts]
 
 
 def _with_starts(lines: list[Line]) -> Iterator[tuple[bool, str]]:

@@ -92,24 +92,33 @@ def join_lines(lines: Sequence[str]) -> str:
     return text
 
 
-def without_margins(pages: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The pages' lines without running heads, running feet and page numbers.
+def margins(pages: Sequence[Sequence[str]]) -> list[set[int]]:
+    """Which lines of each page are running heads, running feet and page numbers.
 
-    A line near an edge goes where, digits aside, a page in ten has it there, and three at least.
+    A line near an edge is one where, digits aside, a page in ten has it there, and three at least.
     """
-    edges = [[*page[:MARGIN_LINES], *page[-MARGIN_LINES:]] for page in pages]
-    seen = Counter(key for lines in edges for key in {_shape(line) for line in lines})
+    edges = [
+        [
+            place
+            for place in range(len(page))
+            if not MARGIN_LINES <= place < len(page) - MARGIN_LINES
+        ]
+        for page in pages
+    ]
+    seen = Counter(
+        shape
+        for page, places in zip(pages, edges, strict=True)
+        for shape in {_shape(page[place]) for place in places}
+    )
     often = max(FEWEST_PAGES, len(pages) / 10)
-    running = {key for key, count in seen.items() if count >= often and key}
 
-    def keep(line: str, place: int, count: int) -> bool:
-        if MARGIN_LINES <= place < count - MARGIN_LINES:
-            return True
+    def runs(line: str) -> bool:
         is_number = len(pages) >= FEWEST_PAGES and PAGE_NUMBER.fullmatch(line.strip())
-        return not (_shape(line) in running or is_number)
+        return seen[_shape(line)] >= often or bool(is_number)
 
     return [
-        [line for place, line in enumerate(page) if keep(line, place, len(page))] for page in pages
+        {place for place in places if runs(page[place])}
+        for page, places in zip(pages, edges, strict=True)
     ]
 
 

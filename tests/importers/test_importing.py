@@ -1,0 +1,179 @@
+"""An import as it is typed: what it writes, what it leaves alone, what it survives."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.import_ import command
+from nielsgpt.data.sources import files
+from nielsgpt.errors import DataError
+from nielsgpt.importers import confine, gather
+from tests.importers import made
+
+LONG = " ".join(f"the keeper lit lamp number {n} before the rain" for n in range(12))
+CHAT = "31.12.23, 21:11 - Ada: Is it lit?\n31.12.23, 21:12 - Niels: Yes.\n"
+
+
+@pytest.fixture
+def home(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder with another in it that holds what a person has."""
+    monkeypatch.delenv("NIELSGPT_ROOT", raising=False)
+    (root / "mine").mkdir()
+    return root
+
+
+def run(*words: str) -> str:
+    return CliRunner().invoke(command, words, catch_exceptions=False).output
+
+
+def texts(home: Path) -> dict[str, str]:
+    folder = home / "data" / "raw" / "text" / "imported"
+    return {p.relative_to(folder).as_posix(): p.read_text("utf-8") for p in folder.rglob("*.*")}
+
+
+def test_a_folder_becomes_text_and_conversations_that_training_reads(home: Path) -> None:
+    (home / "mine" / "a.txt").write_text(LONG)
+    (home / "mine" / ".hidden.txt").write_text("hidden")
+    (home / "mine" / "photo.jpg").write_bytes(b"x")
+    (home / "mine" / "chat.txt").write_text(CHAT)
+    made.archive(home / "mine" / "b.zip", {"in/b.md": "# Oil\n\nIt burns.", "in/c.txt": LONG})
+    output = run("mine", "--as", "niels")
+    assert "1 .jpg" in output and "1 documents" in output
+    assert sorted(texts(home).values()) == ["# Oil\n\nIt burns.\n", f"{LONG}\n"]
+    (chat,) = files.conversations([home / "data" / "raw" / "chat.jsonl"])
+    assert chat.text == "Is it lit?\nYes."
+    page = (home / "data" / "import" / "report.html").read_text("utf-8")
+    assert "b.zip/in/b.md" in page and page.count("<svg") == 3
+
+
+def test_a_second_import_reads_only_what_changed(home: Path) -> None:
+    (home / "mine" / "a.txt").write_text("The lamp is lit.")
+    (home / "mine" / "b.txt").write_text("The oil burns.")
+    assert "2 files were read now" in run("mine")
+    (home / "mine" / "b.txt").write_text("The oil is out.")
+    assert "1 files were read now" in run("mine")
+    assert sorted(texts(home).values()) == ["The lamp is lit.\n", "The oil is out.\n"]
+    assert "0 files were read now" in run("mine/a.txt")
+    assert len(texts(home)) == 2
+
+
+def test_nothing_of_the_persons_is_altered(home: Path) -> None:
+    own = home / "data" / "raw" / "chat.jsonl"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    (home / "mine" / "chat.txt").write_text(CHAT)
+    (home / "mine" / "a.txt").write_text("The lamp is lit.")
+    assert "--set data.chat.path=data/raw/chat-imported.jsonl" in run("mine", "--as", "Niels")
+    assert own.read_text() == "mine"
+    (name,) = texts(home)
+    edited = home / "data" / "raw" / "text" / "imported" / name
+    edited.write_text("Edited.")
+    (home / "mine" / "a.txt").write_text("The lamp is out.")
+    assert "was changed since it was imported" in run("mine")
+    assert edited.read_text() == "Edited."
+
+
+def test_chats_wait_until_it_is_said_who_becomes_the_assistant(home: Path) -> None:
+    (home / "mine" / "chat.txt").write_text(CHAT)
+    assert "--as Ada, or another of Ada (1), Niels (1)" in run("mine")
+    assert not (home / "data" / "raw" / "chat.jsonl").exists()
+    with pytest.raises(DataError, match=r"called 'Bo'; there are Ada \(1\), Niels \(1\)"):
+        run("mine", "--as", "Bo")
+    run("mine", "--as", "Ada")
+    run("mine")  # remembered
+
+
+def test_private_data_is_replaced_where_that_is_asked_for(home: Path) -> None:
+    (home / "mine" / "a.txt").write_text("Write to ada@example.org today.")
+    assert "1 e-mail (as ad*@*******.***)" in run("mine")
+    run("mine", "--redact")
+    assert list(texts(home).values()) == ["Write to [e-mail] today.\n"]
+
+
+def test_hostile_files_end_in_a_line_and_the_others_are_read(home: Path) -> None:
+    mine = home / "mine"
+    (mine / "good.txt").write_text("The lamp is lit.")
+    (mine / "broken.pdf").write_bytes(b"%PDF-1.7 nothing")
+    (mine / "deep.json").write_text("[" * 100_000)
+    os.mkfifo(mine / "pipe.txt")
+    (mine / "link.txt").symlink_to("/etc/passwd")
+    (mine / "loop").symlink_to(".")
+    entities = "".join(
+        f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefghi", "bcdefghij", strict=True)
+    )
+    bomb = f'<!DOCTYPE x [<!ENTITY a "{"a" * 99}">{entities}]><x><text><p>&j;</p></text></x>'
+    made.archive(mine / "bomb.odt", {"content.xml": bomb})
+    with zipfile.ZipFile(mine / "slip.zip", "w") as file:
+        file.writestr("../../evil.txt", "evil")
+        file.writestr("fine.txt", "The oil burns.")
+    output = run("mine")
+    for line in ("broken.pdf", "deep.json", "bomb.odt"):
+        assert f"mine/{line}" in output
+    assert output.count("not read: ") == 3
+    assert sorted(texts(home).values()) == ["The lamp is lit.\n", "The oil burns.\n"]
+    assert not list(home.rglob("evil.txt")) and not list(
+        (home / "data" / "import").glob("unpacked-*")
+    )
+
+
+def test_where_nothing_can_be_read_one_line_says_why(home: Path) -> None:
+    with pytest.raises(DataError, match="nowhere is not there"):
+        run("nowhere")
+    (home / "mine" / "a.jpg").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"nothing to read among 1 \.jpg; docs/import\.md"):
+        run("mine")
+    (home / "mine" / "a.pdf").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"nothing could be read; .*a\.pdf: it is damaged"):
+        run("mine")
+
+
+def test_an_archive_that_unpacks_to_more_than_there_is_room_for_is_refused(tmp_path: Path) -> None:
+    bomb = made.archive(tmp_path / "bomb.zip", {"a.txt": bytes(2**20), "b.txt": bytes(2**20)})
+    with pytest.raises(gather.Unreadable, match="more than there is room for"):
+        gather.unpack(str(bomb), str(tmp_path / "out"), 2**20 + 1)
+    with zipfile.ZipFile(tmp_path / "link.zip", "w") as file:
+        link = zipfile.ZipInfo("link.txt")
+        link.external_attr = 0o120777 << 16
+        file.writestr(link, "/etc/passwd")
+    gather.unpack(str(tmp_path / "link.zip"), str(tmp_path / "out2"), 2**20)
+    assert not (tmp_path / "out2").exists()
+
+
+def sleep_long() -> None:
+    while True:
+        pass
+
+
+def eat_memory() -> int:
+    return len(bytearray(2**33))
+
+
+def write_much(path: str) -> None:
+    Path(path).write_bytes(bytes(2**21))
+
+
+def test_a_reader_is_held_to_time_memory_and_disk(tmp_path: Path) -> None:
+    limits = confine.Limits(time_s=1.0, memory_bytes=2**29, file_bytes=2**20)
+    jobs = [
+        confine.Job(sleep_long, (), "time"),
+        confine.Job(eat_memory, (), "memory"),
+        confine.Job(write_much, (str(tmp_path / "x"),), "disk"),
+    ]
+    reasons = {outcome.job.label: outcome.reason for outcome in confine.run_each(jobs, 3, limits)}
+    assert "longer than 1 s" in reasons["time"]
+    assert "0.5 GiB of memory" in reasons["memory"]
+    assert "File too large" in reasons["disk"]
+
+
+def test_an_import_that_was_cut_off_goes_on_with_the_files_that_are_left(home: Path) -> None:
+    (home / "mine" / "a.txt").write_text("The lamp is lit.")
+    (home / "mine" / "b.txt").write_text("The oil burns.")
+    run("mine/a.txt")
+    (home / "data" / "import" / "manifest.json").unlink()  # as if it had ended before the end
+    assert "1 files were read now" in run("mine")
+    manifest = json.loads((home / "data" / "import" / "manifest.json").read_text())
+    assert [Path(name).name for name in manifest["sources"]] == ["a.txt", "b.txt"]
