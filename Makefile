@@ -17,7 +17,7 @@ TEXT ?= data/raw/tinyshakespeare.txt
 BACKEND ?=
 
 # -- what follows from the checkout --------------------------------------------------------------
-STAGES := pipeline caches tokenizer pretrain sft exam chat sample serve export runs bench plan recommend doctor primer config sources
+STAGES := pipeline caches tokenizer pretrain sft exam chat sample serve export runs bench plan recommend doctor primer config sources import
 TOOLS := run setup build test test-faults lint format proofs speedrun lock clean help overnight caches-verify caches-show ancients check-sources micro-train micro-sample micro-benchmark audit
 TORCH_VERSION := $(shell sed -n 's/.*"torch==\([0-9.]*\)".*/\1/p' pyproject.toml)
 UV_VERSION := 0.13.8
@@ -117,8 +117,9 @@ doctor:    ## check this machine before a night on it
 primer:    ## write the invented conversations to a file
 config:    ## print the settled settings
 sources:   ## list the sources of text and what is here of them
-runs: override CONFIG :=
-runs: override DEVICE :=
+import:    ## read your books, notes, mails and chats: ARGS="~/Documents"
+runs import: override CONFIG :=
+runs import: override DEVICE :=
 pipeline pretrain sft: FLAGS += $(if $(NPROC),--nproc "$(NPROC)")
 ifeq ($(IN_DOCKER),yes)
 # In a container the server listens to all of it; on this machine only to this machine.

@@ -29,6 +29,7 @@ STAGES = [
     "primer",
     "config",
     "sources",
+    "import",
 ]
 TOOLS = [
     *(
