@@ -17,6 +17,7 @@ from nielsgpt.progress import Progress
 from nielsgpt.system.workspace import file_sha256, fingerprint, write_atomically, write_text
 
 MOST_DOCUMENTS = 1000  # of one file that become files of their own; more are put together
+REPEATED = "documents or parts that repeat others"
 LONGEST_NAME, LONGEST_BYTES = 60, 180
 
 
@@ -63,7 +64,11 @@ class Composer:
         for record in read_content(self.store.content(row.key)):
             if "chat" in record:
                 self._add_chat(record, row, redact, chat)
-            elif text := self.corpus.without_repeats(record["text"]):
+                continue
+            text = self.corpus.without_repeats(record["text"])
+            if len(text) < len(record["text"]):
+                row.left_out[REPEATED] = row.left_out.get(REPEATED, 0) + 1
+            if text:
                 texts.append(redact(text))
                 row.languages[language(text)] += len(texts[-1])
         row.kept += sum(map(len, texts))

@@ -12,6 +12,7 @@ PERMUTATIONS, SEED = 64, 42
 BANDS = 8  # of 8 rows each: texts that share 0.8 of their shingles meet with probability 0.78
 NEAR = 0.8  # of two signatures alike: the same text
 FEWEST_WORDS = 20  # a shorter paragraph may well stand twice
+FEWEST_LEFT = 0.3  # of a document that repeats others
 WORD = re.compile("[\u3040-\u9fff]|[^\\W\u3040-\u9fff]+")  # a character where no spaces part words
 
 
@@ -48,17 +49,19 @@ class Corpus:
         self.documents = self.paragraphs = 0  # that were repeated
 
     def without_repeats(self, text: str) -> str:
-        """The document without paragraphs that stand elsewhere; empty where all of it does."""
+        """The document without paragraphs that stand elsewhere; empty where most of it does, for
+        what is left of such a one are scraps."""
         if self._documents.add(text):
             self.documents += 1
             return ""
-        kept: list[str] = []
-        for paragraph in text.split("\n\n"):
-            if self._paragraphs.add(paragraph):
-                self.paragraphs += 1
-            else:
-                kept.append(paragraph)
-        return "\n\n".join(kept).strip("\n")
+        paragraphs = text.split("\n\n")
+        kept = [paragraph for paragraph in paragraphs if not self._paragraphs.add(paragraph)]
+        left = "\n\n".join(kept).strip("\n")
+        if len(left) < FEWEST_LEFT * len(text):
+            self.documents += 1
+            return ""
+        self.paragraphs += len(paragraphs) - len(kept)
+        return left
 
 
 def language(text: str) -> str:

@@ -64,7 +64,9 @@ def test_a_paragraph_stays_where_it_stood_first_and_short_ones_stay_everywhere()
     first, second = (f"{text}\n\n{STORY}\n\n{short}" for text in own)
     assert corpus.without_repeats(first) == first
     assert corpus.without_repeats(second) == f"{own[1]}\n\n{short}"
-    assert corpus.paragraphs == 1
+    assert (corpus.documents, corpus.paragraphs) == (0, 1)
+    assert corpus.without_repeats(f"He rowed.\n\n{STORY} and so on\n\nHe came.") == ""
+    assert corpus.documents == 1
 
 
 def test_the_language_of_a_text_is_told() -> None:
