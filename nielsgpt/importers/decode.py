@@ -16,9 +16,10 @@ BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-JAPANESE = ("shift_jis", "euc_jp")  # known by their syllables, which fill half of a text
-SAMPLE_BYTES = 256 * 1024
-LOTTERY = ("cp125", "cp8", "cp7", "cp5", "cp10", "iso8859", "mac", "hp")
+JAPANESE = ("cp932", "euc_jp")  # known by their syllables, which fill half of a text
+SAMPLE_BYTES, LITTLE_BYTES = 256 * 1024, 1000
+LOTTERY = ("cp125", "iso8859")  # on little text the guess among these is a lottery
+RARE = ("cp8", "cp7", "cp5", "cp10", "hp", "iso8859_10")
 FIXES = ftfy.TextFixerConfig(
     unescape_html=False,
     uncurl_quotes=False,
@@ -68,11 +69,8 @@ def guess(data: bytes) -> str:
     best = from_bytes(data[:SAMPLE_BYTES]).best()
     if best is None:
         return "cp1252"
-    # On little text the guesses among Western and Central European pages are a lottery.
-    lottery = best.encoding.startswith(
-        ("cp125", "cp8", "cp7", "cp5", "cp10", "iso8859", "mac", "hp")
-    )
-    return "cp1252" if is_western and lottery and len(data) < 2000 else best.encoding
+    doubted = best.encoding.startswith((*RARE, *(LOTTERY if len(data) < LITTLE_BYTES else ())))
+    return "cp1252" if is_western and doubted else best.encoding
 
 
 def repair(text: str) -> str:

@@ -29,6 +29,7 @@ BLOCKS = frozenset(
         *("table", "tr", "ul"),
     )
 )
+HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))  # may link to themselves
 SILENT = frozenset(
     (
         *("script", "style", "noscript", "template", "head", "svg", "math", "iframe", "object"),
@@ -184,7 +185,8 @@ def blocks(root: LexborNode, is_page: bool) -> list[tuple[str, int]]:
             stack.append((None, False, in_pre or tag == "pre"))
             _push(stack, node, in_link, in_pre or tag == "pre")
         else:
-            _push(stack, node, in_link or tag == "a", in_pre)
+            is_link = tag == "a" and (node.parent is None or node.parent.tag not in HEADINGS)
+            _push(stack, node, in_link or is_link, in_pre)
     end()
     return found
 

@@ -4,6 +4,7 @@ PDFium (Chrome's library) reads the page; where a paragraph ends is seen from th
 lines, an indented first line, or a short last one.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,7 @@ from nielsgpt.importers.content import Reading, Unreadable
 from nielsgpt.importers.decode import repair
 
 MOST_PAGES = 5000
+BULLET = re.compile(r"[\u2022\u25aa\u25cf\u2013-] ")
 HYPHEN = ("\x02", "\ufffe")  # PDFium's mark for a hyphen at a line's end
 SENTENCE_END = tuple(".!?:\"\u201d\u2019')")
 
@@ -67,8 +69,8 @@ def page_lines(page: pypdfium2.PdfPage) -> list[Line]:
             last = min(place + len(part.rstrip()) - 1, total - 1)
             while last > first and part[last - place] in HYPHEN:
                 last -= 1
-            left, bottom, _, top = text_page.get_charbox(first)
-            right = text_page.get_charbox(last)[2]
+            left, bottom, _, top = text_page.get_charbox(first, loose=True)
+            right = text_page.get_charbox(last, loose=True)[2]
             lines.append(Line(stripped, left, right, bottom, top))
         place += len(part) + 2
     text_page.close()
@@ -110,7 +112,9 @@ def _with_starts(lines: list[Line]) -> Iterator[tuple[bool, str]]:
         indents = (line.left - other.left for other in (before, after))
         indented = any(0.8 * size < indent < 5 * size for indent in indents)
         short = before.right - before.left < 0.8 * width and before.text.endswith(SENTENCE_END)
-        yield gap or indented or short, line.text
+        sizes = sorted((before.top - before.bottom, line.top - line.bottom))
+        resized = sizes[1] > 1.12 * sizes[0]  # a heading
+        yield gap or indented or short or resized or bool(BULLET.match(line.text)), line.text
 
 
 def _joined(text: str, line: str) -> str:
