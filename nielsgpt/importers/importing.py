@@ -64,6 +64,7 @@ def run(paths: Sequence[Path], root: Path, choices: Choices, ask: Ask) -> Result
         compose(manifest, store, result)
         result.rows += [row for row in rows if not row.key]
         write_json(store.manifest_path, manifest)
+        store.prune(manifest["sources"].values())
     return result
 
 

@@ -1,6 +1,7 @@
 """What an import keeps: the folders, what was read of each file, and what came of it."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,13 @@ class Store:
     def summary(self, key: str) -> Any:
         """Its counts, or the reason why it cannot be read; None where it was not read yet."""
         return read_json(self.content(key).with_suffix(".json"))
+
+    def prune(self, keys: Collection[str]) -> None:
+        """Remove the content of all other files, which were replaced; why some were not read stays."""
+        for path in (self.folder / "read").glob("*.jsonl*"):
+            if path.name.partition(".")[0] not in keys:
+                path.unlink()
+                path.with_suffix(".json").unlink(missing_ok=True)
 
     def manifest(self) -> dict[str, Any]:
         """What was imported so far."""

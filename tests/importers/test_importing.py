@@ -58,6 +58,9 @@ def test_a_second_import_reads_only_what_changed(home: Path) -> None:
     (home / "mine" / "b.txt").write_text("The oil is out.")
     assert "1 files were read now" in run("mine")
     assert sorted(texts(home).values()) == ["The lamp is lit.\n", "The oil is out.\n"]
+    assert (
+        len(list((home / "data" / "import" / "read").iterdir())) == 4
+    )  # what was replaced is gone
     assert "0 files were read now" in run("mine/a.txt")
     assert len(texts(home)) == 2
 
