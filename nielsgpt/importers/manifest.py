@@ -73,7 +73,7 @@ class Store:
         return read_json(self.content(key).with_suffix(".json"))
 
     def prune(self, keys: Collection[str]) -> None:
-        """Remove the content of all other files, which were replaced; why some were not read stays."""
+        """Remove the content of files that were replaced; why others were not read stays."""
         for path in (self.folder / "read").glob("*.jsonl*"):
             if path.name.partition(".")[0] not in keys:
                 path.unlink()
