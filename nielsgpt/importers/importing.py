@@ -14,7 +14,8 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +44,14 @@ def run(paths: Sequence[Path], root: Path, choices: Choices, ask: Ask) -> Result
     Raises DataError where a path is not there, or nothing at all could be read.
     """
     store = Store(root)
-    with (
-        lock(store.folder),
-        tempfile.TemporaryDirectory(dir=store.folder, prefix="unpacked-") as scratch,
-    ):
+    with lock(store.folder), scratch_folder(store.folder) as scratch:
         manifest = store.manifest()
         result = Result()
-        rows = read_all(paths, store, choices, Path(scratch), result)
+        rows = read_all(paths, store, choices, scratch, result)
         if not any(row.key for row in rows):
             raise DataError(nothing_read(rows, result))
         for row in rows:
-            manifest["sources"].pop(row.name, None)
-            if row.key:
+            if row.key:  # else what was read of it before stays
                 manifest["sources"][row.name] = row.key
         if choices.redact is not None:
             manifest["redact"] = choices.redact
@@ -66,6 +63,15 @@ def run(paths: Sequence[Path], root: Path, choices: Choices, ask: Ask) -> Result
         write_json(store.manifest_path, manifest)
         store.prune(manifest["sources"].values())
     return result
+
+
+@contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """A folder for what archives hold; those that killed imports left are removed."""
+    for leftover in folder.glob("unpacked-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="unpacked-") as scratch:
+        yield Path(scratch)
 
 
 def nothing_read(rows: Sequence[Row], result: Result) -> str:

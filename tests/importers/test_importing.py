@@ -91,6 +91,17 @@ def test_chats_wait_until_it_is_said_who_becomes_the_assistant(home: Path) -> No
     run("mine")  # remembered
 
 
+def test_a_file_that_can_no_longer_be_read_keeps_what_was_read_of_it(home: Path) -> None:
+    (home / "mine" / "a.txt").write_text("The lamp is lit.")
+    (home / "mine" / "b.txt").write_text("The oil burns.")
+    run("mine")
+    (home / "mine" / "a.txt").write_bytes(bytes(300))
+    (home / "data" / "import" / "unpacked-left").mkdir()  # by an import that was killed
+    assert "not read: it is binary" in run("mine")
+    assert sorted(texts(home).values()) == ["The lamp is lit.\n", "The oil burns.\n"]
+    assert not (home / "data" / "import" / "unpacked-left").exists()
+
+
 def test_private_data_is_replaced_where_that_is_asked_for(home: Path) -> None:
     (home / "mine" / "a.txt").write_text("Write to ada@example.org today.")
     assert "1 e-mail (as ad*@*******.***)" in run("mine")
