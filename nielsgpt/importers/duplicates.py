@@ -9,7 +9,7 @@ import re
 from rensa import RMinHash, RMinHashLSH
 
 PERMUTATIONS, SEED = 64, 42
-BANDS = 8  # of 8 rows each: texts that share 0.8 of their shingles meet with probability 0.78
+BANDS = 8  # of 8 rows each: texts that share 0.8 of their shingles meet with probability 0.77
 NEAR = 0.8  # of two signatures alike: the same text
 FEWEST_WORDS = 20  # a shorter paragraph may well stand twice
 FEWEST_LEFT = 0.3  # of a document that repeats others

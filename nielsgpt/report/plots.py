@@ -98,7 +98,7 @@ def svgs(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
     found = []
     for plot in PLOTS:
         if any(draw_plot(plot, record) for record in records):
-            text = _render(plot, records, "svg", transparent=True).decode("utf-8")
+            text = _render_plot(plot, records, "svg", transparent=True).decode("utf-8")
             found.append((plot.title, _apply_theme(text, plot.name, plot.title)))
     return found
 
@@ -110,11 +110,11 @@ def write(record: RunRecord, folder: Path) -> list[Path]:
         if draw_plot(plot, record):
             paths.append(folder / f"{plot.name}.png")
             with write_atomically(paths[-1]) as file:
-                file.write(_render(plot, [record], "png", dpi=DOTS_PER_INCH))
+                file.write(_render_plot(plot, [record], "png", dpi=DOTS_PER_INCH))
     return paths
 
 
-def _render(plot: Plot, records: Sequence[RunRecord], form: str, **options: Any) -> bytes:
+def _render_plot(plot: Plot, records: Sequence[RunRecord], form: str, **options: Any) -> bytes:
     """The drawing as a file's bytes, without a date."""
     columns = 3 if len(records) == 1 else 2
     return _render(lambda axes: draw(axes, plot, records), form, columns, **options)

@@ -27,7 +27,7 @@ FLOORS = (
     ("distributed", "inference"),
     ("training", "export", "serve"),
     ("doctor", "report"),
-    ("pipeline", "experiments"),
+    ("pipeline", "experiments", "importers"),
     ("cli",),
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}

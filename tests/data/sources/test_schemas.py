@@ -113,7 +113,7 @@ def test_a_file_of_blank_replies_alone_is_an_error(tmp_path: Path) -> None:
 def test_a_reply_of_weight_0_is_context_and_not_in_the_loss() -> None:
     (found,) = told([USER, {**REPLY, "weight": 0}, USER, {**REPLY, "weight": 1}])
     codec = ByteTokenizer()
-    ids, mask = render(found, codec)
+    ids, mask = render(found, codec.encode, codec.specials)
     assert codec.decode([token for token, counts in zip(ids, mask, strict=True) if counts]) == (
         "Hello."
     )
