@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 @with_workspace
 @click.option("--meanings", is_flag=True, help="Print each setting with its meaning.")
 @click.option("--docs", is_flag=True, help="Print docs/settings.md.")
-@click.option("--audit", is_flag=True, help="Hold the code against the settings.")
-def command(workspace: "Workspace", meanings: bool, docs: bool, audit: bool) -> None:
-    """Print the settled settings as JSON."""
+@click.option("--commands", is_flag=True, help="Print docs/commands.md.")
+@click.option("--audit", is_flag=True, help="Check that the code uses every setting.")
+def command(
+    workspace: "Workspace", meanings: bool, docs: bool, commands: bool, audit: bool
+) -> None:
+    """Print the resolved configuration as JSON."""
     from nielsgpt.config.load import leaves, reference
     from nielsgpt.system import settings_audit as auditing
 
@@ -28,6 +31,11 @@ def command(workspace: "Workspace", meanings: bool, docs: bool, audit: bool) -> 
         if faults:
             raise click.exceptions.Exit(1)
         click.echo(f"OK {len(files)} files scanned")
+    elif commands:
+        from cli.main import nielsgpt
+        from cli.reference import command_reference
+
+        click.echo(command_reference(nielsgpt), nl=False)
     elif docs:
         click.echo(reference(), nl=False)
     elif meanings:

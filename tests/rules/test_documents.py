@@ -10,6 +10,7 @@ import click
 import pytest
 
 from cli.main import COMMANDS, nielsgpt
+from cli.reference import command_reference
 from nielsgpt.config.legacy_names import ELSEWHERE
 from nielsgpt.config.load import leaves, reference
 from tests.rules.messages import hub_faults, messages
@@ -77,11 +78,16 @@ def test_every_make_target_in_the_documents_exists() -> None:
             assert word in named, f"{document}: {line}"
 
 
-def test_every_command_is_in_the_readme_and_every_stage_is_one() -> None:
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    readme = (ROOT / "README.md").read_text("utf-8")
+def test_the_reference_of_the_commands_is_current() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text("utf-8")
+    made = command_reference(nielsgpt)
+    assert page == made, "write it again: nielsgpt config --commands > docs/commands.md"
     for name in COMMANDS:
-        assert f"nielsgpt {name}" in readme or f"make {name}" in readme, name
+        assert f"## nielsgpt {name}\n" in page, name
+
+
+def test_every_stage_of_the_makefile_is_a_command() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
     stages = re.findall(r"^STAGES := (.*)$", makefile, re.M)[0].split()
     assert set(stages) <= set(COMMANDS)
 

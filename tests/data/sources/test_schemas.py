@@ -117,7 +117,8 @@ def test_a_reply_of_weight_0_is_context_and_not_in_the_loss() -> None:
     assert codec.decode([token for token, counts in zip(ids, mask, strict=True) if counts]) == (
         "Hello."
     )
-    assert ids == render(told([USER, REPLY, USER, REPLY])[0], codec)[0]
+    plain = told([USER, REPLY, USER, REPLY])[0]
+    assert ids == render(plain, codec.encode, codec.specials)[0]
     assert not told([USER, {**REPLY, "weight": 0}])
 
 
