@@ -4,12 +4,12 @@ import click
 
 HEAD = """# Commands
 
-Made by `nielsgpt config --commands`. `make NAME` runs `nielsgpt NAME` with ARGS, CONFIG and DEVICE,
-and `make run ARGS="..."` any other command; `make help` lists the targets. Without `--config`, every
-command means `configs/quickstart.json`.
+Made by `nielsgpt config --commands`. `make NAME` runs `nielsgpt NAME` with ARGS, CONFIG and
+DEVICE, and `make run ARGS="..."` any other command; `make help` lists the targets. Without
+`--config`, every command means `configs/quickstart.json`.
 
-Errors are one line. The exit code is 2 where you can put it right, 1 where a run failed, and 129, 130
-or 143 where a signal stopped it after saving. `nielsgpt --debug COMMAND` shows the traceback.
+Errors are one line. The exit code is 2 where you can put it right, 1 where a run failed, and 129,
+130 or 143 where a signal stopped it after saving. `nielsgpt --debug COMMAND` shows the traceback.
 """
 
 
