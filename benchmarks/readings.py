@@ -18,10 +18,10 @@ from nielsgpt.experiments import candidates
 from nielsgpt.experiments import grid as grids
 from nielsgpt.experiments.candidates import Candidate
 from nielsgpt.experiments.plan import Planner
+from nielsgpt.format import align_columns
 from nielsgpt.model.gpt import parameter_count
 from nielsgpt.system import device
 from nielsgpt.system.workspace import Workspace
-from nielsgpt.tables import align_columns
 from nielsgpt.tokenizers import registry
 from nielsgpt.training import build
 

@@ -47,7 +47,7 @@ def download(workspace: "Workspace", count_only: bool, limit: int | None, **chos
 def show(workspace: "Workspace") -> None:
     """List the books that are there, with the words that cleaning leaves of each."""
     from nielsgpt.data.sources import ancients
-    from nielsgpt.tables import align_columns
+    from nielsgpt.format import align_columns
 
     asked = workspace.settings.data.ancients
     rows, total = [], 0

@@ -81,8 +81,8 @@ def show(workspace: "Workspace", cache_dir: str | None) -> None:
     import time
 
     from nielsgpt.data.cache import inventory
+    from nielsgpt.format import align_columns
     from nielsgpt.report import cache_table
-    from nielsgpt.tables import align_columns
 
     workspace = _with(workspace, cache_dir=cache_dir)
     found = list(

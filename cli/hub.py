@@ -43,14 +43,13 @@ def upload(
 
     from nielsgpt.export import hub_upload as sending
     from nielsgpt.export.trained import open_trained
-    from nielsgpt.report.run_figures import size
-    from nielsgpt.tables import align_columns
+    from nielsgpt.format import align_columns, format_bytes
 
     sending.check(repository, licence)
     trained = open_trained(workspace, ckpt)
     with TemporaryDirectory(prefix="nielsgpt-") as folder:
         files = sending.pack(trained, repository, Path(folder) / "model", gguf, licence)
-        sizes = {path.name: size(path.stat().st_size) for path in files}
+        sizes = {path.name: format_bytes(path.stat().st_size) for path in files}
         if dry_run:
             kind = "public" if public else "private"
             click.echo(align_columns([["file", "size"], *map(list, sizes.items())]))
@@ -79,13 +78,13 @@ def download(
     """
     from nielsgpt.export import hub_download as fetching
     from nielsgpt.export.hub_repository import check_name
-    from nielsgpt.report.run_figures import size
+    from nielsgpt.format import format_bytes
 
     check_name(repository)
     place = out or workspace.root / "models" / repository.split("/")[1] / "hub"
     done = fetching.fetch(repository, revision, place, force)
     what = "is here already" if done.was_here else "fetched"
-    count = f"{len(done.files)} files, {size(done.size)}"
+    count = f"{len(done.files)} files, {format_bytes(done.size)}"
     click.echo(f"{repository} at {done.commit[:12]}: {what}, {count}, in {done.folder}")
     if done.left:
         click.echo(f"left there: {', '.join(done.left)}", err=True)

@@ -26,8 +26,7 @@ def command(workspace: "Workspace", priority: "Priority", device_mem_gb: float |
     from nielsgpt.config.load import difference
     from nielsgpt.errors import DataError
     from nielsgpt.experiments.heuristics import recommend
-    from nielsgpt.report import run_figures
-    from nielsgpt.tables import align_columns
+    from nielsgpt.format import align_columns, format_bytes
     from nielsgpt.tokenizers import registry
 
     name = f"{workspace.settings.name}-{priority}"
@@ -47,7 +46,7 @@ def command(workspace: "Workspace", priority: "Priority", device_mem_gb: float |
     click.echo(
         f"\n{total:,} tokens, vocabulary {vocab_size:,}; {phase.max_steps:,} steps read them "
         f"{read / total:.1f} times\nmodel {found.model.variant}, device {machine.device}, "
-        f"{run_figures.size(needed)} of {run_figures.size(machine.memory_bytes)}\n"
+        f"{format_bytes(needed)} of {format_bytes(machine.memory_bytes)}\n"
     )
     tree = difference(found.model_dump(mode="json"), workspace.settings.model_dump(mode="json"))
     click.echo(json.dumps(tree, indent=2, sort_keys=True))

@@ -12,12 +12,12 @@ from cli.options import root
 def command(context: click.Context) -> None:
     """List runs, newest first. ID is a run's id, a beginning of it or of its end, or latest."""
     if context.invoked_subcommand is None:
+        from nielsgpt.format import align_columns
         from nielsgpt.report import run_figures, run_reader
-        from nielsgpt.tables import align_columns
 
-        found = run_reader.every(root() / "runs")
+        found = run_reader.read_all(root() / "runs")
         if found:
-            click.echo(align_columns(run_figures.listing(found, datetime.now(UTC))))
+            click.echo(align_columns(run_figures.list_runs(found, datetime.now(UTC))))
         else:
             click.echo("no runs yet; 'nielsgpt pipeline' makes one")
 
@@ -29,7 +29,7 @@ def show(name: str) -> None:
     from nielsgpt.report import page, run_reader
 
     record = run_reader.find(root() / "runs", name)
-    exam = run_reader.marks(record, root() / "checkpoints")
+    exam = run_reader.read_exam(record, root() / "checkpoints")
     click.echo(page.write(record.folder, exam))
 
 
@@ -37,16 +37,16 @@ def show(name: str) -> None:
 @click.argument("names", metavar="ID ID...", nargs=-1)
 def compare(names: tuple[str, ...]) -> None:
     """Print the figures of several runs and the settings that differ, and write their curves."""
-    from nielsgpt.report import comparison, page, run_figures, run_reader
-    from nielsgpt.tables import align_columns
+    from nielsgpt.format import align_columns
+    from nielsgpt.report import page, run_figures, run_reader
 
     runs = root() / "runs"
     found = {record.run_id: record for record in (run_reader.find(runs, name) for name in names)}
     chosen = list(found.values())
-    if not 2 <= len(chosen) <= page.MOST_COMPARED:
+    if not 2 <= len(chosen) <= page.MAX_COMPARED:
         raise click.UsageError(
-            f"compare takes 2 to {page.MOST_COMPARED} different runs, not {len(chosen)}"
+            f"compare takes 2 to {page.MAX_COMPARED} different runs, not {len(chosen)}"
         )
-    table = run_figures.side_by_side(chosen)
-    click.echo(align_columns([*table, *comparison.differing(chosen)]))
+    table = run_figures.compare_figures(chosen)
+    click.echo(align_columns([*table, *run_figures.compare_settings(chosen)]))
     click.echo(page.compare(runs, chosen))

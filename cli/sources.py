@@ -22,7 +22,7 @@ def command(workspace: "Workspace") -> None:
     if click.get_current_context().invoked_subcommand is None:
         from nielsgpt.data.availability import origin, state
         from nielsgpt.data.catalog import TABLE
-        from nielsgpt.tables import align_columns
+        from nielsgpt.format import align_columns
 
         rows = [["phase", "source", "share", "from", "state"]]
         for phase, table in TABLE.items():
@@ -44,7 +44,7 @@ def check(workspace: "Workspace", names: tuple[str, ...]) -> None:
     """
     from nielsgpt.data.availability import preview
     from nielsgpt.errors import NielsError, RunError
-    from nielsgpt.tables import align_columns
+    from nielsgpt.format import align_columns
 
     rows = []
     for phase, name in _chosen(workspace, names):

@@ -68,7 +68,7 @@ def report(
     if not hub and not paths:
         workspace = availability.readable(workspace)
     found, folder = train_tokenizer.report(workspace, list(paths), hub)
-    click.echo("\n".join(tokenizer_report.lines(found)))
+    click.echo("\n".join(tokenizer_report.format_report(found)))
     click.echo(f"{folder / 'report.json'}\n{folder / 'report.png'}")
 
 
@@ -77,12 +77,12 @@ def report(
 @click.argument("text")
 def encode(workspace: "Workspace", text: str) -> None:
     """Print the id and the piece of each token of TEXT."""
-    from nielsgpt.report.tokenizer_report import show
+    from nielsgpt.report.tokenizer_report import format_token
     from nielsgpt.tokenizers import registry
 
     tokenizer = registry.load(workspace.tokenizer)
     for token in tokenizer.encode(text):
-        click.echo(f"{token:>8}  {show(tokenizer, token)}")
+        click.echo(f"{token:>8}  {format_token(tokenizer, token)}")
 
 
 @command.command("decode")

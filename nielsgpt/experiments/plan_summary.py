@@ -5,9 +5,8 @@ from datetime import datetime, timedelta
 
 from nielsgpt.experiments.plan import MASS, Plan, Planner
 from nielsgpt.experiments.throughput import CandidateSpeed
+from nielsgpt.format import align_columns, format_bytes, format_count
 from nielsgpt.progress import clock
-from nielsgpt.report import run_figures
-from nielsgpt.tables import align_columns
 from nielsgpt.training import memory_estimate
 from nielsgpt.training.loop import MOST_EPOCHS
 
@@ -26,11 +25,11 @@ def table(plan: Plan, planner: Planner) -> str:
             [
                 f"{n + 1}",
                 f"{chosen.shape.n_layer} x {chosen.shape.n_embd}",
-                run_figures.magnitude(option.params),
+                format_count(option.params),
                 f"{chosen.batch_size} x {chosen.shape.context_length}",
                 f"{option.tokens_per_second:,.0f}",
                 f"{option.steps:,}",
-                run_figures.magnitude(option.tokens),
+                format_count(option.tokens),
                 f"{epochs:.1f}",
                 f"{plan.forecast.middle[n]:.3f}",
                 f"{low[n]:.3f} - {high[n]:.3f}",
@@ -61,7 +60,7 @@ def describe_choice(plan: Plan, planner: Planner, sft_s: float, now: datetime) -
         f"{phase.warmup_steps} of {option.steps:,} steps",
         f"epochs: {read}",
         *_short_of_text(option, epochs),
-        f"memory: about {run_figures.size(needed)}; disk: about {run_figures.size(disk)}",
+        f"memory: about {format_bytes(needed)}; disk: about {format_bytes(disk)}",
         f"from {plan.pilots} pilots; started now it is done at {done:%H:%M}, in {clock(seconds)}",
     ]
     return "\n".join(lines)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from nielsgpt.experiments.grid import Configuration
 from nielsgpt.experiments.job import Row
+from nielsgpt.format import markdown_table
 from nielsgpt.model.variants import VARIANTS, inner_width
-from nielsgpt.tables import markdown_table
 
 NEAR = 0.9  # of the best speed: what gets a star
 NONE = "No successful configurations."

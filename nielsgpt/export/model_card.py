@@ -3,8 +3,8 @@
 from nielsgpt import __version__
 from nielsgpt.export.tensors import family_of
 from nielsgpt.export.trained import Facts, TrainedModel
+from nielsgpt.format import markdown_table
 from nielsgpt.model.gpt import parameter_count
-from nielsgpt.tables import markdown_table
 
 FORMLESS = "Its tokenizer has no form outside of nielsgpt; the weights take ids."
 UNCHOSEN = (

@@ -1,1 +1,1 @@
-"""What a person sees of a run: its figures, its curves, a page, a comparison with others."""
+"""Reports: runs read back and drawn, tokenizers measured, caches listed."""

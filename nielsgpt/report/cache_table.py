@@ -1,9 +1,10 @@
-"""The caches as a table: what each split holds, and how much of it training reaches."""
+"""The caches as a table: the contents of each split, and how much of it training uses."""
 
 from collections.abc import Sequence
 
 from nielsgpt.data.cache.inventory import SplitSummary
-from nielsgpt.report.run_figures import NONE, ago, known, magnitude, size
+from nielsgpt.format import format_bytes, format_count
+from nielsgpt.report.run_figures import NONE, format_age, format_known
 
 HEADINGS = (
     *("phase", "source", "split", "documents", "tokens", "text", "tokens/byte"),
@@ -11,42 +12,42 @@ HEADINGS = (
 )
 
 
-def table(holdings: Sequence[SplitSummary], now: float) -> list[list[str]]:
-    """A heading and a line for each split; `now` in seconds since 1970.
+def table(splits: Sequence[SplitSummary], now: float) -> list[list[str]]:
+    """A heading and a row for each split; `now` in seconds since 1970.
 
-    "tokens in rows" is the share of the tokens that an epoch reaches, "row fill" the share of the
-    rows of conversations that is no padding, "left out" the source's replies that are in no row.
+    "tokens in rows" is the share of the tokens that one epoch covers, "row fill" the share of
+    conversation rows that is not padding, "left out" the source's replies that are in no row.
     """
-    return [list(HEADINGS), *(_row(holding, now) for holding in holdings)]
+    return [list(HEADINGS), *(_row(split, now) for split in splits)]
 
 
-def findings(holdings: Sequence[SplitSummary]) -> list[str]:
+def findings(splits: Sequence[SplitSummary]) -> list[str]:
     """A line for each thing that was found in a source when it was looked at, and how often."""
-    told = dict.fromkeys(
-        (str(holding.meta["source"]), what, count)
-        for holding in holdings
-        for what, count in holding.meta.get("found", {}).items()
+    found = dict.fromkeys(
+        (str(split.meta["source"]), what, count)
+        for split in splits
+        for what, count in split.meta.get("found", {}).items()
     )
-    return [f"{source}: {what}: {count:,}" for source, what, count in told]
+    return [f"{source}: {what}: {count:,}" for source, what, count in found]
 
 
-def _row(holding: SplitSummary, now: float) -> list[str]:
-    meta = holding.meta
+def _row(split: SplitSummary, now: float) -> list[str]:
+    meta = split.meta
     is_chat = "mask" in meta
-    share = known(holding.use, "{:.1%}".format)
-    lost = f"{holding.left_out:,} of {meta.get('replies', 0):,}" if is_chat else NONE
+    share = format_known(split.use, "{:.1%}".format)
+    left_out = f"{split.left_out:,} of {meta.get('replies', 0):,}" if is_chat else NONE
     return [
-        holding.phase,
+        split.phase,
         str(meta["source"]),
-        holding.side,
+        split.side,
         f"{meta['documents']:,}",
-        magnitude(meta["tokens"]),
-        size(meta["text_bytes"]),
+        format_count(meta["tokens"]),
+        format_bytes(meta["text_bytes"]),
         f"{meta['tokens'] / max(1, meta['text_bytes']):.3f}",
         NONE if is_chat else share,
         share if is_chat else NONE,
-        lost,
+        left_out,
         str(meta["inputs"]),
-        size(holding.disk_bytes),
-        ago(now - holding.made_at),
+        format_bytes(split.disk_bytes),
+        format_age(now - split.made_at),
     ]

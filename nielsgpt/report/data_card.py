@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nielsgpt.data.cache.inventory import SplitSummary
+from nielsgpt.format import format_bytes, markdown_table
 from nielsgpt.report.cache_table import findings
-from nielsgpt.report.comparison import flat
-from nielsgpt.report.run_figures import size
-from nielsgpt.tables import markdown_table
+from nielsgpt.report.run_figures import flatten
 
 INVENTED = "invented by nielsgpt from its own facts; MIT, as nielsgpt"
 NOTHING = "No repeats, near-duplicates, blank replies or odd characters in files of the owner's."
@@ -67,7 +66,7 @@ def _row(holding: SplitSummary, shares: Mapping[tuple[str, str], float]) -> list
         holding.side,
         f"{meta['documents']:,}",
         f"{meta['tokens']:,}",
-        size(meta["text_bytes"]),
+        format_bytes(meta["text_bytes"]),
         str(meta.get("revision", "")),
     ]
 
@@ -82,7 +81,7 @@ def _sources(holdings: Sequence[SplitSummary], origins: Mapping[str, str]) -> st
 
 
 def _settings(settings: Mapping[str, Any]) -> list[list[str]]:
-    return [[f"`{name}`", f"`{value}`"] for name, value in flat(settings)]
+    return [[f"`{name}`", f"`{value}`"] for name, value in flatten(settings)]
 
 
 def _cut(holdings: Sequence[SplitSummary]) -> str:

@@ -1,4 +1,4 @@
-"""How a plot is drawn: which curves a record has for it, in which ink, on which scale."""
+"""Draw a plot of runs on matplotlib axes: which curves, in which colors, on which scale."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from nielsgpt.report.run_reader import Column, RunRecord
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Name of a page's variable: its colour on a light ground, and on a dark one.
+# CSS variable of a page: its color on a light background, and on a dark one.
 INKS = {
     "text": ("#22303c", "#e3e8ed"),
     "grid": ("#d9dfe5", "#3a444e"),
@@ -29,9 +29,9 @@ INKS = {
 CURVES = tuple(light for name, (light, _) in INKS.items() if name.startswith("curve"))
 Points = tuple[Column, Column]
 MARKED = {"skip": "skipped step", "rollback": "rolled back"}
-FEW_POINTS = 30  # drawn with a dot each
-SETTLED = 0.15  # share of a run after which a loss has to fit the frame
-MOST_POINTS = 500  # a curve is drawn with the lowest and highest of each of so many parts
+FEW_POINTS = 30  # up to this many, each point has a dot
+WARMUP_SHARE = 0.15  # share of a run after which the loss has to fit the frame
+MAX_POINTS = 500  # a longer curve is drawn as the lowest and highest point of this many parts
 UNITS = {
     "tokens_seen": ((1e9, "billion tokens"), (1e6, "million tokens"), (1e3, "thousand tokens")),
     "time_sec": ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds")),
@@ -40,7 +40,7 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Curve:
-    """A column to draw; `noisy` ones are drawn faint beneath their running mean."""
+    """A column to draw; a `noisy` one is drawn faint, beneath its running mean."""
 
     column: str
     label: str
@@ -49,7 +49,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawing: its file's name, its title, the axes, and the curves that a record has for it."""
+    """A drawing: file name, title, x column, y label, and the curves that a run has for it.
+
+    `scale` is a key of SCALES; a `marked` plot shows skipped and undone steps.
+    """
 
     name: str
     title: str
@@ -60,73 +63,77 @@ class Plot:
     marked: bool = False
 
 
-def draw_plot(plot: Plot, record: RunRecord) -> list[tuple[Curve, Points]]:
-    """The plot's curves for which the record has a point, with their points."""
+def collect_curves(plot: Plot, record: RunRecord) -> list[tuple[Curve, Points]]:
+    """The plot's curves with their finite points; curves without a point are left out."""
     x = record.column(plot.x)
-    found = []
+    curves = []
     for curve in plot.curves(record):
         y = record.column(curve.column)
-        both = np.isfinite(x) & np.isfinite(y)
-        if both.any():
-            found.append((curve, (x[both], y[both])))
-    return found
+        finite = np.isfinite(x) & np.isfinite(y)
+        if finite.any():
+            curves.append((curve, (x[finite], y[finite])))
+    return curves
 
 
 def draw(axes: "Axes", plot: Plot, records: Sequence[RunRecord]) -> None:
-    """The plot of the records on the axes: one by its curves, several a colour each."""
-    divisor, unit = _unit(plot.x, records)
-    alone = len(records) == 1
+    """Draw the plot: all curves of a single run, or one color for each of several runs."""
+    divisor, unit = _choose_unit(plot.x, records)
+    is_single = len(records) == 1
     for number, record in enumerate(records):
-        for place, (curve, (x, y), is_main) in enumerate(_choose(plot, record, alone)):
-            colour = CURVES[(place if alone else number) % len(CURVES)]
-            label = curve.label if alone else f"{record.short_id} {record.name}"
+        for index, (curve, (x, y), is_main) in enumerate(_choose_curves(plot, record, is_single)):
+            color = CURVES[(index if is_single else number) % len(CURVES)]
+            label = curve.label if is_single else f"{record.short_id} {record.name}"
             x = x / divisor
-            if alone and curve.noisy and len(x) > FEW_POINTS:
-                axes.plot(*_thin(x, y), color=colour, linewidth=0.7, alpha=0.3)
-            _line(axes, (x, y), curve.noisy, {"color": colour, "label": label}, is_main)
-        if plot.marked and alone:
-            _mark(axes, record, plot.x, divisor)
+            if is_single and curve.noisy and len(x) > FEW_POINTS:
+                axes.plot(*_thin(x, y), color=color, linewidth=0.7, alpha=0.3)
+            _draw_line(axes, (x, y), curve.noisy, {"color": color, "label": label}, is_main)
+        if plot.marked and is_single:
+            _mark_events(axes, record, plot.x, divisor)
     axes.set_xlabel(unit)
     axes.set_ylabel(plot.y)
     axes.yaxis.set_major_formatter(lambda value, position: f"{value:,.6g}")
     SCALES[plot.scale](axes)
 
 
-def _choose(plot: Plot, record: RunRecord, alone: bool) -> list[tuple[Curve, Points, bool]]:
-    """The curves to draw, and whether each is a main one; of several runs one main curve each."""
-    found = draw_plot(plot, record)
-    steady = [curve for curve, _ in found if not curve.noisy] or [curve for curve, _ in found]
-    main = [curve for curve, _ in found] if alone else steady[:1]
+def _choose_curves(
+    plot: Plot, record: RunRecord, is_single: bool
+) -> list[tuple[Curve, Points, bool]]:
+    """The curves to draw, and whether each is a main one; of several runs, one main curve each."""
+    curves = collect_curves(plot, record)
+    steady = [curve for curve, _ in curves if not curve.noisy] or [curve for curve, _ in curves]
+    main = [curve for curve, _ in curves] if is_single else steady[:1]
     return [
-        (curve, points, curve in main) for curve, points in found if curve.noisy or curve in main
+        (curve, points, curve in main) for curve, points in curves if curve.noisy or curve in main
     ]
 
 
-def _line(axes: "Axes", points: Points, noisy: bool, style: dict[str, Any], is_main: bool) -> None:
-    """A strong labelled line for a main curve, else a dotted one."""
+def _draw_line(
+    axes: "Axes", points: Points, noisy: bool, style: dict[str, Any], is_main: bool
+) -> None:
+    """A solid labeled line for a main curve, else a dotted one."""
     x, y = points
-    few = len(x) <= FEW_POINTS
-    if noisy and not few:
+    is_short = len(x) <= FEW_POINTS
+    if noisy and not is_short:
         y = _running_mean(y, len(y) // 80 + 1)
     if is_main:
-        marker = "o" if few else ""
+        marker = "o" if is_short else ""
         axes.plot(*_thin(x, y), linewidth=1.6, marker=marker, markersize=3.5, **style)
     else:
         axes.plot(*_thin(x, y), linewidth=1.0, linestyle=":", color=style["color"])
 
 
-def _mark(axes: "Axes", record: RunRecord, x: str, divisor: float) -> None:
-    """A line from bottom to top where a step was skipped or undone."""
+def _mark_events(axes: "Axes", record: RunRecord, x: str, divisor: float) -> None:
+    """A vertical line where a step was skipped or undone."""
     for kind, label in MARKED.items():
         steps = [event["step"] for event in record.events if event.get("kind") == kind]
         if steps:
-            places = np.interp(steps, record.column("iter"), record.column(x) / divisor)
-            across = axes.get_xaxis_transform()
-            lines = axes.vlines(places, 0.0, 1.0, transform=across, label=label)
+            positions = np.interp(steps, record.column("iter"), record.column(x) / divisor)
+            transform = axes.get_xaxis_transform()
+            lines = axes.vlines(positions, 0.0, 1.0, transform=transform, label=label)
             lines.set(color=INKS[kind][0], linestyle="dashed", linewidth=0.9)
 
 
-def _unit(x: str, records: Sequence[RunRecord]) -> tuple[float, str]:
+def _choose_unit(x: str, records: Sequence[RunRecord]) -> tuple[float, str]:
     """The largest unit that the longest run reaches."""
     longest = max((record.last(x) for record in records), key=lambda v: -1.0 if v != v else v)
     reached = (unit for unit in UNITS[x] if longest >= unit[0])
@@ -134,12 +141,12 @@ def _unit(x: str, records: Sequence[RunRecord]) -> tuple[float, str]:
 
 
 def _skip_warmup(axes: "Axes") -> None:
-    """Leaves the first fall out of the frame where it would press the rest flat."""
+    """Crop the steep start where it would flatten the rest of the curve."""
     left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
     later = [
-        float(y[x > left + SETTLED * (right - left)].max(initial=bottom))
-        for x, y in _lines(axes)
+        float(y[x > left + WARMUP_SHARE * (right - left)].max(initial=bottom))
+        for x, y in _read_lines(axes)
         if len(x) > FEW_POINTS
     ]
     highest = max(later, default=bottom)
@@ -148,47 +155,47 @@ def _skip_warmup(axes: "Axes") -> None:
 
 
 def _use_log_scale(axes: "Axes") -> None:
-    """Powers of ten where the numbers span one; fewer are read better plain."""
-    values = np.concatenate([y for _, y in _lines(axes)])
+    """A logarithmic axis where the values span a factor of ten; a linear one is easier to read."""
+    values = np.concatenate([y for _, y in _read_lines(axes)])
     if values.max() < 10.0 * values.min():
         return
     from matplotlib.ticker import LogLocator, NullLocator
 
-    shown = axes.yaxis.get_major_formatter()
+    formatter = axes.yaxis.get_major_formatter()
     axes.set_yscale("log", nonpositive="mask")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(shown)
+    axes.yaxis.set_major_formatter(formatter)
 
 
-def _from_zero(axes: "Axes") -> None:
+def _start_at_zero(axes: "Axes") -> None:
     axes.set_ylim(bottom=0.0)
 
 
-def _lines(axes: "Axes") -> list[Points]:
+def _read_lines(axes: "Axes") -> list[Points]:
     return [(np.asarray(line.get_xdata()), np.asarray(line.get_ydata())) for line in axes.lines]
 
 
 SCALES: dict[str, Callable[["Axes"], None]] = {
-    "from zero": _from_zero,
-    "settling": _skip_warmup,
+    "from zero": _start_at_zero,
+    "without warm-up": _skip_warmup,
     "logarithmic": _use_log_scale,
 }
 
 
 def _running_mean(values: Column, reach: int) -> Column:
-    """The mean of each value with `reach` neighbours on either side, fewer at the ends."""
+    """The mean of each value with `reach` neighbors on either side, fewer at the ends."""
     sums = np.concatenate(([0.0], np.cumsum(values)))
-    places = np.arange(len(values))
-    first, last = np.maximum(places - reach, 0), np.minimum(places + reach + 1, len(values))
+    indices = np.arange(len(values))
+    first, last = np.maximum(indices - reach, 0), np.minimum(indices + reach + 1, len(values))
     return np.asarray((sums[last] - sums[first]) / (last - first))
 
 
 def _thin(x: Column, y: Column) -> tuple[Column, Column]:
-    """The lowest and the highest point of each part, so that a spike is never lost."""
-    if len(x) <= 2 * MOST_POINTS:
+    """The lowest and the highest point of each part, so that no spike is lost."""
+    if len(x) <= 2 * MAX_POINTS:
         return x, y
-    parts = np.array_split(np.arange(len(x)), MOST_POINTS)
-    ends = [part[pick(y[part])] for part in parts for pick in (np.argmin, np.argmax)]
-    kept = np.unique([0, *ends, len(x) - 1])
+    parts = np.array_split(np.arange(len(x)), MAX_POINTS)
+    extremes = [part[pick(y[part])] for part in parts for pick in (np.argmin, np.argmax)]
+    kept = np.unique([0, *extremes, len(x) - 1])
     return x[kept], y[kept]

@@ -1,4 +1,4 @@
-"""What a tokenizer makes of text: tokens per byte, by script too, its pieces, and its price."""
+"""Measure a tokenizer on text: tokens per byte, also by script, frequent tokens, and its cost."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -9,35 +9,36 @@ import numpy as np
 
 from nielsgpt.config.settings import ModelSettings
 from nielsgpt.conversation import SPECIAL_TEXTS
-from nielsgpt.report.unicode_scripts import SCRIPTS, of_bytes
+from nielsgpt.report.unicode_scripts import SCRIPTS, classify_bytes
 from nielsgpt.tokenizers.base import Tokenizer
 
-AT_ONCE = 256
-SHOWN = 20
+BATCH_TEXTS = 256
+TOP_TOKENS = 20
 Report = dict[str, Any]
 
 
 class Tally:
-    """Counts over texts of one source."""
+    """Counts over the texts of one source."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self.characters = self.bytes = 0
-        self.ids = np.zeros(tokenizer.vocab_size, np.int64)  # how often each comes
+        self.characters = 0
+        self.bytes = 0
+        self.ids = np.zeros(tokenizer.vocab_size, np.int64)  # occurrences of each id
         self.script_tokens = np.zeros(len(SCRIPTS) + 1, np.int64)
         self.script_bytes = np.zeros(len(SCRIPTS) + 1, np.int64)
 
     def add(self, texts: Sequence[str]) -> None:
-        """Count these texts too."""
+        """Add these texts to the counts."""
         ids, _ = self._tokenizer.encode_arrays(texts)
-        whole = "".join(texts)
-        scripts = of_bytes(whole)
-        self.characters += len(whole)
+        text = "".join(texts)
+        scripts = classify_bytes(text)
+        self.characters += len(text)
         self.bytes += len(scripts)
         self.ids += np.bincount(ids, minlength=len(self.ids))
         lengths = self._tokenizer.byte_lengths[ids]
-        begins = (np.cumsum(lengths) - lengths)[lengths > 0]
-        self.script_tokens += np.bincount(scripts[begins], minlength=len(SCRIPTS) + 1)
+        starts = (np.cumsum(lengths) - lengths)[lengths > 0]
+        self.script_tokens += np.bincount(scripts[starts], minlength=len(SCRIPTS) + 1)
         self.script_bytes += np.bincount(scripts, minlength=len(SCRIPTS) + 1)
 
     def merge(self, other: "Tally") -> None:
@@ -48,19 +49,20 @@ class Tally:
             getattr(self, name).__iadd__(getattr(other, name))
 
     def figures(self) -> dict[str, float]:
-        """Totals and rates; `fallback_rate` is the share of ids that spell a lone byte."""
-        tokens, spelled = int(self.ids.sum()), int(self.ids[[*self._tokenizer.byte_ids]].sum())
+        """Totals and rates; `fallback_rate` is the share of ids that stand for a single byte."""
+        tokens = int(self.ids.sum())
+        single_bytes = int(self.ids[[*self._tokenizer.byte_ids]].sum())
         return {
             "tokens": tokens,
             "characters": self.characters,
             "bytes": self.bytes,
             "tokens_per_byte": tokens / max(1, self.bytes),
             "tokens_per_character": tokens / max(1, self.characters),
-            "fallback_rate": spelled / max(1, tokens),
+            "fallback_rate": single_bytes / max(1, tokens),
         }
 
     def by_script(self) -> dict[str, float]:
-        """Tokens per byte of each script that the texts hold; a token goes with its first byte."""
+        """Tokens per byte of each script in the texts; a token counts where it begins."""
         rows = zip(SCRIPTS, self.script_tokens.tolist(), self.script_bytes.tolist(), strict=False)
         return {name: tokens / size for name, tokens, size in rows if size}
 
@@ -68,16 +70,16 @@ class Tally:
 def measure(
     tokenizer: Tokenizer, sources: Mapping[str, Iterable[str]], shape: ModelSettings
 ) -> Report:
-    """The report on texts by source; `shape` is the model that is to use the tokenizer."""
+    """The report on the texts of each source; `shape` is the model that will use the tokenizer."""
     combined, rows = Tally(tokenizer), {}
     for name, texts in sources.items():
-        tally, left = Tally(tokenizer), iter(texts)
-        while group := list(islice(left, AT_ONCE)):
-            tally.add(group)
+        tally, remaining = Tally(tokenizer), iter(texts)
+        while batch := list(islice(remaining, BATCH_TEXTS)):
+            tally.add(batch)
         rows[name] = tally.figures()
         combined.merge(tally)
     ids = zip(SPECIAL_TEXTS, asdict(tokenizer.specials).values(), strict=True)
-    top = np.argsort(-combined.ids, kind="stable")[:SHOWN].tolist()
+    top = np.argsort(-combined.ids, kind="stable")[:TOP_TOKENS].tolist()
     return {
         "kind": tokenizer.kind,
         "vocab_size": tokenizer.vocab_size,
@@ -85,27 +87,29 @@ def measure(
         "combined": combined.figures(),
         "sources": rows,
         "scripts_of_text": combined.by_script(),
-        "scripts_of_samples": _samples(tokenizer),
+        "scripts_of_samples": _measure_samples(tokenizer),
         "specials": {text: int(combined.ids[token]) for text, token in ids},
-        "top": [[t, int(combined.ids[t]), show(tokenizer, t)] for t in top if combined.ids[t]],
-        "head": _head(shape, tokenizer.vocab_size),
+        "top": [
+            [t, int(combined.ids[t]), format_token(tokenizer, t)] for t in top if combined.ids[t]
+        ],
+        "head": _measure_head(shape, tokenizer.vocab_size),
     }
 
 
-def show(tokenizer: Tokenizer, token: int) -> str:
-    """An id's piece, to read: quoted, bytes that are no character escaped; a special's name."""
+def format_token(tokenizer: Tokenizer, token: int) -> str:
+    """A token's text in quotes, with invalid UTF-8 escaped; a special token's name."""
     for text, special in zip(SPECIAL_TEXTS, asdict(tokenizer.specials).values(), strict=True):
         if token == special:
             return text
-    spelled = tokenizer.decode_bytes([token])
+    content = tokenizer.decode_bytes([token])
     try:
-        return repr(spelled.decode("utf-8"))
+        return repr(content.decode("utf-8"))
     except UnicodeDecodeError:
-        return repr(spelled)[1:]
+        return repr(content)[1:]
 
 
-def lines(report: Report) -> Iterator[str]:
-    """The report as a person reads it."""
+def format_report(report: Report) -> Iterator[str]:
+    """The report as lines of text."""
     yield f"{report['kind']}, {report['vocab_size']:,} ids, {report['fingerprint']}"
     for name, row in {"combined": report["combined"], **report["sources"]}.items():
         yield (
@@ -116,27 +120,28 @@ def lines(report: Report) -> Iterator[str]:
         )
     yield f"{'tokens per byte':12}  {'sample':>8}  {'text':>8}"
     for name, rate in report["scripts_of_samples"].items():
-        found = report["scripts_of_text"].get(name)
-        yield f"{name:15}  {rate:>8.4f}  {'-' if found is None else f'{found:.4f}':>8}"
+        in_text = report["scripts_of_text"].get(name)
+        yield f"{name:15}  {rate:>8.4f}  {'-' if in_text is None else f'{in_text:.4f}':>8}"
     yield "special tokens: " + "  ".join(f"{t} {n}" for t, n in report["specials"].items())
-    yield f"{'id':>8}  {'count':>10}  piece"
-    for token, count, piece in report["top"]:
-        yield f"{token:>8}  {count:>10,}  {piece}"
+    yield f"{'id':>8}  {'count':>10}  token"
+    for token, count, text in report["top"]:
+        yield f"{token:>8}  {count:>10,}  {text}"
     head = report["head"]
     yield (
         f"head: {head['parameters']:.1%} of the model's {head['of_parameters']:,} parameters, "
-        f"{head['flops']:.1%} of a step's operations"
+        f"{head['flops']:.1%} of its FLOPs"
     )
 
 
-def _samples(tokenizer: Tokenizer) -> dict[str, float]:
+def _measure_samples(tokenizer: Tokenizer) -> dict[str, float]:
+    """Tokens per byte of each script's built-in sample."""
     return {
         name: len(tokenizer.encode(script.sample)) / len(script.sample.encode())
         for name, script in SCRIPTS.items()
     }
 
 
-def _head(shape: ModelSettings, vocab_size: int) -> dict[str, float]:
+def _measure_head(shape: ModelSettings, vocab_size: int) -> dict[str, float]:
     from nielsgpt.model.flops import head_shares  # loads torch
 
     return head_shares(shape, vocab_size)

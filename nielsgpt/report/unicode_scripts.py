@@ -1,4 +1,4 @@
-"""Which script a character belongs to, and a few sentences in each to measure a tokenizer on."""
+"""Unicode scripts: which script a character belongs to, and sample sentences in each."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +22,7 @@ SELECT name, count(*) FROM boats WHERE length >= 12 GROUP BY name;
 
 @dataclass(frozen=True)
 class Script:
-    """The code points of a script, first and last of each range, and a sample of it."""
+    """The code points of a script, as (first, last) ranges, and a sample text."""
 
     ranges: tuple[tuple[int, int], ...]
     sample: str
@@ -66,30 +66,31 @@ OTHER = len(SCRIPTS)
 
 
 @cache
-def _bounds() -> tuple[NDArray[np.int64], NDArray[np.int8]]:
-    """Where a range begins or ends, and the script from there on."""
+def _range_table() -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+    """The code points at which a range starts or ends, and the script from there on."""
     spans = [
         (first, last + 1, number)
         for number, script in enumerate(SCRIPTS.values())
         for first, last in script.ranges
     ]
-    places = {0: OTHER}
+    script_from = {0: OTHER}
     for first, end, number in sorted(spans):
-        places[first], places[end] = number, OTHER
-    return np.array(list(places), np.int64), np.array(list(places.values()), np.int8)
+        script_from[first] = number
+        script_from[end] = OTHER
+    return np.array(list(script_from), np.int64), np.array(list(script_from.values()), np.int8)
 
 
-def of_bytes(text: str) -> NDArray[np.int8]:
-    """(bytes of the text,) the row of SCRIPTS that each of its UTF-8 bytes belongs to.
+def classify_bytes(text: str) -> NDArray[np.int8]:
+    """(bytes of the text,) the index into SCRIPTS of each UTF-8 byte.
 
-    Spaces and marks go with the letter after them, as the pieces of a tokenizer do; OTHER where no
-    letter of these scripts follows.
+    Spaces and punctuation belong to the letter that follows, as in a tokenizer's pieces; they are
+    OTHER if no letter of these scripts follows.
     """
     points = np.frombuffer(text.encode("utf-32-le"), "<u4")
-    starts, scripts = _bounds()
-    of_point = scripts[np.searchsorted(starts, points, side="right") - 1]
-    after = np.where(of_point == OTHER, len(points), np.arange(len(points)))
-    after = np.minimum.accumulate(after[::-1])[::-1]
-    of_point = np.append(of_point, np.int8(OTHER))[after]
+    starts, scripts = _range_table()
+    script = scripts[np.searchsorted(starts, points, side="right") - 1]
+    next_letter = np.where(script == OTHER, len(points), np.arange(len(points)))
+    next_letter = np.minimum.accumulate(next_letter[::-1])[::-1]
+    script = np.append(script, np.int8(OTHER))[next_letter]
     widths = 1 + np.searchsorted([0x80, 0x800, 0x10000], points, side="right")
-    return np.asarray(np.repeat(of_point, widths))
+    return np.asarray(np.repeat(script, widths))

@@ -7,7 +7,7 @@ import pytest
 
 from cli.main import main
 from nielsgpt.system.workspace import write_json
-from tests.report.conftest import FIRST, SECOND, examined, make_run
+from tests.report.conftest import FIRST, SECOND, write_exam, write_run
 
 Runs = Callable[..., tuple[int, str, str]]
 
@@ -34,8 +34,8 @@ def test_without_runs_the_next_command_is_named(runs: Runs) -> None:
 
 
 def test_runs_are_listed_newest_first_in_columns(runs: Runs, root: Path) -> None:
-    make_run(root / "runs", FIRST, outcome="stopped", max_steps=900, seconds=200.0)
-    make_run(root / "runs", SECOND, eval_every=0, ended_at="2020-01-01T00:00:00+00:00")
+    write_run(root / "runs", FIRST, outcome="stopped", max_steps=900, seconds=200.0)
+    write_run(root / "runs", SECOND, eval_every=0, ended_at="2020-01-01T00:00:00+00:00")
     code, printed, _ = runs()
     head, newest, oldest = printed.splitlines()
     assert code == 0
@@ -51,9 +51,9 @@ def test_runs_are_listed_newest_first_in_columns(runs: Runs, root: Path) -> None
 def test_show_writes_the_page_with_the_runs_own_exam_and_prints_where(
     runs: Runs, root: Path
 ) -> None:
-    folder = make_run(root / "runs", FIRST)
-    make_run(root / "runs", SECOND, steps=0)
-    examined(root, FIRST)
+    folder = write_run(root / "runs", FIRST)
+    write_run(root / "runs", SECOND, steps=0)
+    write_exam(root, FIRST)
     code, printed, _ = runs("show", "aaaa")
     assert (code, printed) == (0, f"{folder / 'report.html'}\n")
     assert "known facts" in (folder / "report.html").read_text(encoding="utf-8")
@@ -64,8 +64,8 @@ def test_show_writes_the_page_with_the_runs_own_exam_and_prints_where(
 
 
 def test_compare_prints_the_figures_and_the_settings_that_differ(runs: Runs, root: Path) -> None:
-    make_run(root / "runs", FIRST, settings={"seed": 1})
-    make_run(root / "runs", SECOND, settings={"seed": 2})
+    write_run(root / "runs", FIRST, settings={"seed": 1})
+    write_run(root / "runs", SECOND, settings={"seed": 2})
     code, printed, _ = runs("compare", "aaaa", "bbbb")
     *table, path = printed.splitlines()
     lines = {line.split("  ")[0]: line.split()[-2:] for line in table}
@@ -82,7 +82,7 @@ def test_compare_prints_the_figures_and_the_settings_that_differ(runs: Runs, roo
 def test_comparing_fewer_than_two_runs_is_one_line(
     runs: Runs, root: Path, names: tuple[str, ...]
 ) -> None:
-    make_run(root / "runs", FIRST)
+    write_run(root / "runs", FIRST)
     code, printed, said = runs("compare", *names)
     assert (code, printed) == (2, "")
     assert said == (
@@ -92,7 +92,7 @@ def test_comparing_fewer_than_two_runs_is_one_line(
 
 
 def test_a_run_that_is_not_there_is_one_line_and_nothing_is_written(runs: Runs, root: Path) -> None:
-    make_run(root / "runs", FIRST)
+    write_run(root / "runs", FIRST)
     code, printed, said = runs("show", "cccc")
     assert (code, printed) == (2, "")
     assert said == f"error: no run 'cccc' in {root / 'runs'}; 'nielsgpt runs' lists them\n"
@@ -100,7 +100,7 @@ def test_a_run_that_is_not_there_is_one_line_and_nothing_is_written(runs: Runs, 
 
 
 def test_a_folder_that_is_no_run_does_not_disturb_the_list(runs: Runs, root: Path) -> None:
-    make_run(root / "runs", FIRST)
+    write_run(root / "runs", FIRST)
     (root / "runs" / "broken").mkdir()
     (root / "runs" / "broken" / "run_meta.json").write_text("{", encoding="utf-8")
     write_json(root / "runs" / "listed" / "run_meta.json", ["no", "object"])

@@ -1,4 +1,4 @@
-"""Runs to report on: made with the journal that makes real ones."""
+"""Runs to report on, written by the log of real runs."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ FIRST = "20261121-100000-aaaa1111"
 Make = Callable[..., Path]
 
 
-def make_run(
+def write_run(
     runs: Path,
     run_id: str = FIRST,
     steps: int = 6,
@@ -34,19 +34,19 @@ def make_run(
     settings: dict[str, Any] | None = None,
     **meta: Any,
 ) -> Path:
-    """The folder of a run: loss 4 / step, an evaluation of 60 / step nats every `eval_every`."""
+    """The folder of a run: loss 4 / step, and 60 / step nats in each evaluation."""
     folder = runs / run_id
     write_meta(folder, {**META, "run_id": run_id, **meta}, {**SETTINGS, **(settings or {})})
-    diary = RunLog(folder, "sft", list(sources), 0, steps, 1)
+    log = RunLog(folder, "sft", list(sources), 0, steps, 1)
     for step in range(1, steps + 1):
         row = {"iter": step, "train_loss": 4 / step, "lr": 0.001 * step, "grad_norm": 1.0 + step}
         row |= {"tokens": 1000, "tokens_seen": 1000 * step}
-        asked = {}
+        evaluations = {}
         if eval_every and step % eval_every == 0:
-            asked = {name: Evaluation(60 / step, 10, 20) for name in sources}
-            loss, bits = asked[sources[0]].loss, asked[sources[0]].bits_per_byte
+            evaluations = {name: Evaluation(60 / step, 10, 20) for name in sources}
+            loss, bits = evaluations[sources[0]].loss, evaluations[sources[0]].bits_per_byte
             row |= {"val_loss": loss, "val_loss_raw": loss, "val_bits_per_byte": bits}
-        diary.record(row, asked)
+        log.record(row, evaluations)
     return folder
 
 
@@ -59,10 +59,10 @@ def runs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(runs: Path) -> Make:
-    """Makes a run in it."""
+    """A function that writes a run to the folder of runs."""
 
-    def call(*words: Any, **over: Any) -> Path:
-        return make_run(runs, *words, **over)
+    def call(*args: Any, **changes: Any) -> Path:
+        return write_run(runs, *args, **changes)
 
     return call
 
@@ -84,8 +84,8 @@ EXAM = {
 }
 
 
-def examined(root: Path, run_id: str, weights: str = "0787e6") -> None:
-    """An exam of weights on disk that come from this run."""
+def write_exam(root: Path, run_id: str, weights: str = "0787e6") -> None:
+    """Write an exam that scored the weights of this run."""
     folder = root / "checkpoints" / "tiny"
     write_json(folder / "exam.json", EXAM)
     write_json(folder / "best.json", {"run_id": run_id, "weights_sha256": weights})

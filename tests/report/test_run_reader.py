@@ -1,4 +1,4 @@
-"""A run folder is read back whatever is left of it, and found by what a person types."""
+"""A run folder is read back even if damaged, and found by a part of its id."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 from nielsgpt.errors import DataError
 from nielsgpt.report import run_reader
 from nielsgpt.training.run_log import RunLog
-from tests.report.conftest import EXAM, FIRST, SECOND, examined
+from tests.report.conftest import EXAM, FIRST, SECOND, write_exam
 
 Make = Callable[..., Path]
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -32,15 +32,15 @@ def test_the_figures_follow_from_the_rows(make: Make) -> None:
     bits = record.column("val_bits_per_byte")
     assert record.best_bits_per_byte == bits[5] < bits[2]
     assert (record.steps, record.planned_steps, record.last("tokens_seen")) == (6, 6, 6000.0)
-    pace = float(np.median(record.column("throughput_tps")))
-    assert record.tokens_per_second == pace
-    assert record.share_of_peak == pytest.approx(pace * 1000 / 1e9)
+    speed = float(np.median(record.column("throughput_tps")))
+    assert record.tokens_per_second == speed
+    assert record.share_of_peak == pytest.approx(speed * 1000 / 1e9)
 
 
-def test_a_run_cut_anywhere_is_read_as_far_as_it_is_whole(make: Make) -> None:
+def test_a_run_truncated_anywhere_is_read_as_far_as_it_is_intact(make: Make) -> None:
     folder = make()
-    diary = RunLog(folder, "sft", ["primer", "text"], 6, 6, 1)
-    diary.samples(6, [("Who?", "Niels.")])
+    log = RunLog(folder, "sft", ["primer", "text"], 6, 6, 1)
+    log.samples(6, [("Who?", "Niels.")])
     whole = run_reader.read(folder)
     for name in ("metrics.csv", "samples.jsonl", "run_meta.json", "resolved_settings.json"):
         content = (folder / name).read_bytes()
@@ -55,7 +55,7 @@ def test_a_run_cut_anywhere_is_read_as_far_as_it_is_whole(make: Make) -> None:
     assert np.isnan([empty.seconds, empty.best_bits_per_byte, empty.tokens_per_second]).all()
 
 
-def test_steps_that_were_gone_back_over_count_once_as_they_were_done_last(make: Make) -> None:
+def test_steps_repeated_after_a_rollback_count_once_with_their_last_values(make: Make) -> None:
     folder = make()
     lines = (folder / "metrics.csv").read_text().splitlines(keepends=True)
     again = [line.replace(",0.00", ",0.99") for line in lines[5:6]]
@@ -71,12 +71,12 @@ def test_all_runs_are_listed_newest_first_and_other_folders_left_out(
     make(FIRST), make(SECOND)
     (runs / "notes").mkdir()
     (runs / "compare-aaaa1111-bbbb2222.html").write_text("")
-    assert [record.run_id for record in run_reader.every(runs)] == [SECOND, FIRST]
-    assert run_reader.every(runs / "nowhere") == []
+    assert [record.run_id for record in run_reader.read_all(runs)] == [SECOND, FIRST]
+    assert run_reader.read_all(runs / "nowhere") == []
 
 
 @pytest.mark.parametrize("name", [FIRST, "20261121-10", "aaaa1111", "aa"])
-def test_a_run_is_found_by_a_beginning_of_its_id_or_of_its_end(
+def test_a_run_is_found_by_a_prefix_of_its_id_or_of_its_short_id(
     make: Make, runs: Path, name: str
 ) -> None:
     make(FIRST), make(SECOND)
@@ -84,35 +84,33 @@ def test_a_run_is_found_by_a_beginning_of_its_id_or_of_its_end(
     assert run_reader.find(runs, "latest").run_id == SECOND
 
 
-def test_a_whole_id_wins_over_one_that_it_begins(make: Make, runs: Path) -> None:
+def test_a_full_id_wins_over_a_longer_one_that_begins_with_it(make: Make, runs: Path) -> None:
     make(FIRST), make(FIRST + "0")
     assert run_reader.find(runs, FIRST).run_id == FIRST
 
 
-def test_a_run_that_is_not_there_or_not_the_only_one_is_one_clear_line(
-    make: Make, runs: Path
-) -> None:
-    def said(name: str) -> str:
+def test_an_unknown_or_ambiguous_run_is_one_clear_line(make: Make, runs: Path) -> None:
+    def error_of(name: str) -> str:
         with pytest.raises(DataError) as error:
             run_reader.find(runs, name)
         return str(error.value)
 
-    assert said("latest") == f"no runs in {runs} yet; 'nielsgpt pipeline' makes one"
+    assert error_of("latest") == f"no runs in {runs} yet; 'nielsgpt pipeline' makes one"
     make(FIRST), make(SECOND)
-    assert said("cccc") == f"no run 'cccc' in {runs}; 'nielsgpt runs' lists them"
-    assert said("2026") == (
+    assert error_of("cccc") == f"no run 'cccc' in {runs}; 'nielsgpt runs' lists them"
+    assert error_of("2026") == (
         f"2 runs begin with '2026' ({SECOND}, {FIRST}); name one of them, or 'latest'"
     )
-    assert said("../runs") == f"no run '../runs' in {runs}; 'nielsgpt runs' lists them"
+    assert error_of("../runs") == f"no run '../runs' in {runs}; 'nielsgpt runs' lists them"
 
 
-def test_the_outcome_is_what_the_run_said_or_what_its_steps_say(make: Make) -> None:
+def test_the_outcome_comes_from_the_metadata_or_else_from_the_steps(make: Make) -> None:
     assert run_reader.read(make(outcome="early stop")).outcome(NOON) == "early stop"
     assert run_reader.read(make(SECOND)).outcome(NOON) == "done"
     assert run_reader.read(make("a-1", steps=4)).outcome(NOON) == "?"
 
 
-def test_a_run_that_says_it_is_running_and_is_still_for_an_hour_is_silent(make: Make) -> None:
+def test_a_running_run_without_an_update_for_an_hour_is_silent(make: Make) -> None:
     folder = make(outcome="running")
     os.utime(folder / "metrics.csv", (NOON.timestamp(), NOON.timestamp()))
     record = run_reader.read(folder)
@@ -124,15 +122,15 @@ def test_a_run_with_a_time_budget_has_no_planned_steps(make: Make) -> None:
     assert run_reader.read(make(train_config={"minutes": 3.0})).planned_steps == 0
 
 
-def test_an_exam_belongs_to_the_run_whose_best_weights_it_asked(make: Make, runs: Path) -> None:
+def test_an_exam_belongs_to_the_run_whose_best_weights_it_scored(make: Make, runs: Path) -> None:
     record, other = run_reader.read(make(FIRST)), run_reader.read(make(SECOND))
     checkpoints = runs.parent / "checkpoints"
-    assert run_reader.marks(record, checkpoints) is None
-    examined(runs.parent, FIRST)
-    assert run_reader.marks(record, checkpoints) == EXAM
-    assert run_reader.marks(other, checkpoints) is None
-    examined(runs.parent, FIRST, weights="newer")
-    assert run_reader.marks(record, checkpoints) is None
+    assert run_reader.read_exam(record, checkpoints) is None
+    write_exam(runs.parent, FIRST)
+    assert run_reader.read_exam(record, checkpoints) == EXAM
+    assert run_reader.read_exam(other, checkpoints) is None
+    write_exam(runs.parent, FIRST, weights="newer")
+    assert run_reader.read_exam(record, checkpoints) is None
 
 
 def test_the_records_agree_on_what_an_id_looks_like(make: Make) -> None:

@@ -1,4 +1,4 @@
-"""The tokenizer's report against counts made by hand."""
+"""Tokenizer reports against counts made by hand."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from nielsgpt.model.flops import head_shares
 from nielsgpt.model.gpt import GPT, flops_per_token, parameter_count
 from nielsgpt.model.variants import VARIANTS
 from nielsgpt.report import tokenizer_plot, tokenizer_report
-from nielsgpt.report.unicode_scripts import OTHER, SCRIPTS, of_bytes
+from nielsgpt.report.unicode_scripts import OTHER, SCRIPTS, classify_bytes
 from nielsgpt.tokenizers import bpe, char, word
 from nielsgpt.tokenizers.byte import ByteTokenizer
 
@@ -33,7 +33,7 @@ def test_totals_and_rates_are_those_of_the_text() -> None:
     assert report["sources"]["two"]["fallback_rate"] == 1.0
 
 
-def test_the_most_frequent_pieces_come_first_and_unseen_ones_not_at_all() -> None:
+def test_the_most_frequent_tokens_come_first_and_unseen_ones_are_left_out() -> None:
     tokenizer = char.train(["abc\n"], 1000)
     report = tokenizer_report.measure(tokenizer, {"text": ["bb\nb", "a\n"]}, SHAPE)
     assert report["top"] == [[2, 3, "'b'"], [0, 2, "'\\n'"], [1, 1, "'a'"]]
@@ -42,26 +42,26 @@ def test_the_most_frequent_pieces_come_first_and_unseen_ones_not_at_all() -> Non
     assert len(top) == 20
 
 
-def test_special_tokens_are_counted_and_no_text_spells_one() -> None:
+def test_special_tokens_are_counted_and_never_encoded_from_text() -> None:
     report = tokenizer_report.measure(ByteTokenizer(), {"text": ["<|eot|> <|sys|>"]}, SHAPE)
     assert report["specials"] == dict.fromkeys(["<|sys|>", "<|usr|>", "<|asst|>", "<|eot|>"], 0)
 
 
 @pytest.mark.parametrize("text", ["", "the \u043b\u043e\u0434\u043a\u0430 \u4e2d 12 \U0001f600!"])
 def test_every_byte_has_one_script(text: str) -> None:
-    assert len(of_bytes(text)) == len(text.encode())
+    assert len(classify_bytes(text)) == len(text.encode())
 
 
-def test_spaces_and_marks_go_with_the_letter_that_follows() -> None:
-    found = of_bytes("ab, \u0436 7 \u4e2d. ").tolist()
+def test_spaces_and_punctuation_belong_to_the_letter_that_follows() -> None:
+    scripts = classify_bytes("ab, \u0436 7 \u4e2d. ").tolist()
     latin, cyrillic, digit, cjk = (ROW[name] for name in ("Latin", "Cyrillic", "digits", "CJK"))
-    assert found == [latin] * 2 + [cyrillic] * 4 + [digit] * 2 + [cjk] * 4 + [OTHER] * 2
+    assert scripts == [latin] * 2 + [cyrillic] * 4 + [digit] * 2 + [cjk] * 4 + [OTHER] * 2
 
 
-def test_each_sample_is_of_its_script() -> None:
+def test_each_sample_is_written_in_its_script() -> None:
     for name, script in SCRIPTS.items():
         if script.ranges:
-            share = np.mean(of_bytes(script.sample) == ROW[name])
+            share = np.mean(classify_bytes(script.sample) == ROW[name])
             assert share > 0.8, (name, share)
 
 
@@ -91,7 +91,7 @@ def test_bytes_cost_one_token_a_byte_in_every_script() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_head_costs_what_a_model_that_is_built_says(variant: str, tied: bool) -> None:
+def test_the_cost_of_the_head_matches_a_real_model(variant: str, tied: bool) -> None:
     shape = SHAPE.model_copy(update={"variant": variant, "tied": tied})
     model = GPT(shape, 300)
     shares = head_shares(shape, 300)
@@ -101,11 +101,11 @@ def test_the_head_costs_what_a_model_that_is_built_says(variant: str, tied: bool
     assert shares["flops"] == pytest.approx(3 * smaller / flops_per_token(model))
 
 
-def test_the_report_reads_in_lines_and_is_plain_json() -> None:
+def test_the_report_is_plain_json_and_prints_as_lines() -> None:
     tokenizer = bpe.train(["the lamp, the lamp and the keeper"] * 4, 265)
     report = tokenizer_report.measure(tokenizer, {"story": ["the lamp \u00e9"]}, SHAPE)
     assert json.loads(json.dumps(report)) == report
-    printed = "\n".join(tokenizer_report.lines(report))
+    printed = "\n".join(tokenizer_report.format_report(report))
     for part in ("[combined] tokens=", "[story]", "Cyrillic", "<|eot|> 0", r"'\xc3'", "head: "):
         assert part in printed
 

@@ -19,7 +19,7 @@ FILES = sorted(
 
 # From the ground up. A room imports lower floors only; neighbours on one floor stay apart.
 FLOORS = (
-    ("", "errors", "progress", "tables"),
+    ("", "errors", "progress", "format"),
     ("config", "conversation"),
     ("system",),
     ("tokenizers", "model"),
