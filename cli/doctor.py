@@ -24,16 +24,16 @@ def command(workspace: "Workspace") -> None:
     where the way that a run would take by the settings is sound, else 1.
     """
     from nielsgpt.doctor import survey
-    from nielsgpt.doctor.trust import untrusted_message
+    from nielsgpt.doctor.trust import describe_fault
     from nielsgpt.errors import RunError
 
-    for name, fact in survey.facts(workspace.root):
+    for name, fact in survey.describe_machine(workspace.root):
         click.echo(f"{name:10} {fact}")
-    for device in survey.devices(workspace.settings.device.device):
+    for device in survey.list_devices(workspace.settings.device.device):
         taken = _examine(workspace, device)
-    if not taken.sound:
-        raise RunError(untrusted_message(taken))
-    click.echo(f"\na run takes {taken.path} here, and that is sound")
+    if not taken.is_correct:
+        raise RunError(describe_fault(taken))
+    click.echo(f"\na run takes {taken.label} here, and that is sound")
 
 
 def _examine(workspace: "Workspace", device: str) -> "CheckResult":
@@ -46,18 +46,18 @@ def _examine(workspace: "Workspace", device: str) -> "CheckResult":
     click.echo("")
     compiles = False
     if (wish := workspace.settings.device.compile) != "off":
-        compiler = survey.compiler(device)
+        compiler = survey.check_compiler(device)
         compiles = compiler.works or wish == "on"
         tool_chain = "works" if compiler.works else "does not work here"
         click.echo(f"compiler   torch.compile {tool_chain}; {compiler.seconds:.1f} s to find out")
     engine = chosen_engine(workspace, device)
     click.echo(COLUMNS.format(*HEADINGS))
     verdicts = {}
-    for verdict in survey.paths(engine):
-        verdicts[verdict.engine] = verdict
+    for verdict in survey.check_uncompiled(engine):
+        verdicts[verdict.execution] = verdict
         click.echo(_row(verdict))
     taken = verdicts[replace(engine, compiled=False)]
-    if compiles and taken.sound:
+    if compiles and taken.is_correct:
         compiled = check(replace(engine, compiled=True))
         click.echo(_row(compiled))
         taken = compiled if engine.compiled else taken
@@ -86,20 +86,20 @@ def chosen_engine(workspace: "Workspace", device: str) -> "ExecutionConfig":
 
 
 def _row(verdict: "CheckResult") -> str:
-    from nielsgpt.doctor.check import percent
+    from nielsgpt.doctor.check import format_percent
 
     if verdict.failure is not None:
-        return f"{verdict.path:24} {verdict.fault}"
+        return f"{verdict.label:24} {verdict.fault}"
     worst = verdict.worst_gradient
     row = COLUMNS.format(
-        verdict.path,
-        percent(worst.error),
-        percent(worst.bound),
-        "sound" if verdict.sound else "WRONG",
-        "yes" if verdict.repeats else "no",
+        verdict.label,
+        format_percent(worst.error),
+        format_percent(worst.bound),
+        "sound" if verdict.is_correct else "WRONG",
+        "yes" if verdict.is_deterministic else "no",
         f"{1000 * verdict.step_s:.1f} ms",
     )
-    return row if verdict.sound else f"{row}\n    {verdict.fault}"
+    return row if verdict.is_correct else f"{row}\n    {verdict.fault}"
 
 
 def _peaks(device: str, verdicts: list["CheckResult"]) -> str:
@@ -107,6 +107,6 @@ def _peaks(device: str, verdicts: list["CheckResult"]) -> str:
     from nielsgpt.system.device import DTYPES
     from nielsgpt.system.matrix_peak import matrix_peak
 
-    here = {verdict.engine.precision for verdict in verdicts if verdict.failure is None}
+    here = {verdict.execution.precision for verdict in verdicts if verdict.failure is None}
     peaks = [f"{name} {matrix_peak(device, DTYPES[name]) / 1e9:,.0f}" for name in sorted(here)]
     return f"{', '.join(peaks)} GFLOP/s at most, square matrices on {device}"

@@ -1,1 +1,1 @@
-"""Whether this machine computes a training step right, and what it has to compute with."""
+"""Check that this machine computes a training step correctly, and list its hardware."""

@@ -1,4 +1,4 @@
-"""What this machine has to compute with, and how fast its products are."""
+"""Survey of this machine: its hardware and software, and a check of each execution config."""
 
 import platform
 import re
@@ -13,70 +13,66 @@ import torch
 
 from nielsgpt import __version__
 from nielsgpt.doctor.check import CheckResult, check
+from nielsgpt.format import format_bytes
 from nielsgpt.system import machine
 from nielsgpt.system.compile_cache import can_compile
 from nielsgpt.system.device import Attention, ExecutionConfig, Precision, choose_device
 
-# Units that decide which precision is fast; torch names them a little differently on each system.
+# Instruction sets that decide which precision is fast; torch's names differ between systems.
 UNITS = re.compile(r"amx_(bf16|fp16|int8)|avx2|avx512_(f|bf16|fp16)|neon\w*|sve\w*|sme\w*")
 
 
-def facts(folder: Path) -> Iterator[tuple[str, str]]:
-    """Names and values, in words: processor, memory, disk under the folder, software, GPUs."""
-    able, place = torch.cpu.get_capabilities(), folder.resolve()
-    units = " ".join(sorted(name for name in able if able[name] and UNITS.fullmatch(name)))
-    yield "processor", f"{machine.processor()}, {machine.core_count()} cores"
-    yield "units", units or "none that torch names"
-    yield "memory", f"{_gib(machine.memory_bytes())}, {_gib(machine.available_bytes())} free"
-    yield "disk", f"{_gib(machine.free_disk_bytes(place))} free in {place}"
-    python = platform.python_version()
-    yield "software", f"nielsgpt {__version__}, Python {python}, {_libraries()}"
-    yield "system", machine.facts()["system"]
-    gpus = list(_gpus())
-    yield from gpus or [("GPU", "none that torch can use")]
-
-
-def _libraries() -> str:
-    return f"torch {torch.__version__}, numpy {np.__version__}"
-
-
-def _gpus() -> Iterator[tuple[str, str]]:
-    for number in range(torch.cuda.device_count()):
-        free, total = torch.cuda.mem_get_info(number)
-        name = torch.cuda.get_device_name(number)
-        yield f"cuda:{number}", f"{name}, {_gib(total)}, {_gib(free)} free"
-    if torch.backends.mps.is_available():
-        yield "mps", f"shares the memory; up to {_gib(torch.mps.recommended_max_memory())}"
-
-
-def _gib(count: int) -> str:
-    return f"{count / 2**30:.1f} GiB"
-
-
-def devices(wanted: str) -> list[str]:
-    """The devices to examine: the one wanted or, for auto, all here; the last is the run's."""
-    best = choose_device(wanted)
-    return [best] if wanted != "auto" or best == "cpu" else ["cpu", best]
-
-
 @dataclass(frozen=True)
-class Compiler:
-    """Whether torch.compile works for a device, and the seconds of its first small function."""
+class CompilerCheck:
+    """Whether torch.compile works for a device, and the seconds it took to find out."""
 
     works: bool
     seconds: float
 
 
-def compiler(device: str) -> Compiler:
-    """Try the tool chain; what torch has cached from earlier makes it faster."""
-    began = time.perf_counter()
+def describe_machine(folder: Path) -> Iterator[tuple[str, str]]:
+    """(name, value) of processor, memory, the disk of the folder, software and GPUs, as text."""
+    capabilities, disk = torch.cpu.get_capabilities(), folder.resolve()
+    units = sorted(name for name, has in capabilities.items() if has and UNITS.fullmatch(name))
+    total, free = machine.memory_bytes(), machine.available_bytes()
+    yield "processor", f"{machine.processor()}, {machine.core_count()} cores"
+    yield "units", " ".join(units) or "none that torch reports"
+    yield "memory", f"{format_bytes(total)}, {format_bytes(free)} free"
+    yield "disk", f"{format_bytes(machine.free_disk_bytes(disk))} free in {disk}"
+    python = f"Python {platform.python_version()}"
+    libraries = f"torch {torch.__version__}, numpy {np.__version__}"
+    yield "software", f"nielsgpt {__version__}, {python}, {libraries}"
+    yield "system", machine.facts()["system"]
+    yield from list(_describe_gpus()) or [("GPU", "none that torch can use")]
+
+
+def _describe_gpus() -> Iterator[tuple[str, str]]:
+    for number in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(number)
+        name = torch.cuda.get_device_name(number)
+        yield f"cuda:{number}", f"{name}, {format_bytes(total)}, {format_bytes(free)} free"
+    if torch.backends.mps.is_available():
+        limit = format_bytes(torch.mps.recommended_max_memory())
+        yield "mps", f"shares the memory; up to {limit}"
+
+
+def list_devices(requested: str) -> list[str]:
+    """The devices to check: the requested one, or for auto all; the last is the one a run uses."""
+    best = choose_device(requested)
+    return [best] if requested != "auto" or best == "cpu" else ["cpu", best]
+
+
+def check_compiler(device: str) -> CompilerCheck:
+    """Try torch.compile and its tool chain; torch's own cache makes a second try faster."""
+    started = time.perf_counter()
     works = can_compile(device)
-    return Compiler(works, time.perf_counter() - began)
+    return CompilerCheck(works, time.perf_counter() - started)
 
 
-def paths(execution: ExecutionConfig) -> Iterator[CheckResult]:
-    """A verdict on each precision and form of attention of the engine's device, uncompiled."""
+def check_uncompiled(execution: ExecutionConfig) -> Iterator[CheckResult]:
+    """Check each precision and attention implementation on this device, uncompiled."""
     for precision in get_args(Precision):
         for attention in get_args(Attention):
-            way = {"precision": precision, "attention": attention, "compiled": False}
-            yield check(replace(execution, **way))
+            yield check(
+                replace(execution, precision=precision, attention=attention, compiled=False)
+            )

@@ -1,4 +1,4 @@
-"""Whether an engine may train: checked once on a machine, remembered, refused where it is wrong."""
+"""Trust: each execution config is checked once on a machine, and refused if it is wrong."""
 
 import logging
 from contextlib import suppress
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from nielsgpt import __version__
-from nielsgpt.doctor.check import CheckResult, check, percent
+from nielsgpt.doctor.check import CheckResult, check, format_percent
 from nielsgpt.errors import EngineError
 from nielsgpt.system import machine
 from nielsgpt.system.device import ExecutionConfig
@@ -17,8 +17,8 @@ from nielsgpt.system.workspace import fingerprint
 
 log = logging.getLogger("nielsgpt")
 DRIVER = Path("/proc/driver/nvidia/version")
-# What to try instead of a path that is wrong, uncompiled, the nearest first: fields to replace.
-INSTEAD: tuple[dict[str, Any], ...] = (
+# Alternatives to a config that is wrong, uncompiled, the most similar first: fields to replace.
+ALTERNATIVES: tuple[dict[str, Any], ...] = (
     {},
     {"attention": "plain"},
     {"precision": "fp32"},
@@ -34,57 +34,56 @@ OPTIONS = {
 
 
 def require_trusted(execution: ExecutionConfig) -> None:
-    """Check this engine, unless it once passed on this machine with this torch and this nielsgpt.
+    """Check this config, unless it already passed on this machine with this torch and nielsgpt.
 
-    A compiled engine is checked uncompiled first: that tells a wrong kernel from a wrong compiler.
+    A compiled config is checked uncompiled first, to tell a wrong kernel from a wrong compiler.
     On two cores of a Xeon the first check took 0.4 s, and 14 s more to compile the tiny model.
-    Raises EngineError with what is wrong and the options of a way that passes.
+    Raises EngineError with the fault and the options of a config that passes.
     """
-    key = identity(execution)
+    key = identify(execution)
     if machine.recall("trust", key) is not None:
         return
-    verdict = check(replace(execution, compiled=False))
-    if verdict.sound and execution.compiled:
-        log.info("doctor: checking %s compiled, once on this machine", verdict.path)
-        verdict = check(execution)
-    if not verdict.sound:
-        raise EngineError(untrusted_message(verdict))
-    log.info("doctor: %s", trusted_message(verdict))
-    machine.remember("trust", key, trusted_message(verdict))
+    result = check(replace(execution, compiled=False))
+    if result.is_correct and execution.compiled:
+        log.info("doctor: checking %s compiled, once on this machine", result.label)
+        result = check(execution)
+    if not result.is_correct:
+        raise EngineError(describe_fault(result))
+    log.info("doctor: %s", describe_pass(result))
+    machine.remember("trust", key, describe_pass(result))
 
 
-def identity(execution: ExecutionConfig) -> str:
-    """A name for this engine on this machine: another one where anything that computes changed."""
-    facts = {name: fact for name, fact in execution.facts().items() if name != "micro_batch_size"}
-    known = machine.facts()
-    here = {name: known[name] for name in ("processor", "system")}
+def identify(execution: ExecutionConfig) -> str:
+    """A fingerprint of this config on this machine; it changes with everything that computes."""
+    config = {name: v for name, v in execution.facts().items() if name != "micro_batch_size"}
+    hardware = {name: machine.facts()[name] for name in ("processor", "system")}
     if execution.device.startswith("cuda"):
-        here["gpu"] = torch.cuda.get_device_name(execution.device)
+        hardware["gpu"] = torch.cuda.get_device_name(execution.device)
         with suppress(OSError):
-            here["driver"] = DRIVER.read_text(encoding="utf-8")
-    return fingerprint(__version__, facts, here)
+            hardware["driver"] = DRIVER.read_text(encoding="utf-8")
+    return fingerprint(__version__, config, hardware)
 
 
-def trusted_message(verdict: CheckResult) -> str:
-    """A sound verdict in a clause."""
-    worst = verdict.worst_gradient
+def describe_pass(result: CheckResult) -> str:
+    """A passed check as a clause."""
+    worst = result.worst_gradient
     return (
-        f"{verdict.path} agrees with float64 on the CPU: worst gradient {percent(worst.error)} of "
-        f"a bound of {percent(worst.bound)}"
-        + ("" if verdict.repeats else "; the same step twice did not give the same bits")
+        f"{result.label} agrees with float64 on the CPU: worst gradient "
+        f"{format_percent(worst.error)}, bound {format_percent(worst.bound)}"
+        + ("" if result.is_deterministic else "; repeating a step did not give the same bits")
     )
 
 
-def untrusted_message(verdict: CheckResult) -> str:
-    """What is wrong with a path, and the options of the nearest one that passes."""
-    return f"{verdict.path} computes wrong on this machine: {verdict.fault}; {_remedy(verdict)}"
+def describe_fault(result: CheckResult) -> str:
+    """A failed check as one line, with the options of the most similar config that passes."""
+    fault, remedy = result.fault, _find_remedy(result.execution)
+    return f"{result.label} gives wrong results on this machine: {fault}; {remedy}"
 
 
-def _remedy(verdict: CheckResult) -> str:
-    wrong = verdict.engine
-    for row in INSTEAD:
-        other = replace(wrong, compiled=False, **row)
-        if other != wrong and check(other).sound:
+def _find_remedy(wrong: ExecutionConfig) -> str:
+    for fields in ALTERNATIVES:
+        other = replace(wrong, compiled=False, **fields)
+        if other != wrong and check(other).is_correct:
             changed = [name for name in OPTIONS if getattr(other, name) != getattr(wrong, name)]
             return f"add {' '.join(OPTIONS[name] for name in changed)}, which passed"
-    return "nothing else passed either: install torch anew, or test this machine's memory"
+    return "no alternative passed either: reinstall torch, or test this machine's memory"

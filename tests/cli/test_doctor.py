@@ -80,7 +80,7 @@ def test_a_run_on_a_wrong_path_leaves_with_1_and_one_line(doctor: Doctor, wrong_
     assert code == 1
     assert told.count("WRONG") == 2
     (line,) = complaint.splitlines()
-    assert line.startswith("error: cpu bf16 plain computes wrong on this machine: the ")
+    assert line.startswith("error: cpu bf16 plain gives wrong results on this machine: the ")
     assert line.endswith("; add --set device.precision=fp32, which passed")
 
 

@@ -1,4 +1,4 @@
-"""The survey: the speed of products, and which devices are looked at."""
+"""The survey: the peak speed of matrix products, and which devices are checked."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def test_the_peak_of_products_is_a_plausible_speed(monkeypatch: pytest.MonkeyPat
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_products_that_are_slow_when_small_are_not_made_large(
+def test_products_that_are_slow_when_small_are_not_enlarged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(matrix_peak, "SIDES", {"cpu": 10**6})  # 4 TB: would fail
@@ -24,22 +24,22 @@ def test_products_that_are_slow_when_small_are_not_made_large(
     assert matrix_peak.matrix_peak("cpu", torch.float32) > 0
 
 
-def test_auto_looks_at_every_device_and_at_the_run_s_last() -> None:
-    found = survey.devices("auto")
-    assert "cpu" in found
-    assert len(set(found)) == len(found)
-    assert found[-1] == next(
+def test_auto_lists_every_device_and_the_one_a_run_uses_last() -> None:
+    devices = survey.list_devices("auto")
+    assert "cpu" in devices
+    assert len(set(devices)) == len(devices)
+    assert devices[-1] == next(
         name
-        for name, here in (
+        for name, is_present in (
             ("cuda", torch.cuda.is_available()),
             ("mps", torch.backends.mps.is_available()),
             ("cpu", True),
         )
-        if here
+        if is_present
     )
-    assert survey.devices("cpu") == ["cpu"]
+    assert survey.list_devices("cpu") == ["cpu"]
 
 
-def test_a_device_that_is_not_here_is_refused() -> None:
+def test_a_missing_device_is_refused() -> None:
     with pytest.raises(SettingsError, match="device cuda:99 is not on this machine; it has"):
-        survey.devices("cuda:99")
+        survey.list_devices("cuda:99")

@@ -1,4 +1,4 @@
-"""Trust: a kernel that is wrong anywhere is refused by name, and a pass is remembered."""
+"""Trust: a wrong kernel is refused by name, and a passed check is remembered."""
 
 import re
 from collections.abc import Callable
@@ -18,83 +18,85 @@ from nielsgpt.system.device import ExecutionConfig
 FP32 = ExecutionConfig("cpu", "fp32", "plain", False, 1)
 BF16 = replace(FP32, precision="bf16")
 FUSED = replace(FP32, attention="fused")
-NOTHING_ELSE = "nothing else passed either: install torch anew, or test this machine's memory"
-Spoil = Callable[[Tensor], Tensor]
+NO_ALTERNATIVE = "no alternative passed either: reinstall torch, or test this machine's memory"
+Corrupt = Callable[[Tensor], Tensor]
 pytestmark = pytest.mark.usefixtures("no_memory")
 
 
-class Spoilt(torch.autograd.Function):
-    """Changes nothing forward, and the gradient backward."""
+class CorruptGradient(torch.autograd.Function):
+    """Identity in the forward pass; changes the gradient in the backward pass."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, spoil: Spoil) -> Tensor:
-        ctx.spoil = spoil
+    def forward(ctx: Any, x: Tensor, corrupt: Corrupt) -> Tensor:
+        ctx.corrupt = corrupt
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        return ctx.spoil(slope.clone()), None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return ctx.corrupt(gradient.clone()), None
 
 
 @pytest.fixture
-def spoil_out(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Makes torch's linear map wrong in the gradient of the attention's output map, (64, 64)."""
+def corrupt_out(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Make torch's linear wrong in the gradient of the attention's output projection, (64, 64)."""
     sound = F.linear
 
-    def spoil(how: Spoil, *dtypes: torch.dtype) -> None:
+    def corrupt(how: Corrupt, *dtypes: torch.dtype) -> None:
         def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             if weight.shape == (64, 64) and weight.dtype in dtypes:
-                weight = Spoilt.apply(weight, how)
+                weight = CorruptGradient.apply(weight, how)
             return sound(x, weight, bias)
 
         monkeypatch.setattr(F, "linear", linear)
 
-    return spoil
+    return corrupt
 
 
-def zero(slope: Tensor) -> Tensor:
-    return torch.zeros_like(slope)
+def zero(gradient: Tensor) -> Tensor:
+    return torch.zeros_like(gradient)
 
 
-def one_nan(slope: Tensor) -> Tensor:
-    slope[3, 5] = torch.nan
-    return slope
+def one_nan(gradient: Tensor) -> Tensor:
+    gradient[3, 5] = torch.nan
+    return gradient
 
 
-def a_tenth_more(slope: Tensor) -> Tensor:
-    return slope * 1.1
+def ten_percent_more(gradient: Tensor) -> Tensor:
+    return gradient * 1.1
 
 
-def test_a_gradient_of_zero_is_refused_in_one_line_by_name(spoil_out: Callable[..., None]) -> None:
-    spoil_out(zero, torch.float32, torch.bfloat16, torch.float16)
+def test_a_gradient_of_zero_is_refused_in_one_line_by_name(
+    corrupt_out: Callable[..., None],
+) -> None:
+    corrupt_out(zero, torch.float32, torch.bfloat16, torch.float16)
     with pytest.raises(EngineError) as caught:
         require_trusted(FP32)
     assert str(caught.value) == (
-        "cpu fp32 plain computes wrong on this machine: the gradient of "
+        "cpu fp32 plain gives wrong results on this machine: the gradient of "
         "blocks.0.attention.out.weight (gpt_qk) is off by 100 %, where rounding explains "
-        f"0.0015 %; {NOTHING_ELSE}"
+        f"0.0015 %; {NO_ALTERNATIVE}"
     )
     assert caught.value.exit_code == 2
 
 
-def test_one_value_that_is_not_a_number_is_refused(spoil_out: Callable[..., None]) -> None:
-    spoil_out(one_nan, torch.float32)
+def test_a_single_nan_is_refused(corrupt_out: Callable[..., None]) -> None:
+    corrupt_out(one_nan, torch.float32)
     with pytest.raises(EngineError, match=r"blocks\.\d\.attention\.out\.weight \(\w+\) is not fin"):
         require_trusted(FP32)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_a_tenth_too_much_is_seen_through_the_rounding(
-    precision: Any, spoil_out: Callable[..., None]
+def test_ten_percent_too_much_is_detected_beyond_rounding(
+    precision: Any, corrupt_out: Callable[..., None]
 ) -> None:
-    engine = replace(FUSED, precision=precision)
-    spoil_out(a_tenth_more, engine.dtype)
+    execution = replace(FUSED, precision=precision)
+    corrupt_out(ten_percent_more, execution.dtype)
     with pytest.raises(
         EngineError,
         match=rf"^cpu {precision} fused .* gradient of blocks\.\d\.attention\.out\.weight "
         r".* is off by [\d.]+ %.*; add --set device\.precision=fp32, which passed$",
     ):
-        require_trusted(engine)
+        require_trusted(execution)
 
 
 def test_a_causal_mask_that_is_off_by_one_leads_to_plain_attention(
@@ -153,7 +155,7 @@ def test_a_loss_that_is_wrong_beside_sound_gradients_is_refused(
         require_trusted(FP32)
 
 
-def test_a_compiler_that_gets_it_wrong_is_told_from_a_wrong_kernel(
+def test_a_wrong_compiler_is_told_apart_from_a_wrong_kernel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def compile_wrong(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -173,43 +175,43 @@ def test_a_kernel_that_the_device_does_not_have_is_refused(monkeypatch: pytest.M
     with pytest.raises(EngineError) as caught:
         require_trusted(FUSED)
     assert str(caught.value) == (
-        "cpu fp32 fused computes wrong on this machine: torch fails: no such kernel on this "
+        "cpu fp32 fused gives wrong results on this machine: torch fails: no such kernel on this "
         "device; add --set model.attention=plain, which passed"
     )
 
 
-def test_a_pass_is_told_once_and_remembered(
-    spoil_out: Callable[..., None], caplog: pytest.LogCaptureFixture
+def test_a_pass_is_logged_once_and_remembered(
+    corrupt_out: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "nielsgpt")
     require_trusted(FP32)
-    (said,) = caplog.messages
+    (message,) = caplog.messages
     assert re.fullmatch(
-        r"doctor: cpu fp32 plain agrees with float64 on the CPU: worst gradient [\d.e-]+ % of a "
-        r"bound of 0\.0015 %",
-        said,
+        r"doctor: cpu fp32 plain agrees with float64 on the CPU: worst gradient [\d.e-]+ %, "
+        r"bound 0\.0015 %",
+        message,
     )
-    spoil_out(zero, torch.float32, torch.bfloat16)
+    corrupt_out(zero, torch.float32, torch.bfloat16)
     require_trusted(FP32)
     require_trusted(replace(FP32, micro_batch_size=4))
-    assert caplog.messages == [said]
+    assert caplog.messages == [message]
 
 
 @pytest.mark.parametrize(
-    "news",
+    "changes",
     [{"torch_version": "9.0"}, {"threads": 2}],
 )
-def test_a_new_torch_or_another_engine_is_checked_anew(
-    news: dict[str, Any], spoil_out: Callable[..., None]
+def test_another_torch_or_another_config_is_checked_again(
+    changes: dict[str, Any], corrupt_out: Callable[..., None]
 ) -> None:
     require_trusted(FP32)
-    spoil_out(zero, torch.float32, torch.bfloat16)
+    corrupt_out(zero, torch.float32, torch.bfloat16)
     with pytest.raises(EngineError):
-        require_trusted(replace(FP32, **news))
+        require_trusted(replace(FP32, **changes))
 
 
-def test_a_refusal_is_not_remembered(spoil_out: Callable[..., None]) -> None:
-    spoil_out(zero, torch.float32)
+def test_a_refusal_is_not_remembered(corrupt_out: Callable[..., None]) -> None:
+    corrupt_out(zero, torch.float32)
     for _ in range(2):
         with pytest.raises(EngineError):
             require_trusted(FP32)
