@@ -20,14 +20,14 @@ from pathlib import Path
 
 from cli.options import settle
 from cli.plan import planner_of
-from nielsgpt.experiments import candidates, supervisor
+from nielsgpt.experiments import candidates, worker
 from nielsgpt.experiments import grid as grids
 from nielsgpt.experiments.candidates import Candidate
-from nielsgpt.experiments.pilot import Pilot
-from nielsgpt.experiments.pilot_race import PilotBudget
-from nielsgpt.experiments.plan import MASS, Planner
+from nielsgpt.experiments.pilots import PilotBudget, PilotJob
+from nielsgpt.experiments.plan import INTERVAL, Planner
 from nielsgpt.experiments.results_store import ResultsStore
-from nielsgpt.experiments.throughput import CandidateSpeed, limits
+from nielsgpt.experiments.throughput import PlanOption
+from nielsgpt.experiments.worker import JobLimits
 from nielsgpt.system.workspace import Workspace
 
 NEAR = 0.03  # bits per byte from the best: the goal
@@ -55,15 +55,16 @@ class Trial:
 
 
 def trained(
-    planner: Planner, option: CandidateSpeed, steps: int, ledger: ResultsStore, root: Path
+    planner: Planner, option: PlanOption, steps: int, results: ResultsStore, root: Path
 ) -> tuple[float, float]:
     """Bits per byte of so many steps, and the speed as a share of what was predicted."""
     settings = planner.settings_for(option, steps)
-    pilot = Pilot(
-        root=str(root.resolve()), settings=settings, engine=option.engine, data=planner.data
+    execution = option.execution
+    job = PilotJob(
+        root=str(root.resolve()), settings=settings, execution=execution, data=planner.data
     )
-    bounds = limits(600 + 20 * steps * option.step_s)
-    row = ledger.result(pilot, bounds)
+    limits = JobLimits.from_free_memory(600 + 20 * steps * option.step_s)
+    row = results.measure(job, limits)
     if row["status"] != "ok":
         raise SystemExit(f"{option.candidate}: {row['status']}, {row['reason']}")
     sys.stderr.write(f"{option.candidate}: {row['bits_per_byte']:.4f} after {steps}\n")
@@ -75,17 +76,17 @@ def trial(workspace: Workspace, seed: int, chosen: list[Candidate], budget: Pilo
     planner = planner_of(workspace)
     planner.settings = planner.settings.model_copy(update={"seed": seed})
     plan = planner.plan(chosen, budget)
-    ledger = ResultsStore(workspace.root / "bench" / "honesty.jsonl", supervisor.run)
-    ends = [trained(planner, one, one.steps, ledger, workspace.root) for one in plan.options]
+    results = ResultsStore(workspace.root / "bench" / "honesty.jsonl", worker.run_job)
+    ends = [trained(planner, one, one.steps, results, workspace.root) for one in plan.options]
     bits = [end for end, _ in ends]
-    low, high = plan.forecast.interval(MASS)
+    low, high = plan.forecast.interval(INTERVAL)
     inside = sum(a <= end <= b for a, end, b in zip(low, bits, high, strict=True))
-    for option, end, middle in zip(plan.options, bits, plan.forecast.middle, strict=True):
+    for option, end, middle in zip(plan.options, bits, plan.forecast.median, strict=True):
         sys.stdout.write(f"  {option.candidate!s:28} {end:.4f}  predicted {middle:.4f}\n")
     found = list(bits)
     for n, option in enumerate(plan.options):
-        if option.steps < option.most:
-            whole, _ = trained(planner, option, option.most, ledger, workspace.root)
+        if option.steps < option.max_steps:
+            whole, _ = trained(planner, option, option.max_steps, results, workspace.root)
             sys.stdout.write(f"  {option.candidate!s:28} {whole:.4f}  in all of the time\n")
             found[n] = min(bits[n], whole)
     return Trial(bits[0], found, inside, statistics.median(pace for _, pace in ends))
@@ -106,15 +107,15 @@ def main() -> None:
     base = settle(options.config)
     workspace = Workspace(options.root, base.settings)
     shapes = [c.shape for c in grids.read(options.grid)[0]] if options.grid else []
-    shapes = [candidates.with_shape(base.settings.model, shape) for shape in shapes]
+    shapes = [candidates.adopt_shape(base.settings.model, shape) for shape in shapes]
     batches = [int(word) for word in options.batches.split(",") if word]
     trials = []
     for minutes in options.minutes:
-        budget = PilotBudget.usual(
+        budget = PilotBudget.for_run(
             60 * minutes, options.pilot_minutes and 60 * options.pilot_minutes
         )
         for seed in options.seeds:
-            chosen = candidates.candidates_around(base.settings, shapes, batches)
+            chosen = candidates.list_candidates(base.settings, shapes, batches)
             found = trial(workspace, seed, chosen, budget)
             trials.append(found)
             sys.stdout.write(

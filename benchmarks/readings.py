@@ -30,17 +30,17 @@ LOOKS = 16  # evaluations in a run
 
 def run(root: Path, planner: Planner, candidate: Candidate, readings: float) -> list[str]:
     """A line of the table: what one run came to."""
-    corpus = planner.corpus.total
+    corpus = planner.data_budget.total
     reading = corpus / (candidate.batch_size * candidate.shape.context_length)  # steps
     steps = max(1, round(readings * reading))
-    engine = planner.speeds.engine_of(candidate)
+    execution = planner.throughput.choose_execution(candidate)
     workspace = Workspace(
-        root, candidates.resolve_settings(planner.settings, candidate, engine, steps)
+        root, candidates.resolve_settings(planner.settings, candidate, execution, steps)
     )
-    device.apply_execution(engine.device, engine.threads)
+    device.apply_execution(execution.device, execution.threads)
     tokenizer = registry.load(workspace.tokenizer)
     model = build.model_at_start(workspace, "pretrain", tokenizer, {})
-    trainer = build.assemble_trainer(workspace, "pretrain", tokenizer, model, engine)
+    trainer = build.assemble_trainer(workspace, "pretrain", tokenizer, model, execution)
     seen = []
     for step in range(1, steps + 1):
         trainer.train_step()
@@ -48,7 +48,10 @@ def run(root: Path, planner: Planner, candidate: Candidate, readings: float) -> 
             trainer.evaluate()
             seen.append((trainer.metric("bits_per_byte"), step / reading))
     (best, place), end, params = min(seen), seen[-1][0], parameter_count(model)
-    figures = [f"{params / corpus:.1f}", f"{planner.corpus.enough(10**15, params) / corpus:.1f}"]
+    figures = [
+        f"{params / corpus:.1f}",
+        f"{planner.data_budget.limit_tokens(10**15, params) / corpus:.1f}",
+    ]
     return [f"{candidate}", *figures, f"{readings:g}", f"{place:.1f}", f"{best:.4f}", f"{end:.4f}"]
 
 
@@ -66,7 +69,7 @@ def main() -> None:
     planner, own = planner_of(workspace), workspace.settings.model
     shapes = [own]
     if options.grid:
-        shapes = [candidates.with_shape(own, one.shape) for one in grids.read(options.grid)[0]]
+        shapes = [candidates.adopt_shape(own, one.shape) for one in grids.read(options.grid)[0]]
     heads = ["model", "parameters a token", "enough by the rule", "planned", "best after"]
     rows = [[*heads, "bits per byte there", "at the end"]]
     for shape in shapes:

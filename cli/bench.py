@@ -44,27 +44,27 @@ def command(
     """
     from nielsgpt.experiments import grid as grids
     from nielsgpt.experiments import sweep_summary
-    from nielsgpt.experiments.sweep import SUMMARY, Sweep, SweepTarget
+    from nielsgpt.experiments.sweep import SUMMARY, Sweep, SweepOptions
     from nielsgpt.report import plots
 
     if grid is not None and small:
         raise click.UsageError("--grid and --small exclude each other")
-    chosen, warnings = grids.read(grid) if grid else (grids.preset(small), [])
+    chosen, warnings = grids.read(grid) if grid else (grids.build_preset(small), [])
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     phase = workspace.settings.training.pretrain
     folder = out or workspace.root / "bench"
-    wish = SweepTarget(
+    options = SweepOptions(
         folder=folder,
         vocab_size=workspace.settings.tokenizer.vocab_size,
         optimizer=phase.optimizer,
         batch_size=phase.batch_size,
         timeout_s=timeout_s,
-        most=max_micro_batch,
+        max_micro_batch=max_micro_batch,
         hours=hours,
         seconds_each=seconds_each,
     )
-    entries = Sweep(wish, lambda configuration: engine_of(workspace, configuration)).run(chosen)
+    entries = Sweep(options, lambda configuration: engine_of(workspace, configuration)).run(chosen)
     rows = [entry.best for entry in sweep_summary.rank_results(entries) if entry.best]
     picture = folder / "throughput.png"
     if rows:

@@ -43,7 +43,7 @@ def command(
     from nielsgpt.config import load
     from nielsgpt.experiments import grid as grids
     from nielsgpt.experiments import plan_summary
-    from nielsgpt.experiments.pilot_race import PilotBudget
+    from nielsgpt.experiments.pilots import PilotBudget
     from nielsgpt.system import machine
     from nielsgpt.system.signals import watch_stop_signals
     from nielsgpt.system.workspace import lock
@@ -52,7 +52,7 @@ def command(
         raise click.UsageError("give the time with --hours or with --minutes")
     whole_s = 60 * (minutes or 60 * (hours or 0.0))
     run_s = whole_s * (1 - workspace.settings.training.sft_share)
-    budget = PilotBudget.usual(run_s, pilot_minutes and 60 * pilot_minutes)
+    budget = PilotBudget.for_run(run_s, pilot_minutes and 60 * pilot_minutes)
     name = name or f"{workspace.settings.name}-{f'{hours:g}h' if hours else f'{minutes:g}m'}"
     resettled(workspace, {"name": name})
     _check_place(workspace, name)
@@ -62,9 +62,9 @@ def command(
         click.echo(f"warning: {warning}", err=True)
     planner = planner_of(workspace)
     chosen = _candidates(planner, workspace, shapes, rows)
-    with lock(workspace.root / "bench"), watch_stop_signals() as planner.asked:
+    with lock(workspace.root / "bench"), watch_stop_signals() as planner.stop_signals:
         plan = planner.plan(chosen, budget)
-    click.echo(plan_summary.table(plan, planner))
+    click.echo(plan_summary.format_table(plan, planner))
     now = datetime.now().astimezone()
     click.echo(f"\n{plan_summary.describe_choice(plan, planner, whole_s - run_s, now)}")
     spare = machine.available_bytes() / 2**30
@@ -80,7 +80,7 @@ def planner_of(workspace: "Workspace") -> "Planner":
     """The planner of a workspace, whose caches are made first; results are kept in bench/."""
     from nielsgpt.data import availability
     from nielsgpt.data.cache import shards
-    from nielsgpt.experiments import supervisor
+    from nielsgpt.experiments import worker
     from nielsgpt.experiments.data_budget import DataBudget
     from nielsgpt.experiments.plan import Planner
     from nielsgpt.experiments.results_store import ResultsStore
@@ -105,9 +105,9 @@ def planner_of(workspace: "Workspace") -> "Planner":
             workspace.settings,
             size,
             lambda candidate: engine_for(workspace, candidate.shape, candidate.batch_size, size),
-            ResultsStore(results / "speeds.jsonl", supervisor.run),
+            ResultsStore(results / "speeds.jsonl", worker.run_job),
         ),
-        ResultsStore(results / "pilots.jsonl", supervisor.run),
+        ResultsStore(results / "pilots.jsonl", worker.run_job),
     )
 
 
@@ -115,17 +115,19 @@ def _candidates(
     planner: "Planner", workspace: "Workspace", grid: "list[Configuration]", rows: list[int]
 ) -> "list[Candidate]":
     """The shapes of a grid, else of a bench, else around the settings' own, in each batch."""
-    from nielsgpt.experiments import candidates, supervisor
+    from nielsgpt.experiments import candidates, worker
     from nielsgpt.experiments.results_store import ResultsStore
     from nielsgpt.experiments.sweep import RESULTS
 
     own = workspace.settings.model
     if grid:
-        shapes = [candidates.with_shape(own, one.shape) for one in grid]
+        shapes = [candidates.adopt_shape(own, one.shape) for one in grid]
     else:
-        known = ResultsStore(workspace.root / "bench" / RESULTS, supervisor.run).rows.values()
-        shapes = candidates.from_bench(known, workspace.settings, planner.speeds.vocab_size)
-    return candidates.candidates_around(workspace.settings, shapes, rows)
+        known = ResultsStore(workspace.root / "bench" / RESULTS, worker.run_job).rows.values()
+        shapes = candidates.select_bench_shapes(
+            known, workspace.settings, planner.throughput.vocab_size
+        )
+    return candidates.list_candidates(workspace.settings, shapes, rows)
 
 
 def _rows(batches: str | None) -> list[int]:

@@ -72,11 +72,11 @@ def _tokens(workspace: "Workspace") -> dict[str, tuple[int, int]]:
 
 
 def _machine(workspace: "Workspace", vocab_size: int, given_gb: float | None) -> "MachineMemory":
-    from nielsgpt.experiments.heuristics import GIB, MachineMemory, memory_of
+    from nielsgpt.experiments.heuristics import GIB, MachineMemory, read_device_memory
     from nielsgpt.system.device import choose_device
 
     where = choose_device(workspace.settings.device.device)
-    memory = GIB * given_gb if given_gb else memory_of(where)
+    memory = GIB * given_gb if given_gb else read_device_memory(where)
     return MachineMemory(
         where, memory, lambda shape, rows: engine_for(workspace, shape, rows, vocab_size)
     )

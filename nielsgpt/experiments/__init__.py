@@ -1,1 +1,1 @@
-"""What this machine can train and how fast: trials, the search among them, a sweep's ranking."""
+"""Experiments: how fast this machine trains (bench), and which model to train in a time (plan)."""

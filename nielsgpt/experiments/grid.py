@@ -1,4 +1,4 @@
-"""What a sweep measures: configurations, as shipped or from a person's JSON file."""
+"""The grid of a sweep: the configurations to measure, shipped or from a JSON file."""
 
 import itertools
 import json
@@ -15,15 +15,16 @@ from nielsgpt.config.settings import ModelSettings
 from nielsgpt.errors import SettingsError
 
 Variant = Literal["gpt", "gpt_fast", "gpt_rope", "gpt_plus", "gpt_qk"]
-# (n_embd, n_layer, n_head) and contexts: for a GPU or a Mac, and for a few cores.
+# (n_embd, n_layer, n_head) and context lengths: for a GPU or a Mac, and for a few CPU cores.
 SHAPES, CONTEXTS = ((384, 8, 6), (512, 8, 8), (512, 12, 8)), (512, 1024)
 SMALL_SHAPES, SMALL_CONTEXTS = ((128, 4, 2), (256, 6, 4), (384, 6, 6)), (128, 256)
-# The founding documents' names that the settings never had; the others are in legacy.NAMES.
+# Old names that the settings never had; the other old names are in legacy_names.NAMES.
 AMP, AMP_DTYPE = "amp", "amp_dtype"
+AMP_TYPES = {AMP: (bool, "true or false"), AMP_DTYPE: (str, "fp16 or bf16")}
 
 
 class Configuration(Section):
-    """A shape and a way to compute it; named as in the settings."""
+    """A model shape and its execution, named as in the settings."""
 
     variant: Variant = Field("gpt_qk", description="model.variant")
     context_length: Count = Field(description="model.context_length")
@@ -37,18 +38,18 @@ class Configuration(Section):
 
     @property
     def shape(self) -> ModelSettings:
-        """The same as the model's settings. Raises ValidationError where it is no model."""
+        """The model settings. Raises ValidationError if the values do not make a model."""
         names = ("variant", "context_length", "n_layer", "n_head", "n_embd", "d_ff")
         return ModelSettings(**{name: getattr(self, name) for name in names})
 
     def __str__(self) -> str:
-        deep = f"{self.n_layer} x {self.n_embd}, {self.n_head} heads, T {self.context_length}"
-        checkpointed = ", recomputed" if self.activation_checkpointing else ""
-        return f"{self.variant} {deep}, {self.precision}{checkpointed}"
+        shape = f"{self.n_layer} x {self.n_embd}, {self.n_head} heads, T {self.context_length}"
+        checkpointing = ", checkpointing" if self.activation_checkpointing else ""
+        return f"{self.variant} {shape}, {self.precision}{checkpointing}"
 
 
-def preset(small: bool) -> list[Configuration]:
-    """Two contexts of three shapes, with and without activation checkpointing."""
+def build_preset(small: bool) -> list[Configuration]:
+    """Three shapes at two context lengths, with and without activation checkpointing."""
     shapes = SMALL_SHAPES if small else SHAPES
     contexts = SMALL_CONTEXTS if small else CONTEXTS
     return [
@@ -57,16 +58,16 @@ def preset(small: bool) -> list[Configuration]:
             n_embd=width,
             n_layer=layers,
             n_head=heads,
-            activation_checkpointing=recomputed,
+            activation_checkpointing=checkpointing,
         )
-        for context, (width, layers, heads), recomputed in itertools.product(
+        for context, (width, layers, heads), checkpointing in itertools.product(
             contexts, shapes, (False, True)
         )
     ]
 
 
 def read(path: Path) -> tuple[list[Configuration], list[str]]:
-    """The configurations of a JSON list, and a warning for each of the old names in it.
+    """The configurations of a JSON list, and a warning for each old name in it.
 
     Raises SettingsError naming the file, the item (counted from 1), the key and the value.
     """
@@ -79,48 +80,45 @@ def read(path: Path) -> tuple[list[Configuration], list[str]]:
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise SettingsError(f"grid {path} is not JSON: {error}") from None
     if not isinstance(items, list) or not items:
-        what = "an empty list" if items == [] else f"a {type(items).__name__}"
-        raise SettingsError(f"grid {path} holds {what}, not a list of configurations")
-    notes: dict[str, None] = {}
-    found = [_item(item, f"grid {path}: item {n}", notes) for n, item in enumerate(items, 1)]
-    return list(dict.fromkeys(found)), [f"grid {path}: {note}" for note in notes]
+        kind = "an empty list" if items == [] else f"a {type(items).__name__}"
+        raise SettingsError(f"grid {path} contains {kind}, not a list of configurations")
+    warnings: dict[str, None] = {}
+    grid = [_parse(item, f"grid {path}: item {n}", warnings) for n, item in enumerate(items, 1)]
+    return list(dict.fromkeys(grid)), [f"grid {path}: {warning}" for warning in warnings]
 
 
-def _item(item: Any, where: str, notes: dict[str, None]) -> Configuration:
+def _parse(item: Any, where: str, warnings: dict[str, None]) -> Configuration:
     if not isinstance(item, dict):
         raise SettingsError(f"{where} is {json.dumps(item)}, not an object of names and values")
     try:
-        translated = dict(_translate(item, where, notes))
-        found = Configuration.model_validate(translated)
-        _ = found.shape  # the shape must be a model too
+        translated = dict(_translate(item, where, warnings))
+        configuration = Configuration.model_validate(translated)
+        _ = configuration.shape  # raises ValidationError too
     except ValidationError as error:
-        raise SettingsError(f"{where}: {_first(error, item)}") from None
-    return found
+        raise SettingsError(f"{where}: {_explain(error, item)}") from None
+    return configuration
 
 
 def _translate(
-    item: Mapping[str, Any], where: str, notes: dict[str, None]
+    item: Mapping[str, Any], where: str, warnings: dict[str, None]
 ) -> Iterator[tuple[str, Any]]:
-    """The item under today's names; `amp` and `amp_dtype` together are the precision."""
+    """The item under its current names; `amp` and `amp_dtype` together become the precision."""
     for key, value in item.items():
         name = legacy_names.NAMES.get(key, key)
         if name != key:
-            notes[f"{key} is called {name} now"] = None
+            warnings[f"{key} is called {name} now"] = None
         if key not in (AMP, AMP_DTYPE):
             yield name, value
     if AMP in item or AMP_DTYPE in item:
-        notes[f"{AMP} and {AMP_DTYPE} are precision now"] = None
-        for key, kind in ((AMP, bool), (AMP_DTYPE, str)):
+        warnings[f"{AMP} and {AMP_DTYPE} are precision now"] = None
+        for key, (kind, expected) in AMP_TYPES.items():
             if key in item and not isinstance(item[key], kind):
-                raise SettingsError(f"{where}: {key} is {json.dumps(item[key])}, not {_KINDS[key]}")
+                raise SettingsError(f"{where}: {key} is {json.dumps(item[key])}, not {expected}")
         yield "precision", item.get(AMP_DTYPE, "fp16") if item.get(AMP, True) else "fp32"
 
 
-_KINDS = {AMP: "true or false", AMP_DTYPE: "fp16 or bf16"}
-
-
-def _first(error: ValidationError, item: Mapping[str, Any]) -> str:
-    """The first thing that is wrong: its key, its value, and why."""
+def _explain(error: ValidationError, item: Mapping[str, Any]) -> str:
+    """The first mistake: its key, its value, and the reason."""
     fault = error.errors()[0]
     if fault["type"] == "value_error":
         return str(fault["ctx"]["error"])

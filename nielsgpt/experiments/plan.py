@@ -1,4 +1,4 @@
-"""A plan: the speed of each candidate, a race of pilots, the law they leave open, a ranking."""
+"""A plan: measure the speed of candidates, train pilots, fit a scaling law, rank the options."""
 
 import logging
 import math
@@ -12,133 +12,157 @@ from nielsgpt.config.settings import Settings
 from nielsgpt.errors import RunError
 from nielsgpt.experiments.candidates import Candidate, resolve_settings
 from nielsgpt.experiments.data_budget import DataBudget
-from nielsgpt.experiments.job import Row
-from nielsgpt.experiments.pilot import Pilot
-from nielsgpt.experiments.pilot_race import PilotBudget, PilotRace
+from nielsgpt.experiments.pilots import PilotBudget, PilotJob, PilotRace, PilotRun
 from nielsgpt.experiments.results_store import ResultsStore
 from nielsgpt.experiments.scaling_law import LossForecast, ScalingLaw, TrainingPoint
-from nielsgpt.experiments.throughput import CandidateSpeed, Throughput, limits
+from nielsgpt.experiments.throughput import PlanOption, Throughput
+from nielsgpt.experiments.worker import JobLimits, ResultRow
 from nielsgpt.progress import Progress
 
 log = logging.getLogger("nielsgpt")
-Done = tuple[CandidateSpeed, Row]  # a pilot that ended well
-READING_S = 900.0  # until a pilot is ready: it reads every checksum of the caches
-START_S = 8.0  # until a run makes its first step
-FEWEST_PILOTS = 3
-MASS = 0.9  # of the probability that an interval holds
+FinishedPilot = tuple[PlanOption, ResultRow]
+PILOT_READY_S = 900.0  # until a pilot is ready: it verifies every checksum of the caches
+RUN_START_S = 8.0  # until a run makes its first step
+MIN_PILOTS = 3
+INTERVAL = 0.9  # the probability of the intervals
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The options, the best first; their losses drawn together, in the same order."""
+    """The options, the best first, and a joint forecast of their losses in the same order."""
 
-    options: list[CandidateSpeed]
+    options: list[PlanOption]
     forecast: LossForecast
     pilots: int
 
     @property
-    def chosen(self) -> CandidateSpeed:
-        """The option that is expected to end best."""
+    def chosen(self) -> PlanOption:
+        """The option with the lowest expected loss."""
         return self.options[0]
 
 
 class Planner:
-    """Measures what a plan needs, and keeps it: nothing is measured twice."""
+    """Makes plans; every trial and pilot is stored and never measured twice."""
 
     def __init__(
         self,
         settings: Settings,
         root: str,
-        corpus: DataBudget,
+        data_budget: DataBudget,
         data: str,
-        speeds: Throughput,
+        throughput: Throughput,
         pilots: ResultsStore,
     ) -> None:
-        self.settings, self.root, self.data = settings, root, data
-        self.corpus, self.speeds, self.pilots = corpus, speeds, pilots
-        self.asked: Sequence[int] = ()
+        self.settings = settings
+        self.root = root
+        self.data_budget = data_budget
+        self.data = data  # a fingerprint of the caches
+        self.throughput = throughput
+        self.pilots = pilots
+        self.stop_signals: Sequence[int] = ()
 
     def plan(self, candidates: Sequence[Candidate], budget: PilotBudget) -> Plan:
-        """The candidates that run here, ranked by the bits per byte that they should end with."""
-        ways = self.speeds.ways(candidates, budget.run_s, self.asked)
-        done = self._pilots([self._option(way, budget.run_s) for way in ways], budget)
-        forecast = self._forecast(done, options := self._paced(ways, done, budget.run_s))
-        order = np.argsort(forecast.middle, kind="stable")
-        return Plan([options[n] for n in order], LossForecast(forecast.draws[:, order]), len(done))
+        """The candidates that run here, ranked by the bits per byte they should end with."""
+        options = self.throughput.measure(candidates, budget.run_s, self.stop_signals)
+        options = [self._schedule(option, budget.run_s) for option in options]
+        finished = self._run_pilots(options, budget)
+        options = self._apply_pilot_speeds(options, finished, budget.run_s)
+        forecast = self._forecast(finished, options)
+        order = np.argsort(forecast.median, kind="stable")
+        ranked = LossForecast(forecast.draws[:, order])
+        return Plan([options[n] for n in order], ranked, len(finished))
 
-    def settings_for(self, option: CandidateSpeed, steps: int) -> Settings:
-        """The settings that train an option in so many steps."""
-        text = self.corpus.total
-        return resolve_settings(self.settings, option.candidate, option.engine, steps, text)
+    def settings_for(self, option: PlanOption, steps: int) -> Settings:
+        """The settings that train an option for this many steps."""
+        unique_tokens = self.data_budget.total
+        return resolve_settings(
+            self.settings, option.candidate, option.execution, steps, unique_tokens
+        )
 
-    def _paced(
-        self, ways: Sequence[CandidateSpeed], done: Sequence[Done], seconds: float
-    ) -> list[CandidateSpeed]:
-        """The options at the speed of their pilots; where there was none, of the others'."""
-        evaluating = statistics.median(row["evaluating"] for _, row in done)
-        paces = {way.candidate: row["step_s"] / way.trial_s for way, row in done}
-        usual = statistics.median(paces.values())
-        found = [replace(way, pace=paces.get(way.candidate, usual)) for way in ways]
-        return [self._option(way, seconds, evaluating) for way in found]
+    def _apply_pilot_speeds(
+        self, options: Sequence[PlanOption], finished: Sequence[FinishedPilot], run_s: float
+    ) -> list[PlanOption]:
+        """The options at the speed of their pilots, or without one, of the median pilot."""
+        evaluation = statistics.median(row["evaluating"] for _, row in finished)
+        slowdowns = {
+            option.candidate: row["step_s"] / option.trial_step_s for option, row in finished
+        }
+        median = statistics.median(slowdowns.values())
+        options = [replace(o, slowdown=slowdowns.get(o.candidate, median)) for o in options]
+        return [self._schedule(option, run_s, evaluation) for option in options]
 
-    def _option(
-        self, way: CandidateSpeed, seconds: float, evaluating: float = 0.0
-    ) -> CandidateSpeed:
-        """What it will have read after so many seconds, pauses for evaluations left out, or earlier
-        where it would learn by heart; each takes `evaluating` times as long as training on its
-        rows."""
-        phase = self.settings_for(way, 1).training.pretrain
-        pause = evaluating * phase.eval_batches * way.step_s
-        around, each = START_S + 2 * pause + way.prepare_s, way.step_s + pause / phase.eval_every
-        most = max(1, int((seconds - around) / each))
-        at_once = way.candidate.batch_size * way.candidate.shape.context_length
-        steps = max(1, self.corpus.enough(most * at_once, way.params) // at_once)
-        taken = seconds if steps == most else around + steps * each
-        return replace(way, steps=steps, most=most, tokens=steps * at_once, seconds=taken)
+    def _schedule(self, option: PlanOption, run_s: float, evaluation: float = 0.0) -> PlanOption:
+        """The option with the steps of a run of `run_s` seconds, or fewer if it would overfit.
 
-    def _pilots(self, options: Sequence[CandidateSpeed], budget: PilotBudget) -> list[Done]:
-        """Train the pilots of a race between the options, as they are asked for."""
-        done: list[Done] = []
+        Evaluating rows takes `evaluation` times as long as training on them.
+        """
+        phase = self.settings_for(option, 1).training.pretrain
+        pause_s = evaluation * phase.eval_batches * option.step_s
+        overhead_s = RUN_START_S + 2 * pause_s + option.compile_s
+        step_s = option.step_s + pause_s / phase.eval_every
+        max_steps = max(1, int((run_s - overhead_s) / step_s))
+        batch_tokens = option.candidate.batch_tokens
+        tokens = self.data_budget.limit_tokens(max_steps * batch_tokens, option.params)
+        steps = max(1, tokens // batch_tokens)
+        return replace(
+            option,
+            steps=steps,
+            max_steps=max_steps,
+            tokens=steps * batch_tokens,
+            seconds=run_s if steps == max_steps else overhead_s + steps * step_s,
+        )
+
+    def _run_pilots(
+        self, options: Sequence[PlanOption], budget: PilotBudget
+    ) -> list[FinishedPilot]:
+        """Train the pilots of a race between the options. Raises RunError if too few finish."""
+        finished: list[FinishedPilot] = []
         advice = "give it more --pilot-minutes, a longer run or smaller models"
         race = PilotRace(
             options,
             budget,
-            enough=lambda: len(done) >= FEWEST_PILOTS,
-            forecast=lambda: self._forecast(done, options),
+            has_enough=lambda: len(finished) >= MIN_PILOTS,
+            forecast=lambda: self._forecast(finished, options),
         )
-        with Progress("pilots", round(budget.pilot_s)) as bar:
-            for leg in race.legs():
-                bar.show(round(race.spent_s - leg.seconds), str(leg.way.candidate))
-                row = self._pilot(leg.way, leg.steps)
+        with Progress("pilots", round(budget.pilots_s)) as bar:
+            for pilot in race.run():
+                candidate = pilot.option.candidate
+                bar.show(round(race.spent_s - pilot.seconds), str(candidate))
+                row = self._run_pilot(pilot)
                 if row["status"] == "ok" and math.isfinite(row["bits_per_byte"]):
-                    done.append((leg.way, row))
+                    finished.append((pilot.option, row))
                     bits = f"{row['bits_per_byte']:.4f} bits per byte"
-                    log.info("pilot %s: %s after %d steps", leg.way.candidate, bits, leg.steps)
+                    log.info("pilot %s: %s after %d steps", candidate, bits, pilot.steps)
                 else:
-                    why = str(row.get("reason", "not finite"))
-                    log.info("pilot %s: %s", leg.way.candidate, why)
-                    advice = why if row["status"] == "error" else advice
-        if len(done) < FEWEST_PILOTS:
+                    reason = str(row.get("reason", "not finite"))
+                    log.info("pilot %s: %s", candidate, reason)
+                    advice = reason if row["status"] == "error" else advice
+        if len(finished) < MIN_PILOTS:
             raise RunError(
-                f"only {len(done)} of {len(race.run)} pilots ended well, and a plan needs "
-                f"{FEWEST_PILOTS}; {advice}"
+                f"only {len(finished)} of {len(race.started)} pilots finished, and a plan needs "
+                f"{MIN_PILOTS}; {advice}"
             )
-        return done
+        return finished
 
-    def _forecast(self, done: Sequence[Done], options: Sequence[CandidateSpeed]) -> LossForecast:
-        """What the options end with, by the law that the pilots leave open."""
-        places = [self._place(way, row["params"], row["tokens"]) for way, row in done]
-        fit = ScalingLaw(places, [row["bits_per_byte"] for _, row in done])
-        return fit.forecast([self._place(o, o.params, o.tokens) for o in options])
+    def _run_pilot(self, pilot: PilotRun) -> ResultRow:
+        execution = replace(pilot.option.execution, compiled=False)
+        settings = self.settings_for(replace(pilot.option, execution=execution), pilot.steps)
+        job = PilotJob(root=self.root, settings=settings, execution=execution, data=self.data)
+        limits = JobLimits.from_free_memory(120 + 10 * pilot.seconds, PILOT_READY_S)
+        return self.pilots.measure(job, limits, self.stop_signals)
 
-    def _pilot(self, way: CandidateSpeed, steps: int) -> Row:
-        way = replace(way, engine=replace(way.engine, compiled=False))
-        settings = self.settings_for(way, steps)
-        pilot = Pilot(root=self.root, settings=settings, engine=way.engine, data=self.data)
-        return self.pilots.result(
-            pilot, limits(120 + 10 * steps * way.trial_s, READING_S), self.asked
+    def _forecast(
+        self, finished: Sequence[FinishedPilot], options: Sequence[PlanOption]
+    ) -> LossForecast:
+        """The final losses of the options, by the scaling laws that agree with the pilots."""
+        runs = [self._point(option, row["params"], row["tokens"]) for option, row in finished]
+        law = ScalingLaw(runs, [row["bits_per_byte"] for _, row in finished])
+        return law.forecast([self._point(o, o.params, o.tokens) for o in options])
+
+    def _point(self, option: PlanOption, params: float, tokens: float) -> TrainingPoint:
+        return TrainingPoint(
+            self.data_budget.discount_params(params),
+            tokens,
+            option.candidate.batch_tokens,
+            self.data_budget.discount_repeats(tokens),
         )
-
-    def _place(self, way: CandidateSpeed, params: float, tokens: float) -> TrainingPoint:
-        batch = way.candidate.batch_size * way.candidate.shape.context_length
-        return TrainingPoint(self.corpus.useful(params), tokens, batch, self.corpus.worth(tokens))

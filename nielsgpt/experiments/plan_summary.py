@@ -1,37 +1,38 @@
-"""A plan in words, and what its config must say."""
+"""A plan as text: the table of its options, and what the chosen one takes."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from nielsgpt.experiments.plan import MASS, Plan, Planner
-from nielsgpt.experiments.throughput import CandidateSpeed
+from nielsgpt.experiments.plan import INTERVAL, Plan, Planner
+from nielsgpt.experiments.throughput import PlanOption
 from nielsgpt.format import align_columns, format_bytes, format_count
 from nielsgpt.progress import clock
 from nielsgpt.training import memory_estimate
 from nielsgpt.training.loop import MOST_EPOCHS
 
-SHOWN = 8
-STATE_BYTES = 12  # a parameter in a saved state: the weight and two moments
+MAX_ROWS = 8
+STATE_BYTES = 12  # of a parameter in a checkpoint: the weight and two moments
 
 
-def table(plan: Plan, planner: Planner) -> str:
-    """The best options: their speed, what they will have read, and what they should end with."""
-    heads = ["", "model", "parameters", "batch", "tokens/s", "steps", "tokens", "epochs"]
-    rows = [[*heads, "bits per byte", f"{MASS:.0%} interval", "first wins"]]
-    low, high = plan.forecast.interval(MASS)
-    for n, option in enumerate(plan.options[:SHOWN]):
-        chosen, epochs = option.candidate, max(planner.corpus.epochs(option.tokens).values())
+def format_table(plan: Plan, planner: Planner) -> str:
+    """The best options: their speed, steps and epochs, and the loss they should end with."""
+    headings = ["", "model", "parameters", "batch", "tokens/s", "steps", "tokens", "epochs"]
+    rows = [[*headings, "bits per byte", f"{INTERVAL:.0%} interval", "first wins"]]
+    low, high = plan.forecast.interval(INTERVAL)
+    for n, option in enumerate(plan.options[:MAX_ROWS]):
+        candidate, shape = option.candidate, option.candidate.shape
+        epochs = max(planner.data_budget.count_epochs(option.tokens).values())
         rows.append(
             [
                 f"{n + 1}",
-                f"{chosen.shape.n_layer} x {chosen.shape.n_embd}",
+                f"{shape.n_layer} x {shape.n_embd}",
                 format_count(option.params),
-                f"{chosen.batch_size} x {chosen.shape.context_length}",
+                f"{candidate.batch_size} x {shape.context_length}",
                 f"{option.tokens_per_second:,.0f}",
                 f"{option.steps:,}",
                 format_count(option.tokens),
                 f"{epochs:.1f}",
-                f"{plan.forecast.middle[n]:.3f}",
+                f"{plan.forecast.median[n]:.3f}",
                 f"{low[n]:.3f} - {high[n]:.3f}",
                 f"{plan.forecast.wins(0, n):.0%}" if n else "",
             ]
@@ -40,42 +41,47 @@ def table(plan: Plan, planner: Planner) -> str:
 
 
 def describe_choice(plan: Plan, planner: Planner, sft_s: float, now: datetime) -> str:
-    """The chosen one: why, what it takes, and when it will be done, SFT after it."""
-    option, middle = plan.chosen, plan.forecast.middle
+    """The chosen option: its lead, its resources, and when it will be done, SFT included."""
+    option, median = plan.chosen, plan.forecast.median
     settings = planner.settings_for(option, option.steps)
-    phase, shape = settings.training.pretrain, option.candidate.shape
-    needed = memory_estimate.estimate(shape, planner.speeds.vocab_size, phase, option.engine).bytes
+    phase, shape, execution = settings.training.pretrain, option.candidate.shape, option.execution
+    vocab_size = planner.throughput.vocab_size
+    memory = memory_estimate.estimate(shape, vocab_size, phase, execution).bytes
     disk = STATE_BYTES * option.params * (phase.keep_checkpoints + 1)
     seconds = option.seconds + sft_s
-    done = now + timedelta(seconds=seconds)
-    lines = [f"chosen: {option.candidate}, micro-batches of {option.engine.micro_batch_size}"]
+    done_at = now + timedelta(seconds=seconds)
+    lines = [f"chosen: {option.candidate}, micro-batches of {execution.micro_batch_size}"]
     if len(plan.options) > 1:
-        gap, wins = middle[1] - middle[0], plan.forecast.wins(0, 1)
-        other = plan.options[1].candidate
-        lines.append(f"against the next ({other}): {gap:.3f} bits per byte, better with {wins:.0%}")
-    epochs = planner.corpus.epochs(option.tokens)
-    read = ", ".join(f"{name} {times:.1f}" for name, times in epochs.items())
+        lead, wins = median[1] - median[0], plan.forecast.wins(0, 1)
+        second = plan.options[1].candidate
+        lines.append(
+            f"against the second ({second}): {lead:.3f} bits per byte, better with {wins:.0%} "
+            "probability"
+        )
+    epochs = planner.data_budget.count_epochs(option.tokens)
+    epochs_text = ", ".join(f"{name} {count:.1f}" for name, count in epochs.items())
     lines += [
-        f"rates: {phase.learning_rate:.3g} (muon {phase.muon_learning_rate:.3g}), warm-up "
+        f"learning rate: {phase.learning_rate:.3g} (muon {phase.muon_learning_rate:.3g}), warm-up "
         f"{phase.warmup_steps} of {option.steps:,} steps",
-        f"epochs: {read}",
-        *_short_of_text(option, epochs),
-        f"memory: about {format_bytes(needed)}; disk: about {format_bytes(disk)}",
-        f"from {plan.pilots} pilots; started now it is done at {done:%H:%M}, in {clock(seconds)}",
+        f"epochs: {epochs_text}",
+        *_warn_of_little_text(option, epochs),
+        f"memory: about {format_bytes(memory)}; disk: about {format_bytes(disk)}",
+        f"from {plan.pilots} pilots; started now it is done at {done_at:%H:%M}, "
+        f"in {clock(seconds)}",
     ]
     return "\n".join(lines)
 
 
-def _short_of_text(option: CandidateSpeed, epochs: Mapping[str, float]) -> list[str]:
-    """A line where the run ends before its time does, else for each source read very often."""
-    if option.steps < option.most:
+def _warn_of_little_text(option: PlanOption, epochs: Mapping[str, float]) -> list[str]:
+    """A line if the run ends before its time, else one for each source with too many epochs."""
+    if option.steps < option.max_steps:
         return [
-            "that is enough: read more often, the text is learnt by heart and all other text "
-            f"foretold worse; there is time for {option.most:,} steps, which more text would use"
+            "the run ends early: with more epochs the model would overfit; there is time for "
+            f"{option.max_steps:,} steps, which more text would use"
         ]
     return [
         f"{name} is too small for this time: beyond {MOST_EPOCHS} epochs the model overfits; add "
         "text, lower its share, or take less time"
-        for name, times in epochs.items()
-        if times > MOST_EPOCHS
+        for name, count in epochs.items()
+        if count > MOST_EPOCHS
     ]

@@ -1,4 +1,4 @@
-"""A sweep: the search for every configuration of a grid, within a time, and its ranking."""
+"""A sweep: search the micro-batch of every configuration in a grid, within a time, and rank."""
 
 import logging
 import time
@@ -6,35 +6,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nielsgpt.experiments import supervisor, sweep_summary
+from nielsgpt.experiments import sweep_summary, worker
 from nielsgpt.experiments.grid import Configuration
-from nielsgpt.experiments.job import Row, TrialJob
 from nielsgpt.experiments.micro_batch_search import MicroBatchSearch
 from nielsgpt.experiments.results_store import ResultsStore
-from nielsgpt.experiments.supervisor import SHARE, TrialLimits
 from nielsgpt.experiments.sweep_summary import RankedResult
+from nielsgpt.experiments.throughput import MEASURE_S
+from nielsgpt.experiments.trial import TrialJob
+from nielsgpt.experiments.worker import JobLimits, ResultRow
 from nielsgpt.progress import Progress
-from nielsgpt.system import machine
 from nielsgpt.system.device import ExecutionConfig
 from nielsgpt.system.signals import watch_stop_signals
 from nielsgpt.system.workspace import lock, write_text
 
 log = logging.getLogger("nielsgpt")
 RESULTS, SUMMARY = "results.jsonl", "summary.md"
-MEASURED_S = 3.0  # of steps in a trial
-SEARCHING = 0.75  # of a configuration's time; the rest is for compiling the best ones
+SEARCH_SHARE = 0.75  # of a configuration's time; the rest is for compiling the best ones
 
 
 @dataclass(frozen=True)
-class SweepTarget:
-    """What a person asks of a sweep."""
+class SweepOptions:
+    """The folder of the results, the model's vocabulary and training, and the limits of a sweep.
+
+    `hours` is the training time that the ranking is for; `seconds_each` a configuration's time.
+    """
 
     folder: Path
     vocab_size: int
     optimizer: str
     batch_size: int
     timeout_s: float
-    most: int
+    max_micro_batch: int
     hours: float
     seconds_each: float
 
@@ -44,90 +46,97 @@ class Sweep:
 
     def __init__(
         self,
-        wish: SweepTarget,
-        engine_of: Callable[[Configuration], ExecutionConfig],
-        ledger: ResultsStore | None = None,
+        options: SweepOptions,
+        choose_execution: Callable[[Configuration], ExecutionConfig],
+        results: ResultsStore | None = None,
     ) -> None:
-        self.wish, self.engine_of = wish, engine_of
-        self.ledger = ledger or ResultsStore(wish.folder / RESULTS, supervisor.run)
+        self.options = options
+        self.choose_execution = choose_execution
+        self.results = results or ResultsStore(options.folder / RESULTS, worker.run_job)
         self.entries: list[RankedResult] = []
-        self.asked: Sequence[int] = ()
+        self.stop_signals: Sequence[int] = ()
 
     def run(self, grid: Sequence[Configuration]) -> list[RankedResult]:
-        """Search every configuration, compile the fastest, rank; summary.md is kept up to date.
+        """Search every configuration, compile the fastest ones, and keep summary.md up to date.
 
-        Raises Stopped when the process is asked to end; what was measured is kept.
+        Raises Stopped on a stop signal; what was measured is stored.
         """
-        self.entries, began = [], time.monotonic()
-        ends = began + self.wish.seconds_each * len(grid)
+        self.entries = []
+        deadline = time.monotonic() + self.options.seconds_each * len(grid)
         with (
-            lock(self.wish.folder),
-            watch_stop_signals() as self.asked,
+            lock(self.options.folder),
+            watch_stop_signals() as self.stop_signals,
             Progress("bench", len(grid)) as bar,
         ):
             for number, configuration in enumerate(grid, 1):
                 bar.show(number - 1, str(configuration))
-                self.entries.append(self._searched(configuration))
+                self.entries.append(self._search(configuration))
                 log.info("bench %d/%d %s", number, len(grid), self.entries[-1])
-                self._write()
-            self._compile(ends)
-            self._write()
+                self._write_summary()
+            self._compile_fastest(deadline)
+            self._write_summary()
         return self.entries
 
-    def _write(self) -> None:
-        text = sweep_summary.text(self.entries, self.wish.hours, self.wish.batch_size)
-        write_text(self.wish.folder / SUMMARY, text)
+    def _write_summary(self) -> None:
+        options = self.options
+        text = sweep_summary.format_summary(self.entries, options.hours, options.batch_size)
+        write_text(options.folder / SUMMARY, text)
 
-    def _searched(self, configuration: Configuration) -> RankedResult:
+    def _search(self, configuration: Configuration) -> RankedResult:
         """The fastest micro-batch of a configuration."""
-        execution, taken = self.engine_of(configuration), [0.0]
+        execution = self.choose_execution(configuration)
         if configuration.compile != "on":
             execution = replace(execution, compiled=False)
-        ends = time.monotonic() + SEARCHING * self.wish.seconds_each
+        deadline = time.monotonic() + SEARCH_SHARE * self.options.seconds_each
+        last_s = 0.0
 
-        def measure(size: int) -> Row:
-            began = time.monotonic()
-            row = self._result(configuration, replace(execution, micro_batch_size=size))
-            taken.append(time.monotonic() - began)
+        def measure(size: int) -> ResultRow:
+            nonlocal last_s
+            started = time.monotonic()
+            row = self._measure(configuration, replace(execution, micro_batch_size=size))
+            last_s = time.monotonic() - started
             return row
 
-        def in_time() -> bool:
-            return time.monotonic() + taken[-1] < ends
+        def has_time() -> bool:
+            return time.monotonic() + last_s < deadline
 
-        found = MicroBatchSearch(measure, self.wish.most, in_time).run()
-        return RankedResult(configuration, found.best, found.largest, found.failure, found.cut)
+        search = MicroBatchSearch(measure, self.options.max_micro_batch, has_time).run()
+        return RankedResult(
+            configuration, search.best, search.largest, search.failure, search.skipped
+        )
 
-    def _compile(self, ends: float) -> None:
-        """The fastest micro-batch compiled, of the best configuration first, while time is left."""
-        longest = 0.0
+    def _compile_fastest(self, deadline: float) -> None:
+        """Compile configurations at their fastest micro-batch, the best first, while there is
+        time."""
+        longest_s = 0.0
         for entry in sweep_summary.rank_results(self.entries):
-            engine = self.engine_of(entry.configuration)
-            if entry.configuration.compile != "auto" or not engine.compiled:
+            execution = self.choose_execution(entry.configuration)
+            if entry.configuration.compile != "auto" or not execution.compiled:
                 continue
-            began = time.monotonic()
-            if began + longest > ends:
-                log.info("bench: no time is left to compile the others")
+            started = time.monotonic()
+            if started + longest_s > deadline:
+                log.info("bench: no time left to compile the others")
                 return
             assert entry.best is not None
             size = entry.best["job"]["engine"]["micro_batch_size"]
-            row = self._result(entry.configuration, replace(engine, micro_batch_size=size))
-            longest = max(longest, time.monotonic() - began)
-            faster = row["status"] == "ok" and (
-                row["tokens_per_second"] > entry.best["tokens_per_second"]
-            )
-            if faster:
+            row = self._measure(entry.configuration, replace(execution, micro_batch_size=size))
+            longest_s = max(longest_s, time.monotonic() - started)
+            speed = row["tokens_per_second"] if row["status"] == "ok" else 0.0
+            if speed > entry.best["tokens_per_second"]:
                 self.entries[self.entries.index(entry)] = replace(entry, best=row)
-            log.info("bench %s", f"{entry.configuration} compiled: {sweep_summary.speed(row)}")
+            speed_text = sweep_summary.describe_speed(row)
+            log.info("bench %s compiled: %s", entry.configuration, speed_text)
 
-    def _result(self, configuration: Configuration, execution: ExecutionConfig) -> Row:
+    def _measure(self, configuration: Configuration, execution: ExecutionConfig) -> ResultRow:
+        options = self.options
         job = TrialJob(
             shape=configuration.shape,
-            vocab_size=self.wish.vocab_size,
+            vocab_size=options.vocab_size,
             batch_size=execution.micro_batch_size,
-            optimizer=self.wish.optimizer,
+            optimizer=options.optimizer,
             activation_checkpointing=configuration.activation_checkpointing,
-            engine=execution,
-            seconds=min(MEASURED_S, self.wish.timeout_s / 2),
+            execution=execution,
+            seconds=min(MEASURE_S, options.timeout_s / 2),
         )
-        limits = TrialLimits(self.wish.timeout_s, int(SHARE * machine.available_bytes()))
-        return self.ledger.result(job, limits, self.asked)
+        limits = JobLimits.from_free_memory(options.timeout_s)
+        return self.results.measure(job, limits, self.stop_signals)

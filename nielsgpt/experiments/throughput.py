@@ -1,4 +1,4 @@
-"""How fast each candidate trains here: a trial each, and once a shape what compiling gains."""
+"""The speed of each candidate on this machine: a trial each, and one compiled trial per shape."""
 
 import logging
 import statistics
@@ -8,56 +8,57 @@ from dataclasses import dataclass, replace
 from nielsgpt.config.settings import ModelSettings, Settings
 from nielsgpt.errors import RunError
 from nielsgpt.experiments.candidates import Candidate
-from nielsgpt.experiments.job import Row, TrialJob
 from nielsgpt.experiments.results_store import ResultsStore
-from nielsgpt.experiments.supervisor import SHARE, TrialLimits
+from nielsgpt.experiments.trial import TrialJob
+from nielsgpt.experiments.worker import JobLimits, ResultRow
 from nielsgpt.progress import Progress
-from nielsgpt.system import machine
 from nielsgpt.system.device import ExecutionConfig
 
 log = logging.getLogger("nielsgpt")
-MEASURED_S, TRIAL_S = 3.0, 30.0  # of steps in a trial; until it is ended
-WORTH_COMPILING_S = 1200.0  # of training: below it, measuring what compiling gains costs too much
+MEASURE_S = 3.0  # of steps in a trial
+TRIAL_S = 30.0  # until a trial is ended
+MIN_COMPILED_RUN_S = 1200.0  # for a shorter run, measuring what compiling gains costs too much
 
 
 @dataclass(frozen=True, eq=False)
-class CandidateSpeed:
-    """A candidate with its engine, its trial, and what it will have read at the end.
+class PlanOption:
+    """A candidate with its execution config, its uncompiled trial, and its run.
 
-    `row` is the trial, not compiled; compiling takes `prepare_s` seconds and makes steps `gain`
-    times as fast. In a run a step takes `pace` times as long as in a trial.
+    Compiling takes `compile_s` seconds and makes steps `speedup` times as fast. In a run, a step
+    takes `slowdown` times as long as in the trial. The run makes `steps` steps on `tokens` tokens
+    in `seconds`; there would be time for `max_steps`.
     """
 
     candidate: Candidate
-    engine: ExecutionConfig
-    row: Row
-    gain: float = 1.0
-    prepare_s: float = 0.0
-    pace: float = 1.0
+    execution: ExecutionConfig
+    trial: ResultRow
+    speedup: float = 1.0
+    compile_s: float = 0.0
+    slowdown: float = 1.0
     steps: int = 0
-    most: int = 0
+    max_steps: int = 0
     tokens: int = 0
     seconds: float = 0.0
 
     @property
     def params(self) -> int:
         """The parameters of the model."""
-        return int(self.row["params"])
+        return int(self.trial["params"])
 
     @property
-    def trial_s(self) -> float:
-        """Seconds a step in the trial."""
-        return float(self.row["ms_per_step"]) / 1000
+    def trial_step_s(self) -> float:
+        """Seconds of a step in the trial."""
+        return float(self.trial["ms_per_step"]) / 1000
 
     @property
     def step_s(self) -> float:
-        """Seconds a step."""
-        return self.trial_s * self.pace / self.gain
+        """Seconds of a step in a run."""
+        return self.trial_step_s * self.slowdown / self.speedup
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens of a step over its seconds."""
-        return self.candidate.batch_size * self.candidate.shape.context_length / self.step_s
+        """The tokens of a step over its seconds."""
+        return self.candidate.batch_tokens / self.step_s
 
 
 class Throughput:
@@ -67,35 +68,44 @@ class Throughput:
         self,
         settings: Settings,
         vocab_size: int,
-        engine_of: Callable[[Candidate], ExecutionConfig],
-        ledger: ResultsStore,
+        choose_execution: Callable[[Candidate], ExecutionConfig],
+        results: ResultsStore,
     ) -> None:
-        self.settings, self.vocab_size = settings, vocab_size
-        self.engine_of, self.ledger = engine_of, ledger
-        self.asked: Sequence[int] = ()
+        self.settings = settings
+        self.vocab_size = vocab_size
+        self.choose_execution = choose_execution
+        self.results = results
+        self.stop_signals: Sequence[int] = ()
 
-    def ways(
-        self, candidates: Sequence[Candidate], seconds: float, asked: Sequence[int]
-    ) -> list[CandidateSpeed]:
-        """The candidates that run here, for a run of so many seconds. RunError where none does."""
-        self.asked, found = asked, list[CandidateSpeed]()
+    def measure(
+        self, candidates: Sequence[Candidate], run_s: float, stop_signals: Sequence[int]
+    ) -> list[PlanOption]:
+        """The candidates that run here, compiled if that pays off in a run of `run_s` seconds.
+
+        Raises RunError if no candidate runs.
+        """
+        self.stop_signals = stop_signals
+        options: list[PlanOption] = []
         with Progress("speed", len(candidates)) as bar:
             for number, candidate in enumerate(candidates):
                 bar.show(number, str(candidate))
-                engine = self.engine_of(candidate)
-                row = self._row(candidate, replace(engine, compiled=False))
+                execution = self.choose_execution(candidate)
+                row = self._run_trial(candidate, replace(execution, compiled=False))
                 if row["status"] == "ok":
-                    found.append(CandidateSpeed(candidate, engine, row, prepare_s=row["prepare_s"]))
+                    options.append(PlanOption(candidate, execution, row))
                 else:
                     log.info("%s: %s, %s", candidate, row["status"], row["reason"])
-        if not found:
-            raise RunError("no candidate ran here; 'nielsgpt bench' says what does")
-        tried = seconds >= WORTH_COMPILING_S and any(way.engine.compiled for way in found)
-        gains = self._gains(found) if tried else {}
-        return [_with_compile(way, gains.get(way.candidate.shape), seconds) for way in found]
+        if not options:
+            raise RunError("no candidate ran here; 'nielsgpt bench' measures what does")
+        can_compile = any(option.execution.compiled for option in options)
+        speedups: dict[ModelSettings, tuple[float, float]] = {}
+        if can_compile and run_s >= MIN_COMPILED_RUN_S:
+            speedups = self._measure_speedups(options)
+        return [_choose_compile(o, speedups.get(o.candidate.shape), run_s) for o in options]
 
-    def _row(self, candidate: Candidate, execution: ExecutionConfig) -> Row:
-        return self.ledger.result(self._job(candidate, execution), limits(TRIAL_S), self.asked)
+    def _run_trial(self, candidate: Candidate, execution: ExecutionConfig) -> ResultRow:
+        limits = JobLimits.from_free_memory(TRIAL_S)
+        return self.results.measure(self._job(candidate, execution), limits, self.stop_signals)
 
     def _job(self, candidate: Candidate, execution: ExecutionConfig) -> TrialJob:
         phase = self.settings.training.pretrain
@@ -105,36 +115,33 @@ class Throughput:
             batch_size=candidate.batch_size,
             optimizer=phase.optimizer,
             activation_checkpointing=phase.activation_checkpointing,
-            engine=execution,
-            seconds=MEASURED_S,
+            execution=execution,
+            seconds=MEASURE_S,
         )
 
-    def _gains(self, ways: Sequence[CandidateSpeed]) -> dict[ModelSettings, tuple[float, float]]:
-        """Of each shape, how many times as fast it is compiled, and the seconds compiling takes."""
-        found = {}
-        for shape in dict.fromkeys(way.candidate.shape for way in ways):
-            own = [way for way in ways if way.candidate.shape == shape]
-            middle = statistics.median_low(way.candidate.batch_size for way in own)
-            way = next(way for way in own if way.candidate.batch_size == middle)
-            if self._job(way.candidate, way.engine).key not in self.ledger.rows:
-                log.info("%s: compiling, up to some minutes", way.candidate)
-            row = self._row(way.candidate, way.engine)
+    def _measure_speedups(
+        self, options: Sequence[PlanOption]
+    ) -> dict[ModelSettings, tuple[float, float]]:
+        """For each shape, the speedup of compiling at its median batch size, and its seconds."""
+        speedups = {}
+        for shape in dict.fromkeys(option.candidate.shape for option in options):
+            same_shape = [option for option in options if option.candidate.shape == shape]
+            middle = statistics.median_low(o.candidate.batch_size for o in same_shape)
+            option = next(o for o in same_shape if o.candidate.batch_size == middle)
+            if self._job(option.candidate, option.execution).key not in self.results.rows:
+                log.info("%s: compiling, up to some minutes", option.candidate)
+            row = self._run_trial(option.candidate, option.execution)
             if row["status"] == "ok":
-                gain = row["tokens_per_second"] / way.row["tokens_per_second"]
-                found[shape] = gain, float(row["prepare_s"])
-        return found
+                speedup = row["tokens_per_second"] / option.trial["tokens_per_second"]
+                speedups[shape] = speedup, float(row["prepare_s"])
+        return speedups
 
 
-def limits(seconds: float, start_s: float | None = None) -> TrialLimits:
-    """So many seconds from `ready` on, and the usual share of the memory that is free now."""
-    return TrialLimits(seconds, int(SHARE * machine.available_bytes()), start_s)
-
-
-def _with_compile(
-    way: CandidateSpeed, gain: tuple[float, float] | None, seconds: float
-) -> CandidateSpeed:
-    """The way compiled where that reads more tokens in so many seconds, else not compiled."""
-    times, spent = gain or (1.0, 0.0)
-    if gain is None or times * (seconds - spent) <= seconds:
-        return replace(way, engine=replace(way.engine, compiled=False))
-    return replace(way, gain=times, prepare_s=spent)
+def _choose_compile(
+    option: PlanOption, measured: tuple[float, float] | None, run_s: float
+) -> PlanOption:
+    """The option compiled if that trains on more tokens in `run_s` seconds, else uncompiled."""
+    speedup, compile_s = measured or (1.0, 0.0)
+    if measured is None or speedup * (run_s - compile_s) <= run_s:
+        return replace(option, execution=replace(option.execution, compiled=False))
+    return replace(option, speedup=speedup, compile_s=compile_s)

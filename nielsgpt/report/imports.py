@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from nielsgpt.report.drawing import CURVES
 from nielsgpt.report.page import fill
-from nielsgpt.report.plots import picture
+from nielsgpt.report.plots import draw_picture
 from nielsgpt.system.workspace import write_text
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _histogram(name: str, lengths: Sequence[int]) -> str:
         axes.set_xlabel("characters of a document")
         axes.set_ylabel("documents")
 
-    return picture(name, "Lengths of documents", paint)
+    return draw_picture(name, "Lengths of documents", paint)
 
 
 def _bars(name: str, counts: Mapping[str, int], unit: str) -> str:
@@ -72,4 +72,4 @@ def _bars(name: str, counts: Mapping[str, int], unit: str) -> str:
         axes.set_xlabel(unit)
         axes.xaxis.set_major_formatter(lambda value, position: f"{value:,.0f}")
 
-    return picture(name, name, paint)
+    return draw_picture(name, name, paint)

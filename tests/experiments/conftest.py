@@ -1,4 +1,4 @@
-"""A job that a second is enough for."""
+"""A trial that takes less than a second."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,27 +6,27 @@ from typing import Any
 import pytest
 
 from nielsgpt.config.settings import ModelSettings
-from nielsgpt.experiments.job import TrialJob
+from nielsgpt.experiments.trial import TrialJob
 from nielsgpt.system.device import ExecutionConfig
 
 SHAPE = ModelSettings(n_layer=2, n_head=2, n_embd=32, context_length=16)
-ENGINE = ExecutionConfig("cpu", "fp32", "plain", False, 1, 2)
+EXECUTION = ExecutionConfig("cpu", "fp32", "plain", False, 1, 2)
 
 
 @pytest.fixture
 def job() -> Callable[..., TrialJob]:
-    """A tiny job, with changes."""
+    """A function that makes a tiny job, with changes."""
 
-    def build(**over: Any) -> TrialJob:
-        plain = {
+    def build(**changes: Any) -> TrialJob:
+        defaults = {
             "shape": SHAPE,
             "vocab_size": 64,
             "batch_size": 4,
             "optimizer": "adamw",
             "activation_checkpointing": False,
-            "engine": ENGINE,
+            "execution": EXECUTION,
             "seconds": 0.05,
         }
-        return TrialJob(**{**plain, **over})
+        return TrialJob(**{**defaults, **changes})
 
     return build

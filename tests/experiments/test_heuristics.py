@@ -1,4 +1,4 @@
-"""Recommendations: the documented table, and what memory makes of it."""
+"""Recommendations: the documented table, and how memory limits it."""
 
 import json
 from collections.abc import Callable
@@ -11,23 +11,25 @@ import pytest
 from cli.main import main
 from nielsgpt.config.settings import ModelSettings, Settings
 from nielsgpt.errors import SettingsError
-from nielsgpt.experiments.heuristics import FREE, GIB, MachineMemory, recommend
+from nielsgpt.experiments.heuristics import GIB, MEMORY_SHARE, MachineMemory, recommend
 from nielsgpt.pipeline import pipeline
 from nielsgpt.system.workspace import Workspace
 from nielsgpt.training import memory_estimate
-from tests.experiments.conftest import ENGINE
+from tests.experiments.conftest import EXECUTION
 
 Tiny = Callable[..., Settings]
 
 
 def machine(device: str = "cpu", gib: float = 64.0) -> MachineMemory:
-    def engine(shape: ModelSettings, rows: int) -> Any:
-        return replace(ENGINE, device=device, micro_batch_size=rows)
+    def choose_execution(shape: ModelSettings, rows: int) -> Any:
+        return replace(EXECUTION, device=device, micro_batch_size=rows)
 
-    return MachineMemory(device, gib * GIB, engine)
+    return MachineMemory(device, gib * GIB, choose_execution)
 
 
-def asked(tiny: Tiny, tokens: int, where: MachineMemory, priority: Any = "quality") -> Settings:
+def recommend_for(
+    tiny: Tiny, tokens: int, where: MachineMemory, priority: Any = "quality"
+) -> Settings:
     return recommend(tiny(), tokens, 260, where, priority)[0]
 
 
@@ -45,8 +47,8 @@ def asked(tiny: Tiny, tokens: int, where: MachineMemory, priority: Any = "qualit
 def test_the_size_follows_the_table(
     tiny: Tiny, tokens: int, where: MachineMemory, size: tuple[float, ...]
 ) -> None:
-    found = asked(tiny, tokens, where)
-    model, phase = found.model, found.training.pretrain
+    recommended = recommend_for(tiny, tokens, where)
+    model, phase = recommended.model, recommended.training.pretrain
     shape = (model.n_layer, model.n_head, model.n_embd, model.dropout, phase.weight_decay)
     assert shape == size
 
@@ -63,21 +65,26 @@ def test_the_size_follows_the_table(
         (machine("cuda:1", 80), 2_000_000, 512, 64),
     ],
 )
-def test_tokens_a_step_follow_the_device_and_its_memory(
+def test_tokens_per_step_follow_the_device_and_its_memory(
     tiny: Tiny, where: MachineMemory, tokens: int, context: int, batch: int
 ) -> None:
-    found = asked(tiny, tokens, where)
-    assert (found.model.context_length, found.training.pretrain.batch_size) == (context, batch)
+    recommended = recommend_for(tiny, tokens, where)
+    assert (recommended.model.context_length, recommended.training.pretrain.batch_size) == (
+        context,
+        batch,
+    )
 
 
-def test_steps_read_the_corpus_ten_times_and_are_a_thousand_at_least(tiny: Tiny) -> None:
-    assert asked(tiny, 4_096_001, machine()).training.pretrain.max_steps == 10_001
-    assert asked(tiny, 1000, machine()).training.pretrain.max_steps == 1000
+def test_steps_are_ten_epochs_of_the_corpus_and_at_least_a_thousand(tiny: Tiny) -> None:
+    assert recommend_for(tiny, 4_096_001, machine()).training.pretrain.max_steps == 10_001
+    assert recommend_for(tiny, 1000, machine()).training.pretrain.max_steps == 1000
 
 
 def test_speed_and_quality_are_two_variants(tiny: Tiny) -> None:
-    found = {name: asked(tiny, 10**6, machine(), name).model.variant for name in _PRIORITIES}
-    assert found == {"speed": "gpt_fast", "quality": "gpt_plus"}
+    recommended = {
+        name: recommend_for(tiny, 10**6, machine(), name).model.variant for name in _PRIORITIES
+    }
+    assert recommended == {"speed": "gpt_fast", "quality": "gpt_plus"}
 
 
 _PRIORITIES = ("speed", "quality")
@@ -86,15 +93,17 @@ _PRIORITIES = ("speed", "quality")
 @pytest.mark.parametrize("gib", [1.0, 2.0, 4.0, 16.0])
 def test_what_is_recommended_fits_into_the_memory(tiny: Tiny, gib: float) -> None:
     where = machine("cpu", gib)
-    found, needed = recommend(tiny(), 10**7, 260, where, "quality")
-    phase = found.training.pretrain
-    forecast = memory_estimate.estimate(found.model, 260, phase, where.engine_of(found.model, 8))
-    assert needed == forecast.bytes <= FREE * gib * GIB
+    recommended, needed = recommend(tiny(), 10**7, 260, where, "quality")
+    phase = recommended.training.pretrain
+    estimate = memory_estimate.estimate(
+        recommended.model, 260, phase, where.choose_execution(recommended.model, 8)
+    )
+    assert needed == estimate.bytes <= MEMORY_SHARE * gib * GIB
     assert phase.batch_size % phase.micro_batch_size == 0
 
 
 def test_no_memory_for_any_size_is_one_line(tiny: Tiny) -> None:
-    with pytest.raises(SettingsError, match=r"not even the smallest size fits into 0\.1 GiB"):
+    with pytest.raises(SettingsError, match=r"not even the smallest size fits in 0\.1 GiB"):
         recommend(tiny(), 10**7, 260, machine("cpu", 0.1), "quality")
 
 

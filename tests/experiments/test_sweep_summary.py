@@ -1,4 +1,4 @@
-"""The ranking of a sweep, word for word."""
+"""The summary of a sweep, word for word."""
 
 from typing import Any
 
@@ -19,10 +19,10 @@ GOLDEN = """# Bench
 | 2 ⭐ | gpt_qk | 256 | 256 | 6 | 4 | 704 | bf16 | off | no | 6 | 125.0 | 10,000 | 288.0M | 5.00M | 0.50 |
 | 3 | gpt_qk | 256 | 512 | 6 | 4 | 1408 | bf16 | on | yes | 6 | 125.0 | 8,999 | 259.2M | 9.00M | 0.50 |
 
-⭐ is within 90 % of the fastest; of those, the one with the most parameters may learn more from its tokens.
+⭐ has at least 90 % of the highest speed; among these, the one with the most parameters may learn more from its tokens.
 
-Steps in 8 h = tokens/s x 8 x 3600 / (micro-batch x micro-batches a step x T) = 10,000 x 28,800 / (6 x 3 x 256) = 62,500,
-with a batch of 6 x 3 = 18 rows. Fast is not yet good: `nielsgpt plan` says which one ends best.
+Steps in 8 h = tokens/s x 8 x 3600 / (micro-batch x micro-batches per step x T) = 10,000 x 28,800 / (6 x 3 x 256) = 62,500,
+with a batch of 6 x 3 = 18 rows. The fastest model is not always the best: `nielsgpt plan` predicts which ends with the lowest loss.
 
 ## Did not run
 
@@ -32,9 +32,9 @@ with a batch of 6 x 3 = 18 rows. Fast is not yet good: `nielsgpt plan` says whic
 
 - gpt_qk 6 x 256, 4 heads, T 256, auto: timeout with micro-batches of 8 (more than 20 s for its steps); 6 ran
 
-## Left out for time
+## Skipped for lack of time
 
-- gpt_qk 6 x 512, 4 heads, T 256, auto, recomputed: micro-batches above 6 were not tried
+- gpt_qk 6 x 512, 4 heads, T 256, auto, checkpointing: micro-batches above 6 were not tried
 """  # noqa: E501
 
 
@@ -70,15 +70,15 @@ def test_the_summary_is_this_text() -> None:
         RankedResult(FOURTH, None, 0, failed("oom", "more than 3.00 GiB", 1)),
         RankedResult(SECOND, row(10_000.0, 6_000_000), 6),
     ]
-    assert sweep_summary.text(entries, 8.0, 16) == GOLDEN
+    assert sweep_summary.format_summary(entries, 8.0, 16) == GOLDEN
 
 
-def test_a_sweep_without_a_success_says_so() -> None:
+def test_a_sweep_without_a_success_has_no_table() -> None:
     entries = [RankedResult(FIRST, None, 0, failed("error", "no", 1))]
-    assert "No successful configurations." in sweep_summary.text(entries, 8.0, 16)
-    assert "error, no" in sweep_summary.text(entries, 8.0, 16)
+    assert "No successful configurations." in sweep_summary.format_summary(entries, 8.0, 16)
+    assert "error, no" in sweep_summary.format_summary(entries, 8.0, 16)
 
 
 def test_exactly_nine_tenths_of_the_best_has_a_star() -> None:
     entries = [RankedResult(FIRST, row(1000.0, 5), 6), RankedResult(SECOND, row(900.0, 6), 6)]
-    assert "| 2 ⭐ |" in sweep_summary.text(entries, 8.0, 16)
+    assert "| 2 ⭐ |" in sweep_summary.format_summary(entries, 8.0, 16)

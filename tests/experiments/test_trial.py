@@ -1,30 +1,23 @@
-"""Trials in real processes: every status, and that none is left behind."""
+"""Trials: the measured speed and dtypes, and failures as a status."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from nielsgpt.errors import Stopped
-from nielsgpt.experiments import supervisor, trial
-from nielsgpt.experiments.job import TrialJob
-from nielsgpt.experiments.supervisor import TrialLimits
+from nielsgpt.experiments import trial
+from nielsgpt.experiments.trial import TrialJob
+from nielsgpt.experiments.worker import JobLimits, run_job
 from nielsgpt.model.gpt import GPT, parameter_count
-from tests.experiments.conftest import ENGINE, SHAPE
+from tests.experiments.conftest import EXECUTION, SHAPE
 
 Make = Callable[..., TrialJob]
-ENOUGH = TrialLimits(60.0, 2**34)
+ENOUGH = JobLimits(60.0, 2**34)
 
 
-def test_a_trial_says_how_fast_the_model_runs_and_in_which_dtypes(job: Make) -> None:
-    row = supervisor.run(job(), ENOUGH)
+def test_a_trial_measures_the_speed_and_the_dtypes_of_a_model(job: Make) -> None:
+    row = run_job(job(), ENOUGH)
     assert row["status"] == "ok"
     assert row["params"] == parameter_count(GPT(SHAPE, 64))
     speed = 1000 * 4 * SHAPE.context_length / row["ms_per_step"]
@@ -35,28 +28,7 @@ def test_a_trial_says_how_fast_the_model_runs_and_in_which_dtypes(job: Make) -> 
     assert row["took_s"] > row["prepare_s"]
 
 
-def test_more_memory_than_allowed_is_oom_and_a_timeout_counts_from_ready(job: Make) -> None:
-    assert supervisor.run(job(), TrialLimits(60.0, 2**20))["status"] == "oom"
-    slow = supervisor.run(job(seconds=600.0), TrialLimits(0.2, 2**34))
-    assert (slow["status"], slow["reason"]) == ("timeout", "more than 0.2 s for its steps")
-    assert slow["took_s"] > 0.2
-
-
-@pytest.mark.slow
-def test_a_job_that_is_no_job_is_an_error_with_its_first_line() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "nielsgpt.experiments.trial"],
-        input='{"shape": {"n_embd": 10, "n_head": 3}}\n',
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    (line,) = ran.stdout.splitlines()
-    assert json.loads(line)["status"] == "error"
-    assert "validation error" in json.loads(line)["reason"]
-
-
-def test_what_fails_inside_is_a_status_and_no_exception(job: Make) -> None:
+def test_a_failure_inside_is_a_status_and_no_exception(job: Make) -> None:
     impossible = job().model_copy(update={"shape": SHAPE.model_copy(update={"n_head": 3})})
     row = trial.measure_trial(impossible, lambda: None)
     assert row["status"] == "error"
@@ -64,8 +36,8 @@ def test_what_fails_inside_is_a_status_and_no_exception(job: Make) -> None:
     assert "\n" not in row["reason"]
 
 
-def test_bfloat16_is_what_really_flows_and_weights_stay_float32(job: Make) -> None:
-    row = trial.measure_trial(job(engine=replace(ENGINE, precision="bf16")), lambda: None)
+def test_activations_are_bfloat16_and_weights_stay_float32(job: Make) -> None:
+    row = trial.measure_trial(job(execution=replace(EXECUTION, precision="bf16")), lambda: None)
     assert row["dtypes"] == {
         "attention": "bfloat16",
         "logits": "bfloat16",
@@ -75,37 +47,23 @@ def test_bfloat16_is_what_really_flows_and_weights_stay_float32(job: Make) -> No
 
 
 def test_a_trial_is_ready_before_it_is_timed(job: Make) -> None:
-    said: list[float] = []
-    row = trial.measure_trial(job(seconds=0.3), lambda: said.append(time.perf_counter()))
-    assert time.perf_counter() - said[0] >= row["steps_timed"] * row["ms_per_step"] / 2000
+    ready_at: list[float] = []
+    row = trial.measure_trial(job(seconds=0.3), lambda: ready_at.append(time.perf_counter()))
+    assert time.perf_counter() - ready_at[0] >= row["steps_timed"] * row["ms_per_step"] / 2000
 
 
-def test_a_signal_kills_the_trial_and_what_it_started(job: Make, tmp_path: Path) -> None:
-    with (tmp_path / "errors").open("w+b") as errors:
-        running = supervisor.TrialProcess(job(seconds=600.0), errors)
-        with pytest.raises(Stopped) as caught:
-            running.watch(ENOUGH, [signal.SIGTERM])
-        running.end()
-    assert caught.value.exit_code == 143
-    assert running.process.returncode == -signal.SIGKILL
-    with pytest.raises(ProcessLookupError):
-        os.killpg(running.process.pid, 0)
-
-
-@pytest.mark.slow
-def test_a_trial_whose_parent_is_killed_ends_too(job: Make) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "nielsgpt.experiments.trial", "supervised"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert process.stdin is not None and process.stdout is not None
-    process.stdin.write(job(seconds=600.0).model_dump_json().encode() + b"\n")
-    process.stdin.flush()
-    assert process.stdout.readline() == b"ready\n"
-    process.stdin.close()  # what the system does with the pipes of a killed parent
-    assert process.wait(30) == -signal.SIGKILL
-    process.stdout.close()
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+def test_the_key_covers_what_decides_the_speed_and_not_the_time_to_measure(
+    job: Make,
+) -> None:
+    same = [job(), job(seconds=9.0)]
+    other = [
+        job(vocab_size=65),
+        job(batch_size=8),
+        job(optimizer="muon"),
+        job(activation_checkpointing=True),
+        job(execution=replace(EXECUTION, micro_batch_size=1)),
+        job(execution=replace(EXECUTION, precision="bf16")),
+        job(execution=replace(EXECUTION, torch_version="0")),
+    ]
+    assert len({one.key for one in same}) == 1
+    assert len({one.key for one in same + other}) == 1 + len(other)

@@ -15,7 +15,7 @@ from nielsgpt.config.settings import ModelSettings, Settings
 from nielsgpt.data.cache.distributed_build import BuildPart
 from nielsgpt.data.cache.shards import Split
 from nielsgpt.experiments.results_store import ResultsStore
-from nielsgpt.experiments.supervisor import TrialLimits
+from nielsgpt.experiments.worker import JobLimits
 from nielsgpt.export import hf_folder
 from nielsgpt.model.gpt import GPT
 from nielsgpt.pipeline import build_caches, train_tokenizer
@@ -30,7 +30,7 @@ from tests.training.test_checkpoint_manager import trainer
 
 CODEC = ByteTokenizer()
 NOTHING = "nothing"
-LIMITS = TrialLimits(timeout_s=1.0, memory_bytes=1)
+LIMITS = JobLimits(timeout_s=1.0, memory_bytes=1)
 PRIMER = {"characters": 12_000, "dialogues": 60}
 
 
@@ -188,7 +188,7 @@ class _Measured:
     def __init__(self, key: str) -> None:
         self.key = key
 
-    def facts(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {"model": self.key}
 
 
@@ -197,9 +197,11 @@ def measuring() -> Job:
 
     def measure(*keys: str) -> Callable[[Path], None]:
         def work(folder: Path) -> None:
-            ledger = ResultsStore(folder / "results.jsonl", lambda *_: {"status": "ok", "speed": 7})
+            results = ResultsStore(
+                folder / "results.jsonl", lambda *_: {"status": "ok", "speed": 7}
+            )
             for key in keys:
-                ledger.result(_Measured(key), LIMITS)  # type: ignore[arg-type]
+                results.measure(_Measured(key), LIMITS)  # type: ignore[arg-type]
 
         return work
 
