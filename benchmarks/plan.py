@@ -3,12 +3,12 @@
     python benchmarks/plan.py --root /tmp/honesty --minutes 3 5 10 --seeds 1 2
     python benchmarks/plan.py --root /tmp/honesty --minutes 0.5 --grid tiny.json --batches 8,32
 
-For each time and seed: does the chosen candidate end below the median of all, how far is it from
-the best, in how many of the intervals did the candidates end, and how near was the predicted speed.
-Where a plan ends a run before its time, because the text would be learnt by heart, it is trained
-for all of the time as well, and the best of all is the best of both. Each gets as many steps as fit
-the time at the speed that was measured before, so a machine that is busy for a while slows a run
-down but does not change its loss. What was trained is kept in the root and not trained again.
+For each time and seed: is the chosen candidate better than the median, how far is it from the
+best, how many candidates end within their interval, and how near was the predicted speed. If a plan
+ends a run early because the model would overfit, it is also trained for all of the time, and the
+better end counts for the best of all. Each run gets the steps that fit into the time at the speed
+measured before, so a machine that is busy for a while slows a run down but does not change its
+loss. Results are stored in the root and not measured again.
 """
 
 import argparse
@@ -30,34 +30,34 @@ from nielsgpt.experiments.throughput import PlanOption
 from nielsgpt.experiments.worker import JobLimits
 from nielsgpt.system.workspace import Workspace
 
-NEAR = 0.03  # bits per byte from the best: the goal
+NEAR = 0.03  # bits per byte from the best that are good enough
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What one plan came to: bits per byte of the chosen one and of all, and how the forecasts
-    did."""
+class Outcome:
+    """The result of one plan: bits per byte of the chosen candidate and of all, how many ended in
+    their interval, and the median speed relative to the predicted one."""
 
     chosen: float
-    found: list[float]
+    ends: list[float]
     inside: int
-    pace: float
+    speed: float
 
     @property
     def gap(self) -> float:
-        """How far the chosen one is from the best."""
-        return self.chosen - min(self.found)
+        """Bits per byte from the chosen candidate to the best."""
+        return self.chosen - min(self.ends)
 
     @property
     def is_better(self) -> bool:
-        """Whether the chosen one is below the median."""
-        return self.chosen < statistics.median(self.found)
+        """True if the chosen candidate is below the median."""
+        return self.chosen < statistics.median(self.ends)
 
 
-def trained(
+def train(
     planner: Planner, option: PlanOption, steps: int, results: ResultsStore, root: Path
 ) -> tuple[float, float]:
-    """Bits per byte of so many steps, and the speed as a share of what was predicted."""
+    """Bits per byte after this many steps, and the speed relative to the predicted one."""
     settings = planner.settings_for(option, steps)
     execution = option.execution
     job = PilotJob(
@@ -71,29 +71,31 @@ def trained(
     return float(row["bits_per_byte"]), option.step_s / float(row["step_s"])
 
 
-def trial(workspace: Workspace, seed: int, chosen: list[Candidate], budget: PilotBudget) -> Trial:
-    """Plan, train all, compare: the caches stay, the seed moves weights and batches."""
+def compare(
+    workspace: Workspace, seed: int, chosen: list[Candidate], budget: PilotBudget
+) -> Outcome:
+    """Plan and train all candidates; the seed changes weights and batches but not the caches."""
     planner = planner_of(workspace)
     planner.settings = planner.settings.model_copy(update={"seed": seed})
     plan = planner.plan(chosen, budget)
     results = ResultsStore(workspace.root / "bench" / "honesty.jsonl", worker.run_job)
-    ends = [trained(planner, one, one.steps, results, workspace.root) for one in plan.options]
-    bits = [end for end, _ in ends]
+    runs = [train(planner, one, one.steps, results, workspace.root) for one in plan.options]
+    bits = [end for end, _ in runs]
     low, high = plan.forecast.interval(INTERVAL)
     inside = sum(a <= end <= b for a, end, b in zip(low, bits, high, strict=True))
     for option, end, middle in zip(plan.options, bits, plan.forecast.median, strict=True):
         sys.stdout.write(f"  {option.candidate!s:28} {end:.4f}  predicted {middle:.4f}\n")
-    found = list(bits)
+    ends = list(bits)
     for n, option in enumerate(plan.options):
         if option.steps < option.max_steps:
-            whole, _ = trained(planner, option, option.max_steps, results, workspace.root)
+            whole, _ = train(planner, option, option.max_steps, results, workspace.root)
             sys.stdout.write(f"  {option.candidate!s:28} {whole:.4f}  in all of the time\n")
-            found[n] = min(bits[n], whole)
-    return Trial(bits[0], found, inside, statistics.median(pace for _, pace in ends))
+            ends[n] = min(bits[n], whole)
+    return Outcome(bits[0], ends, inside, statistics.median(speed for _, speed in runs))
 
 
 def main() -> None:
-    """Read the options, run every trial, print a line of each and the sum."""
+    """Read the options, compare every plan, print a line for each and the totals."""
     read = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     read.add_argument("--root", type=Path, required=True, help="Folder of caches and results.")
     read.add_argument("--config", default="quickstart.json")
@@ -109,24 +111,24 @@ def main() -> None:
     shapes = [c.shape for c in grids.read(options.grid)[0]] if options.grid else []
     shapes = [candidates.adopt_shape(base.settings.model, shape) for shape in shapes]
     batches = [int(word) for word in options.batches.split(",") if word]
-    trials = []
+    outcomes = []
     for minutes in options.minutes:
         budget = PilotBudget.for_run(
             60 * minutes, options.pilot_minutes and 60 * options.pilot_minutes
         )
         for seed in options.seeds:
             chosen = candidates.list_candidates(base.settings, shapes, batches)
-            found = trial(workspace, seed, chosen, budget)
-            trials.append(found)
+            outcome = compare(workspace, seed, chosen, budget)
+            outcomes.append(outcome)
             sys.stdout.write(
-                f"{minutes:g} minutes, seed {seed}: chosen {found.chosen:.4f}, "
-                f"{found.gap:.4f} from the best of {len(found.found)}, median "
-                f"{statistics.median(found.found):.4f}; {found.inside} of {len(found.found)} "
-                f"within their interval; speed {found.pace:.0%} of the predicted\n"
+                f"{minutes:g} minutes, seed {seed}: chosen {outcome.chosen:.4f}, "
+                f"{outcome.gap:.4f} from the best of {len(outcome.ends)}, median "
+                f"{statistics.median(outcome.ends):.4f}; {outcome.inside} of {len(outcome.ends)} "
+                f"within their interval; speed {outcome.speed:.0%} of the predicted\n"
             )
-    better = sum(one.is_better for one in trials)
-    near = sum(one.gap <= NEAR for one in trials)
-    count = len(trials)
+    better = sum(one.is_better for one in outcomes)
+    near = sum(one.gap <= NEAR for one in outcomes)
+    count = len(outcomes)
     sys.stdout.write(f"below the median: {better} of {count}; near the best: {near} of {count}\n")
 
 

@@ -1,10 +1,10 @@
-"""When is a text learnt by heart? Trains shapes for so many readings, evaluated all the way.
+"""After how many epochs does a model overfit? Trains shapes for some epochs, evaluating throughout.
 
-    python benchmarks/readings.py --root /tmp/readings --config mine.json --readings 8 16 32
+    python benchmarks/readings.py --root /tmp/readings --config mine.json --epochs 8 16 32
 
-For each shape and each number of readings, a run of its own, cooled to its end: at which reading
-the loss on other text was lowest, what it was there, and what it was at the end. The rule of
-nielsgpt/experiments/data_budget.py is of such runs. They are neither kept nor resumed.
+For each shape and number of epochs, a run of its own with its cooldown at the end: the epoch with
+the lowest validation loss, that loss, and the loss at the end. The rule in
+nielsgpt/experiments/data_budget.py comes from such runs. They are neither kept nor resumed.
 """
 
 import argparse
@@ -25,14 +25,14 @@ from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
 from nielsgpt.training import build
 
-LOOKS = 16  # evaluations in a run
+EVALUATIONS = 16  # in a run
 
 
-def run(root: Path, planner: Planner, candidate: Candidate, readings: float) -> list[str]:
-    """A line of the table: what one run came to."""
-    corpus = planner.data_budget.total
-    reading = corpus / (candidate.batch_size * candidate.shape.context_length)  # steps
-    steps = max(1, round(readings * reading))
+def run(root: Path, planner: Planner, candidate: Candidate, epochs: float) -> list[str]:
+    """Train one run; returns its row of the table."""
+    unique_tokens = planner.data_budget.total
+    epoch_steps = unique_tokens / candidate.batch_tokens
+    steps = max(1, round(epochs * epoch_steps))
     execution = planner.throughput.choose_execution(candidate)
     workspace = Workspace(
         root, candidates.resolve_settings(planner.settings, candidate, execution, steps)
@@ -41,18 +41,24 @@ def run(root: Path, planner: Planner, candidate: Candidate, readings: float) -> 
     tokenizer = registry.load(workspace.tokenizer)
     model = build.model_at_start(workspace, "pretrain", tokenizer, {})
     trainer = build.assemble_trainer(workspace, "pretrain", tokenizer, model, execution)
-    seen = []
+    evaluations = []
     for step in range(1, steps + 1):
         trainer.train_step()
-        if step % max(1, steps // LOOKS) == 0 or step == steps:
+        if step % max(1, steps // EVALUATIONS) == 0 or step == steps:
             trainer.evaluate()
-            seen.append((trainer.metric("bits_per_byte"), step / reading))
-    (best, place), end, params = min(seen), seen[-1][0], parameter_count(model)
-    figures = [
-        f"{params / corpus:.1f}",
-        f"{planner.data_budget.limit_tokens(10**15, params) / corpus:.1f}",
+            evaluations.append((trainer.metric("bits_per_byte"), step / epoch_steps))
+    best, best_epoch = min(evaluations)
+    end, params = evaluations[-1][0], parameter_count(model)
+    limit = planner.data_budget.limit_tokens(10**15, params) / unique_tokens
+    return [
+        f"{candidate}",
+        f"{params / unique_tokens:.1f}",
+        f"{limit:.1f}",
+        f"{epochs:g}",
+        f"{best_epoch:.1f}",
+        f"{best:.4f}",
+        f"{end:.4f}",
     ]
-    return [f"{candidate}", *figures, f"{readings:g}", f"{place:.1f}", f"{best:.4f}", f"{end:.4f}"]
 
 
 def main() -> None:
@@ -62,7 +68,7 @@ def main() -> None:
     read.add_argument("--config", default="quickstart.json")
     read.add_argument("--grid", type=Path, help="Shapes, as for nielsgpt bench.")
     read.add_argument("--batch", type=int, default=8)
-    read.add_argument("--readings", type=float, nargs="+", default=[8.0, 16.0])
+    read.add_argument("--epochs", "--readings", type=float, nargs="+", default=[8.0, 16.0])
     options = read.parse_args()
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as `nielsgpt pretrain` has it
     workspace = Workspace(options.root, settle(options.config).settings)
@@ -70,11 +76,11 @@ def main() -> None:
     shapes = [own]
     if options.grid:
         shapes = [candidates.adopt_shape(own, one.shape) for one in grids.read(options.grid)[0]]
-    heads = ["model", "parameters a token", "enough by the rule", "planned", "best after"]
-    rows = [[*heads, "bits per byte there", "at the end"]]
+    headings = ["model", "parameters per token", "epochs by the rule", "planned", "best after"]
+    rows = [[*headings, "bits per byte there", "at the end"]]
     for shape in shapes:
-        for readings in options.readings:
-            rows.append(run(options.root, planner, Candidate(shape, options.batch), readings))
+        for epochs in options.epochs:
+            rows.append(run(options.root, planner, Candidate(shape, options.batch), epochs))
             sys.stderr.write(f"{'  '.join(rows[-1])}\n")
     sys.stdout.write(f"{align_columns(rows)}\n")
 
