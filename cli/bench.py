@@ -45,7 +45,7 @@ def command(
     from nielsgpt.experiments import grid as grids
     from nielsgpt.experiments import sweep_summary
     from nielsgpt.experiments.sweep import SUMMARY, Sweep, SweepOptions
-    from nielsgpt.report import plots
+    from nielsgpt.report import run_plots
 
     if grid is not None and small:
         raise click.UsageError("--grid and --small exclude each other")
@@ -68,7 +68,7 @@ def command(
     rows = [entry.best for entry in sweep_summary.rank_results(entries) if entry.best]
     picture = folder / "throughput.png"
     if rows:
-        plots.write_throughput(
+        run_plots.write_throughput(
             picture, [(row["params"], row["tokens_per_second"], _label(row)) for row in rows]
         )
     click.echo((folder / SUMMARY).read_text(encoding="utf-8"))

@@ -21,15 +21,15 @@ __all__ = [
     "Settings",
     "TokenizerSettings",
     "TrainingSettings",
+    "VariantName",
 ]
+VariantName = Literal["gpt", "gpt_fast", "gpt_rope", "gpt_plus", "gpt_qk"]
 
 
 class ModelSettings(Section):
     """The shape of the network."""
 
-    variant: Literal["gpt", "gpt_fast", "gpt_rope", "gpt_plus", "gpt_qk"] = Field(
-        "gpt_qk", description="a row of the table in docs/architecture.md"
-    )
+    variant: VariantName = Field("gpt_qk", description="a row of the table in docs/architecture.md")
     n_layer: Count = Field(8, description="number of blocks")
     n_head: Count = Field(6, description="attention heads per block")
     n_embd: Count = Field(384, description="width")

@@ -11,10 +11,9 @@ from pydantic import Field, ValidationError
 from nielsgpt.config import legacy_names
 from nielsgpt.config.load import once
 from nielsgpt.config.section import Count, Section
-from nielsgpt.config.settings import ModelSettings
+from nielsgpt.config.settings import ModelSettings, VariantName
 from nielsgpt.errors import SettingsError
 
-Variant = Literal["gpt", "gpt_fast", "gpt_rope", "gpt_plus", "gpt_qk"]
 # (n_embd, n_layer, n_head) and context lengths: for a GPU or a Mac, and for a few CPU cores.
 SHAPES, CONTEXTS = ((384, 8, 6), (512, 8, 8), (512, 12, 8)), (512, 1024)
 SMALL_SHAPES, SMALL_CONTEXTS = ((128, 4, 2), (256, 6, 4), (384, 6, 6)), (128, 256)
@@ -26,7 +25,7 @@ AMP_TYPES = {AMP: (bool, "true or false"), AMP_DTYPE: (str, "fp16 or bf16")}
 class Configuration(Section):
     """A model shape and its execution, named as in the settings."""
 
-    variant: Variant = Field("gpt_qk", description="model.variant")
+    variant: VariantName = Field("gpt_qk", description="model.variant")
     context_length: Count = Field(description="model.context_length")
     n_layer: Count = Field(description="model.n_layer")
     n_head: Count = Field(description="model.n_head")

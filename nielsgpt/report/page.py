@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from nielsgpt.format import format_bytes
-from nielsgpt.report import plots
+from nielsgpt.report import run_plots
 from nielsgpt.report.drawing import CURVES, INKS
 from nielsgpt.report.run_figures import FIGURES, NONE, compare_figures, compare_settings, flatten
 from nielsgpt.report.run_reader import RunRecord, Tree, read
@@ -41,7 +41,7 @@ def write(folder: Path, exam: Tree | None) -> Path:
     `exam` is the content of checkpoints/<name>/exam.json if it scored this run's weights.
     """
     record = read(folder)
-    plots.write(record, folder / PLOTS_FOLDER)
+    run_plots.write(record, folder / PLOTS_FOLDER)
     steps, samples = _collect_samples(record)
     text = fill(
         "page.html.j2",
@@ -90,7 +90,7 @@ def fill(template: str, **values: Any) -> str:
 
 def _draw_curves(records: Sequence[RunRecord]) -> list[tuple[str, Markup]]:
     # matplotlib escapes the labels; the rest is its own and ours.
-    return [(title, Markup(text)) for title, text in plots.draw_svgs(records)]
+    return [(title, Markup(text)) for title, text in run_plots.draw_svgs(records)]
 
 
 def _collect_samples(

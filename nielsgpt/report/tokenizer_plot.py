@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nielsgpt.report.drawing import CURVES
-from nielsgpt.report.plots import render_figure
+from nielsgpt.report.run_plots import render_figure
 from nielsgpt.report.tokenizer_report import Report
 from nielsgpt.system.workspace import write_atomically
 

@@ -113,9 +113,9 @@ def test_the_command_prints_the_corpus_the_config_and_both_commands(
     (root / "tiny.json").write_text(json.dumps(tiny().model_dump(mode="json")), encoding="utf-8")
     with pytest.raises(SystemExit) as left:
         main(["recommend", "-c", "tiny.json"])
-    said = capsys.readouterr().err
-    assert (left.value.code, len(said.splitlines())) == (2, 1)
-    assert "no caches in data/cache/tiny; make them with 'nielsgpt caches'" in said
+    output = capsys.readouterr().err
+    assert (left.value.code, len(output.splitlines())) == (2, 1)
+    assert "no caches in data/cache/tiny; make them with 'nielsgpt caches'" in output
     pipeline.caches(Workspace(root, tiny()))
     main(["recommend", "-c", "tiny.json", "--priority", "speed", "--device-mem-gb", "8"])
     lines = capsys.readouterr().out.splitlines()

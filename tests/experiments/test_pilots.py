@@ -99,9 +99,9 @@ def test_the_command_plans_on_real_caches_and_its_config_trains(
     (root / "tiny.json").write_text(json.dumps(tiny().model_dump(mode="json")), encoding="utf-8")
     words = ["plan", "-c", "tiny.json", "--minutes", "0.5", "--pilot-minutes", "0.02"]
     main([*words, "--batches", "2,4", "--name", "night"])
-    said = capsys.readouterr().out
-    assert "chosen: " in said
-    assert said.splitlines()[-1] == "nielsgpt pipeline --config plans/night.json"
+    output = capsys.readouterr().out
+    assert "chosen: " in output
+    assert output.splitlines()[-1] == "nielsgpt pipeline --config plans/night.json"
     tree = json.loads((root / "plans/night.json").read_text("utf-8"))
     assert (tree["name"], tree["extends"]) == ("night", "../tiny.json")
     main(["pretrain", "-c", "plans/night.json", "--minutes", "0.05"])

@@ -67,9 +67,9 @@ def test_a_job_out_of_memory_is_retried_only_with_more_memory(
 def test_an_error_is_retried_because_its_cause_may_be_fixed(
     tmp_path: Path, job: Callable[..., TrialJob]
 ) -> None:
-    results_to_return = [{"status": "error", "reason": "no compiler \u2028 here"}, {"status": "ok"}]
-    results = ResultsStore(tmp_path / "results.jsonl", lambda *given: results_to_return.pop(0))
+    answers = [{"status": "error", "reason": "no compiler \u2028 here"}, {"status": "ok"}]
+    results = ResultsStore(tmp_path / "results.jsonl", lambda *given: answers.pop(0))
     assert results.measure(job(), LIMITS)["status"] == "error"
-    again = ResultsStore(tmp_path / "results.jsonl", lambda *given: results_to_return.pop(0))
+    again = ResultsStore(tmp_path / "results.jsonl", lambda *given: answers.pop(0))
     assert again.rows[job().key]["reason"] == "no compiler \u2028 here"
     assert [again.measure(job(), LIMITS)["status"] for _ in range(2)] == ["ok", "ok"]

@@ -65,13 +65,13 @@ def test_configurations_that_run_are_ranked_and_the_others_are_listed(tmp_path: 
 @pytest.mark.parametrize("alive", [0, 1, 4, 6, 8])
 def test_a_killed_sweep_resumes_and_measures_nothing_twice(tmp_path: Path, alive: int) -> None:
     whole = Bench()
-    wanted = make_sweep(tmp_path / "undisturbed", whole).run(GRID)
+    expected = make_sweep(tmp_path / "undisturbed", whole).run(GRID)
     first, second = Bench(alive), Bench()
     with pytest.raises(KeyboardInterrupt):
         make_sweep(tmp_path / "killed", first).run(GRID)
-    found = make_sweep(tmp_path / "killed", second).run(GRID)
+    resumed = make_sweep(tmp_path / "killed", second).run(GRID)
     assert [job.key for job in first.jobs + second.jobs] == [job.key for job in whole.jobs]
-    assert [entry.largest for entry in found] == [entry.largest for entry in wanted]
+    assert [entry.largest for entry in resumed] == [entry.largest for entry in expected]
 
 
 def test_the_fastest_are_compiled_if_the_machine_can(tmp_path: Path) -> None:
@@ -96,12 +96,12 @@ def test_the_command_measures_a_grid_in_real_processes(
     (root / "grid.json").write_text(json.dumps([item]), encoding="utf-8")
     words = ["bench", "-c", "tiny.json", "--grid", "grid.json", "--max-micro-batch", "1"]
     main([*words, "--timeout-s", "0.5"])
-    said = capsys.readouterr().out
-    assert "| 1 ⭐ | gpt_qk | 16 | 32 | 1 | 2 | 128 | fp32 | off | no | 1 |" in said
+    output = capsys.readouterr().out
+    assert "| 1 ⭐ | gpt_qk | 16 | 32 | 1 | 2 | 128 | fp32 | off | no | 1 |" in output
     (line,) = (root / "bench/results.jsonl").read_text("utf-8").splitlines()
     assert json.loads(line)["status"] == "ok"
     assert (root / "bench/throughput.png").read_bytes().startswith(b"\x89PNG")
-    assert (root / "bench/summary.md").read_text("utf-8") in said
+    assert (root / "bench/summary.md").read_text("utf-8") in output
 
 
 def test_an_unusable_grid_is_one_line_and_exit_code_2(
@@ -110,6 +110,6 @@ def test_an_unusable_grid_is_one_line_and_exit_code_2(
     (root / "grid.json").write_text('[{"T": "long"}]', encoding="utf-8")
     with pytest.raises(SystemExit) as left:
         main(["bench", "--grid", "grid.json"])
-    said = capsys.readouterr().err.splitlines()
-    assert (left.value.code, len(said)) == (2, 1)
-    assert said[0].startswith('error: grid grid.json: item 1: context_length is "long": input')
+    lines = capsys.readouterr().err.splitlines()
+    assert (left.value.code, len(lines)) == (2, 1)
+    assert lines[0].startswith('error: grid grid.json: item 1: context_length is "long": input')

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nielsgpt.report import page, plots, run_reader
+from nielsgpt.report import page, run_plots, run_reader
 from nielsgpt.training.run_log import RunLog
 from tests.report.conftest import EXAM, FIRST, SECOND
 
@@ -18,8 +18,8 @@ HOSTILE = "</details><script>alert(1)</script><img src=x onerror=alert(1)> {{ 7 
 
 @pytest.fixture(autouse=True)
 def _one_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw a single plot; test_plots covers the others."""
-    monkeypatch.setattr(plots, "PLOTS", plots.PLOTS[:1])
+    """Draw a single plot; test_run_plots covers the others."""
+    monkeypatch.setattr(run_plots, "PLOTS", run_plots.PLOTS[:1])
 
 
 class ParsedPage(HTMLParser):

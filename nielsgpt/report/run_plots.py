@@ -39,9 +39,7 @@ STYLE: Any = {  # matplotlib's own type lists every key
     "svg.hashsalt": "nielsgpt",
     "svg.image_inline": True,
 }
-
-
-# A file with a date, or with the name of a release of matplotlib, would differ every time.
+# A date in a file, or matplotlib's version, would make the same plot differ every time.
 NO_METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
     "png": {"Software": None},
