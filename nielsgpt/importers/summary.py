@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nielsgpt.format import align_columns, format_count
 from nielsgpt.importers.manifest import Result, Row
 from nielsgpt.report.imports import ImportPage, write_page
-from nielsgpt.report.run_figures import magnitude
-from nielsgpt.tables import align_columns
 
 HEADS = ("file", "documents", "conversations", "read", "kept", "language", "left out")
 MOST_ROWS = 40
@@ -66,7 +65,7 @@ def write(result: Result, root: Path) -> Path:
         ("files", f"{sum(not row.reason for row in result.rows):,} of {len(result.rows):,}"),
         ("documents", f"{len(result.lengths):,}"),
         ("conversations", f"{sum(row.conversations for row in result.rows):,}"),
-        ("characters kept", f"{magnitude(kept)} of {magnitude(read)}"),
+        ("characters kept", f"{format_count(kept)} of {format_count(read)}"),
     )
     private = [[kind, f"{count:,}", examples] for kind, count, examples in _private(result)]
     rows = [_cells(row) for row in result.rows]
@@ -85,8 +84,8 @@ def _cells(row: Row) -> list[str]:
         name,
         f"{row.documents:,}",
         f"{row.conversations:,}",
-        magnitude(row.read),
-        magnitude(row.kept),
+        format_count(row.read),
+        format_count(row.kept),
         " ".join(language for language, _ in row.languages.most_common(3)) or "-",
         counts[:LONGEST_REASON],
     ]

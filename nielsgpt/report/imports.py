@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from nielsgpt.report.drawing import CURVES
 from nielsgpt.report.page import fill
-from nielsgpt.report.plots import draw_picture
+from nielsgpt.report.run_plots import draw_picture
 from nielsgpt.system.workspace import write_text
 
 if TYPE_CHECKING:

@@ -177,7 +177,7 @@ def draw_picture(name: str, title: str, paint: Callable[["Axes"], None]) -> str:
 def _render_plot(plot: Plot, records: Sequence[RunRecord], form: str, **options: Any) -> bytes:
     def paint(figure: "Figure") -> None:
         axes = figure.subplots()
-        paint(axes)
+        draw(axes, plot, records)
         if axes.get_legend_handles_labels()[1]:
             figure.legend(loc="outside upper left", ncols=3 if len(records) == 1 else 2)
 

@@ -20,8 +20,8 @@ from typing import Any
 from nielsgpt.checkpoint.run_metadata import RunMetadata
 from nielsgpt.config.settings import PHASES, Phase
 from nielsgpt.errors import DataError
+from nielsgpt.format import align_columns
 from nielsgpt.system.workspace import Workspace, read_json
-from nielsgpt.tables import align_columns
 from nielsgpt.tokenizers import registry
 
 # What `--rebuild` does again: the stage, and what cannot stand without it.

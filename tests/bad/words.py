@@ -133,7 +133,7 @@ LINES: dict[str, tuple[str, ...]] = {
     "runs compare a b": ("no runs in runs yet",),
     "bench --grid none.json": ("grid none.json cannot be read", "leave out --grid"),
     "bench --grid .": ("grid . cannot be read",),
-    "bench --grid tiny.json": ("grid tiny.json holds a dict", "a list of configurations"),
+    "bench --grid tiny.json": ("grid tiny.json contains a dict", "a list of configurations"),
     "bench --small --grid x": ("--grid and --small exclude each other",),
     "bench --timeout-s 0": ("'--timeout-s'",),
     "bench --max-micro-batch 0": ("'--max-micro-batch'",),
