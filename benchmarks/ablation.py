@@ -30,7 +30,7 @@ from nielsgpt.system import device
 from nielsgpt.system.device import ExecutionConfig
 from nielsgpt.system.workspace import Workspace, fingerprint
 from nielsgpt.tokenizers.base import Tokenizer
-from nielsgpt.training import build
+from nielsgpt.training import assemble
 from nielsgpt.training.trainer import Trainer
 
 QUICKSTART = Path(__file__).resolve().parents[1] / "configs" / "quickstart.json"
@@ -115,12 +115,12 @@ class Study:
         threads = torch.get_num_threads()
         execution = ExecutionConfig("cpu", "bf16", "plain", True, threads, phase.batch_size)
         shape: dict[str, Any] = {}
-        model = build.model_at_start(workspace, "pretrain", self.codec, shape)
+        model = assemble.model_at_start(workspace, "pretrain", self.codec, shape)
         if change == "output maps not zero at first":
             for name, weight in model.named_parameters():
                 if name.endswith(("out.weight", "down.weight")):
                     nn.init.normal_(weight, std=0.02 / math.sqrt(2 * settings.model.n_layer))
-        return build.assemble_trainer(workspace, "pretrain", self.codec, model, execution)
+        return assemble.assemble_trainer(workspace, "pretrain", self.codec, model, execution)
 
     def cost(self, change: str, rounds: int = 9, at_once: int = 2) -> float:
         """How long the change's step takes, as a multiple of the recipe's, measured in turns."""

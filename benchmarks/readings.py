@@ -23,7 +23,7 @@ from nielsgpt.model.gpt import parameter_count
 from nielsgpt.system import device
 from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
-from nielsgpt.training import build
+from nielsgpt.training import assemble
 
 EVALUATIONS = 16  # in a run
 
@@ -39,8 +39,8 @@ def run(root: Path, planner: Planner, candidate: Candidate, epochs: float) -> li
     )
     device.apply_execution(execution.device, execution.threads)
     tokenizer = registry.load(workspace.tokenizer)
-    model = build.model_at_start(workspace, "pretrain", tokenizer, {})
-    trainer = build.assemble_trainer(workspace, "pretrain", tokenizer, model, execution)
+    model = assemble.model_at_start(workspace, "pretrain", tokenizer, {})
+    trainer = assemble.assemble_trainer(workspace, "pretrain", tokenizer, model, execution)
     evaluations = []
     for step in range(1, steps + 1):
         trainer.train_step()

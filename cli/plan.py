@@ -87,7 +87,7 @@ def planner_of(workspace: "Workspace") -> "Planner":
     from nielsgpt.experiments.throughput import Throughput
     from nielsgpt.pipeline import pipeline
     from nielsgpt.system.workspace import fingerprint
-    from nielsgpt.training.build import split_identity
+    from nielsgpt.training.assemble import split_identity
 
     codec = pipeline.caches(workspace)
     workspace = availability.trainable(workspace, "pretrain")

@@ -39,13 +39,13 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
     )
     def train(workspace: "Workspace", resume: "Resume", nproc: int, **over: Any) -> None:
         from nielsgpt.system import launcher
-        from nielsgpt.training import build
+        from nielsgpt.training import assemble
 
         workspace = resettled(
             workspace, {"training": {phase: settled(workspace, phase, resume, **over)}}
         )
         if phase == "sft":
-            workspace = build.with_shape_of_start(workspace, phase)
+            workspace = assemble.with_shape_of_start(workspace, phase)
         if launcher.is_member():
             _as_member(workspace, phase, resume)
         elif nproc > 1:

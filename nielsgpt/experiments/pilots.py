@@ -32,7 +32,7 @@ from nielsgpt.system import device
 from nielsgpt.system.device import ExecutionConfig
 from nielsgpt.system.workspace import Workspace, fingerprint
 from nielsgpt.tokenizers import registry
-from nielsgpt.training import build
+from nielsgpt.training import assemble
 
 IRRELEVANT = {"checkpoint_every", "keep_checkpoints", "log_every", "minutes"}  # to the loss
 SHORT, LONG, LONGEST = 1 / 24, 1 / 8, 1 / 4  # shares of the time for pilots
@@ -84,8 +84,8 @@ def train_pilot(job: PilotJob, ready: Callable[[], None]) -> ResultRow:
     workspace, execution = Workspace(Path(job.root), job.settings), job.execution
     device.apply_execution(execution.device, execution.threads)
     tokenizer = registry.load(workspace.tokenizer)
-    model = build.model_at_start(workspace, "pretrain", tokenizer, {})
-    trainer = build.assemble_trainer(workspace, "pretrain", tokenizer, model, execution)
+    model = assemble.model_at_start(workspace, "pretrain", tokenizer, {})
+    trainer = assemble.assemble_trainer(workspace, "pretrain", tokenizer, model, execution)
     ready()
     steps, eval_every = trainer.phase.max_steps, trainer.phase.eval_every
     best, training_s, evaluation_s = math.inf, 0.0, 0.0

@@ -10,9 +10,9 @@ from typing import IO, Any
 from nielsgpt.importers import private
 from nielsgpt.importers.content import Turn, merge_counts
 from nielsgpt.importers.dialogue import conversations
-from nielsgpt.importers.duplicates import Corpus, language
 from nielsgpt.importers.manifest import Result, Row, Store
 from nielsgpt.importers.readers import read_content
+from nielsgpt.importers.repeats import Corpus, language
 from nielsgpt.progress import Progress
 from nielsgpt.system.workspace import file_sha256, fingerprint, write_atomically, write_text
 

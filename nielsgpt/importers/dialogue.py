@@ -23,7 +23,7 @@ def conversations(
     """The chat's conversations; a pause begins a new one, and one without a reply is left out."""
     names = {name.casefold() for name in assistants}
     for part in _between_pauses(chat, pause_hours * 3600):
-        messages = _joined([(_role(turn, names), turn) for turn in part])
+        messages = _join([(_role(turn, names), turn) for turn in part])
         if messages:
             yield messages
 
@@ -43,7 +43,7 @@ def _between_pauses(chat: Chat, pause_s: float) -> Iterator[list[Turn]]:
     yield part
 
 
-def _joined(turns: Sequence[tuple[str, Turn]]) -> tuple[Message, ...]:
+def _join(turns: Sequence[tuple[str, Turn]]) -> tuple[Message, ...]:
     """Runs of one role as one message, from the first of the user to the last of the assistant."""
     system = [turn.text for role, turn in turns if role == "system"]
     joined: list[Message] = []

@@ -19,7 +19,7 @@ IGNORED = frozenset(("__MACOSX", "thumbs.db", "desktop.ini"))
 
 
 @dataclass(frozen=True)
-class Source:
+class InputFile:
     """A file to read: where its bytes lie, and the name by which a person knows it."""
 
     path: Path
@@ -31,10 +31,10 @@ class Source:
         return self.path.suffix.lower()
 
 
-def walk(path: Path, name: str, apart: Collection[Path] = ()) -> Iterator[Source]:
+def walk(path: Path, name: str, apart: Collection[Path] = ()) -> Iterator[InputFile]:
     """The file, or those below the folder in order; no hidden ones, no links, nothing `apart`."""
     if path.is_file():
-        yield Source(path, name)
+        yield InputFile(path, name)
         return
     for folder, folders, files in os.walk(path):
         here = Path(folder)
@@ -46,10 +46,10 @@ def walk(path: Path, name: str, apart: Collection[Path] = ()) -> Iterator[Source
         for file in sorted(filter(_is_wanted, files)):
             inner = here / file
             if stat.S_ISREG(inner.lstat().st_mode):
-                yield Source(inner, f"{name}/{inner.relative_to(path).as_posix()}")
+                yield InputFile(inner, f"{name}/{inner.relative_to(path).as_posix()}")
 
 
-def named(paths: Collection[Path], apart: Collection[Path]) -> Iterator[Source]:
+def name_input(paths: Collection[Path], apart: Collection[Path]) -> Iterator[InputFile]:
     """The files of the paths that a person gave. Raises DataError where one is not there."""
     for path in paths:
         if not path.exists():

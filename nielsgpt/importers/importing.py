@@ -24,7 +24,7 @@ from nielsgpt.importers.compose import compose
 from nielsgpt.importers.confine import Job, Limits, Outcome, run_each
 from nielsgpt.importers.content import Turn
 from nielsgpt.importers.dialogue import speakers
-from nielsgpt.importers.gather import MOST_DEPTH, Source, named, unpack, walk
+from nielsgpt.importers.gather import MOST_DEPTH, InputFile, name_input, unpack, walk
 from nielsgpt.importers.manifest import Choices, Result, Row, Store
 from nielsgpt.importers.readers import COLUMNED, READERS, VERSION, read_content, read_file
 from nielsgpt.progress import Progress
@@ -89,10 +89,10 @@ def read_all(
 ) -> list[Row]:
     """A row for each file that has a reader; those that were not read before are read now."""
     apart = {path.resolve() for path in (store.folder, store.texts, store.chat, store.chat_beside)}
-    sources = [source for source in named(paths, apart) if source.path not in apart]
+    sources = [source for source in name_input(paths, apart) if source.path not in apart]
     rows: list[Row] = []
     limits = Limits(choices.time_s, max(2**29, min(MOST_MEMORY, available_bytes() // 3)))
-    sources = unpacked(sources, scratch, limits, rows)
+    sources = unpack_archives(sources, scratch, limits, rows)
     jobs: dict[str, Job] = {}
     for source in sources:
         if source.suffix not in READERS:
@@ -146,11 +146,11 @@ def _keep(outcome: Outcome, store: Store, fleeting: dict[str, dict[str, str]]) -
         fleeting[outcome.job.label] = {"reason": outcome.reason}
 
 
-def unpacked(
-    sources: Sequence[Source], scratch: Path, limits: Limits, rows: list[Row]
-) -> list[Source]:
+def unpack_archives(
+    sources: Sequence[InputFile], scratch: Path, limits: Limits, rows: list[Row]
+) -> list[InputFile]:
     """The files, those in ZIP archives instead of the archives; archives that fail become rows."""
-    found: list[Source] = []
+    found: list[InputFile] = []
     waiting = list(sources)
     for depth in range(MOST_DEPTH + 1):
         archives = {f"{depth}-{n}": s for n, s in enumerate(waiting) if s.suffix == ".zip"}

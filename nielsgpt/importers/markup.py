@@ -69,7 +69,7 @@ def read_html(path: Path, reading: Reading) -> Iterator[str]:
 
 def read_epub(path: Path, reading: Reading) -> Iterator[str]:
     """The chapters of a book in reading order. Raises Unreadable for one that is protected."""
-    with _opened(path) as archive:
+    with _open(path) as archive:
         names = set(archive.namelist())
         if "META-INF/encryption.xml" in names and re.search(
             rb"\.x?html?\b", _member(archive, "META-INF/encryption.xml")
@@ -112,7 +112,7 @@ def spine(archive: zipfile.ZipFile) -> list[str]:
 
 def read_docx(path: Path, reading: Reading) -> Iterator[str]:
     """A document of Word: its text without headers, footers, comments and contents."""
-    _opened(path).close()
+    _open(path).close()
     with path.open("rb") as file:
         html = mammoth.convert_to_html(file).value
     html = re.sub(r'<img [^>]*src="data:[^"]*"[^>]*>', "", html)
@@ -125,7 +125,7 @@ def read_docx(path: Path, reading: Reading) -> Iterator[str]:
 
 def read_odt(path: Path, reading: Reading) -> Iterator[str]:
     """A document of LibreOffice: its paragraphs and headings, without contents and notes."""
-    with _opened(path) as archive:
+    with _open(path) as archive:
         root = _xml(_member(archive, "content.xml"))
     body = next((element for element in root.iter() if _tag(element) == "text"), root)
     yield prose.tidy(repair("\n\n".join(filter(None, _odt_blocks(body)))))
@@ -155,7 +155,7 @@ def blocks(root: LexborNode, is_page: bool) -> list[tuple[str, int]]:
     def end(verbatim: bool = False) -> None:
         nonlocal linked
         text = "".join(parts)
-        text = text.strip("\n") if verbatim else _folded(text)
+        text = text.strip("\n") if verbatim else _fold(text)
         if text.strip():
             found.append((text, linked))
         parts.clear()
@@ -198,7 +198,7 @@ def _push(stack: Stack, node: LexborNode, in_link: bool, in_pre: bool) -> None:
         child = child.prev
 
 
-def _folded(text: str) -> str:
+def _fold(text: str) -> str:
     """Spaces folded; the cells of a row with a bar between them."""
     cells = [re.sub(r"[^\S\n]+", " ", cell).strip() for cell in text.split("\t")]
     return re.sub(r" *\n *", "\n", " | ".join(filter(None, cells)))
@@ -256,7 +256,7 @@ def _odt_blocks(element: ElementTree.Element) -> Iterator[str]:
     for child in element:
         tag = _tag(child)
         if tag in ("p", "h"):
-            yield _folded("".join(_odt_text(child)))
+            yield _fold("".join(_odt_text(child)))
         elif tag == "table-row":
             yield " | ".join("\n".join(_odt_blocks(cell)) for cell in child)
         elif tag not in (
@@ -278,7 +278,7 @@ def _odt_text(element: ElementTree.Element) -> Iterator[str]:
         yield child.tail or ""
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
+def _open(path: Path) -> zipfile.ZipFile:
     """The archive, its parts no larger than what is read. Raises Unreadable."""
     try:
         archive = zipfile.ZipFile(path)

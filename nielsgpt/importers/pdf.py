@@ -94,7 +94,7 @@ def paragraphs(pages: list[list[Line]], reading: Reading) -> Iterator[str]:
                 yield held
                 held = text
             else:
-                held = _joined(held, text)
+                held = _join(held, text)
     yield held
 
 
@@ -117,7 +117,7 @@ def _with_starts(lines: list[Line]) -> Iterator[tuple[bool, str]]:
         yield gap or indented or short or resized or bool(BULLET.match(line.text)), line.text
 
 
-def _joined(text: str, line: str) -> str:
+def _join(text: str, line: str) -> str:
     """Whether a hyphen at a line's end belongs to the word is known only from the whole text."""
     if text.endswith((*HYPHEN, "-")):
         return f"{text[:-1]}-\n{line}"

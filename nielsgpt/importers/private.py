@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Kind:
+class PrivateKind:
     """A kind of private data: its pattern, and what a match has to be besides."""
 
     name: str
@@ -37,8 +37,10 @@ STREET = (
     r"|Square|Terrace"
 )
 KINDS = (
-    Kind("e-mail", re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,5}[A-Za-z]{2,24}\b")),
-    Kind(
+    PrivateKind(
+        "e-mail", re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,5}[A-Za-z]{2,24}\b")
+    ),
+    PrivateKind(
         "key",
         re.compile(
             r"\b(?:sk-[\w-]{20,}|gh[pousr]_\w{30,}|github_pat_\w{30,}|hf_[A-Za-z0-9]{30,}"
@@ -47,9 +49,9 @@ KINDS = (
             r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]{0,8000}?-----END [A-Z ]*PRIVATE KEY-----"
         ),
     ),
-    Kind("card", re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])"), luhn),
-    Kind("IBAN", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")),
-    Kind(
+    PrivateKind("card", re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])"), luhn),
+    PrivateKind("IBAN", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")),
+    PrivateKind(
         "phone",
         re.compile(
             r"(?<![\w.+/-])(?:\+\d{1,3}[ .-]?)?(?:\(\d{1,5}\)[ .-]?)?\d{2,5}"
@@ -58,7 +60,7 @@ KINDS = (
         ),
         is_phone,
     ),
-    Kind(
+    PrivateKind(
         "address",
         re.compile(
             rf"\b\d{{1,5}}[A-Za-z]? (?:[A-Z][\w'.]+ ){{1,3}}(?:{STREET})(?!\w)"
@@ -70,13 +72,13 @@ KINDS = (
 MOST_EXAMPLES = 3
 
 
-def find(text: str) -> Iterator[tuple[Kind, str]]:
+def find(text: str) -> Iterator[tuple[PrivateKind, str]]:
     """What is private in the text, a kind after the other; nothing is found twice."""
     for kind in KINDS:
         for match in kind.pattern.finditer(text):
             if kind.holds(match[0]):
                 yield kind, match[0]
-        text = _replaced(text, kind)
+        text = _replace(text, kind)
 
 
 def redact(text: str) -> str:
@@ -86,7 +88,7 @@ def redact(text: str) -> str:
     'Write to [e-mail] or call [phone].'
     """
     for kind in KINDS:
-        text = _replaced(text, kind)
+        text = _replace(text, kind)
     return text
 
 
@@ -104,5 +106,5 @@ def note(text: str, findings: dict[str, Any]) -> None:
             of_kind["examples"].append(mask(value))
 
 
-def _replaced(text: str, kind: Kind) -> str:
+def _replace(text: str, kind: PrivateKind) -> str:
     return kind.pattern.sub(lambda m: f"[{kind.name}]" if kind.holds(m[0]) else m[0], text)

@@ -77,7 +77,7 @@ def write(result: Result, root: Path) -> Path:
 
 def _cells(row: Row) -> list[str]:
     counts = ", ".join(f"{count:,} {what}" for what, count in row.left_out.items())
-    name = _shortened(row.name)
+    name = _shorten(row.name)
     if row.reason:
         return [name, "-", "-", "-", "-", "-", f"not read: {row.reason}"[:LONGEST_REASON]]
     return [
@@ -91,7 +91,7 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-def _shortened(name: str) -> str:
+def _shorten(name: str) -> str:
     """The end of a long name, on one line."""
     plain = "".join(c if c.isprintable() else "?" for c in name)
     return plain if len(plain) <= LONGEST_NAME else f"...{plain[3 - LONGEST_NAME :]}"

@@ -24,7 +24,7 @@ from nielsgpt.report import page
 from nielsgpt.system import machine
 from nielsgpt.system.best_effort import best_effort
 from nielsgpt.system.workspace import Workspace
-from nielsgpt.training import autotune, build, memory_estimate, run_record, staleness
+from nielsgpt.training import assemble, autotune, memory_estimate, run_record, staleness
 from nielsgpt.training import run as runs
 from nielsgpt.training import run_log as run_logs
 from nielsgpt.training.autotune import TuningKey
@@ -82,8 +82,8 @@ def build_trainer(run: TrainingRun, state: State | None) -> Trainer:
         require_trusted(execution)
     starts = group.is_rank_zero and state is None
     workspace, phase, tokenizer = run.workspace, run.phase, run.tokenizer
-    model = build.model_at_start(workspace, phase, tokenizer, run.metadata.shape, starts)
-    trainer = build.assemble_trainer(workspace, phase, tokenizer, model, execution, group)
+    model = assemble.model_at_start(workspace, phase, tokenizer, run.metadata.shape, starts)
+    trainer = assemble.assemble_trainer(workspace, phase, tokenizer, model, execution, group)
     if state is not None:
         trainer.load(state)
         run_record.log_changed_execution(before or {}, trainer.execution)

@@ -233,20 +233,20 @@ def texts(share: Share, settings: Settings, side: Side | None = None) -> Iterato
     """The share's text, of one side alone where it is named: all of it where it fits, else pieces
     that are spread evenly over the source; of one that comes in mixed order, its beginning."""
 
-    def sided() -> Iterator[str]:
+    def split_sides() -> Iterator[str]:
         for item in share.source.walk():
             held_out = side is not None and _is_held_out(item, share.source, settings)
             if side is None or held_out == (side == "val"):
                 yield item.text
 
     if share.source.mixed or math.isinf(share.most):
-        yield from _spread(sided(), share, 1.0)
+        yield from _spread(split_sides(), share, 1.0)
         return
-    total = sum(share.size(text) for text in sided())
+    total = sum(share.size(text) for text in split_sides())
     if total <= share.most:
-        yield from sided()
+        yield from split_sides()
     else:
-        pieces = (piece for text in sided() for piece in files.chunks([text], PIECE))
+        pieces = (piece for text in split_sides() for piece in files.chunks([text], PIECE))
         yield from _spread(pieces, share, share.most / total)
 
 

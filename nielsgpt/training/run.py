@@ -18,7 +18,7 @@ from nielsgpt.system.device import choose_device
 from nielsgpt.system.workspace import Workspace, lock
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
-from nielsgpt.training import build, staleness
+from nielsgpt.training import assemble, staleness
 from nielsgpt.training.resume_choice import AUTOMATIC, Resume
 from nielsgpt.training.time_budget import TimeBudget
 
@@ -60,7 +60,7 @@ class TrainingRun:
         tokenizer = registry.load(workspace.tokenizer)
         group = group or ProcessGroup(workspace.settings.device.parallel)
         if not group.is_single:
-            group.check_agreement(build.premises(workspace, phase, tokenizer))
+            group.check_agreement(assemble.premises(workspace, phase, tokenizer))
         phase_settings = workspace.settings.phase(phase)
         if phase_settings.micro_batch_size:
             group.check_batch(phase_settings.batch_size, phase_settings.micro_batch_size)
@@ -119,7 +119,7 @@ def describe_run(
         name=settings.name,
         shape={**model_shape(settings), "tokenizer": tokenizer.fingerprint},
         origin=_origin(workspace, phase, resume),
-        validation={name: build.split_identity(splits, f"{name}_val") for name in sorted(mix)},
+        validation={name: assemble.split_identity(splits, f"{name}_val") for name in sorted(mix)},
         numbers={**numbers, "mix": mix},
         seed=settings.seed,
         max_steps=phase_settings.max_steps,
@@ -159,7 +159,7 @@ def check_start(workspace: Workspace, phase: Phase, shape: dict[str, Any], resum
     if resume.path is None and previous_metadata(workspace, phase, resume) is None:
         path = _existing_start(workspace, phase)
         if path is not None and workspace.settings.phase(phase).init_strict:
-            build.check_start(workspace, phase, path, shape)
+            assemble.check_start(workspace, phase, path, shape)
 
 
 def previous_metadata(workspace: Workspace, phase: Phase, resume: Resume) -> RunMetadata | None:
@@ -183,7 +183,7 @@ def weights_identity(path: Path) -> str | None:
 
 def _existing_start(workspace: Workspace, phase: Phase) -> Path | None:
     """The file of the starting weights. Raises CheckpointError where it does not exist."""
-    path = build.starting_weights(workspace, phase)
+    path = assemble.starting_weights(workspace, phase)
     if path is not None and not path.is_file():
         raise CheckpointError(f"no starting weights {path}; name a .pt with --init-from")
     return path
@@ -193,7 +193,7 @@ def _origin(workspace: Workspace, phase: Phase, resume: Resume) -> dict[str, Any
     """The identity of each source's training split and of the starting weights."""
     splits = workspace.splits(phase)
     origin: dict[str, Any] = {
-        name: build.split_identity(splits, f"{name}_train")
+        name: assemble.split_identity(splits, f"{name}_train")
         for name in workspace.settings.mix(phase)
     }
     before = previous_metadata(workspace, phase, resume)

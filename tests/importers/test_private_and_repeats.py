@@ -3,7 +3,7 @@
 import pytest
 
 from nielsgpt.importers import private
-from nielsgpt.importers.duplicates import FEWEST_WORDS, Corpus, language
+from nielsgpt.importers.repeats import FEWEST_WORDS, Corpus, language
 
 STORY = " ".join(f"the keeper lit lamp number {n} before the rain" for n in range(12))
 

@@ -24,9 +24,9 @@ from nielsgpt.system import device
 from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
 from nielsgpt.training import autotune
+from nielsgpt.training.assemble import assemble_trainer as assembled
+from nielsgpt.training.assemble import model_at_start
 from nielsgpt.training.autotune import TuningKey
-from nielsgpt.training.build import assemble_trainer as assembled
-from nielsgpt.training.build import model_at_start
 from nielsgpt.training.trainer import Trainer
 from tests.conftest import TINY
 

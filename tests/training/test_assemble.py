@@ -12,7 +12,7 @@ from nielsgpt.errors import CheckpointError
 from nielsgpt.pipeline import pipeline, train_phase
 from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
-from nielsgpt.training import build
+from nielsgpt.training import assemble
 from nielsgpt.training.run import weights_identity
 
 Tiny = Callable[..., Settings]
@@ -51,7 +51,7 @@ def test_a_warm_start_begins_with_the_files_weights(tiny: Tiny, first: Workspace
     pipeline.caches(work)
     tokenizer = registry.load(work.tokenizer)
     shape = checkpoint_file.load(first.checkpoints / "pretrain" / "latest.pt")["facts"]["shape"]
-    model = build.model_at_start(work, "pretrain", tokenizer, shape)
+    model = assemble.model_at_start(work, "pretrain", tokenizer, shape)
     expected = checkpoint_file.load(first.checkpoints / "pretrain" / "latest.pt")["weights"]
     assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
 
