@@ -15,7 +15,7 @@ DECAYS: dict[str, Callable[[float], float]] = {
 
 
 class Leaf(Protocol):
-    """What is trained: one number with its gradient, or an array of them with theirs."""
+    """A trainable parameter: one number with its gradient, or an array with its gradients."""
 
     data: Any
     grad: Any

@@ -18,7 +18,7 @@ from nielsgpt.micro.weights import Shape, Weights, sizes
 
 @dataclass(slots=True)
 class Layer:
-    """What one layer remembers of one position for its backward pass."""
+    """The activations of one layer at one position, kept for the backward pass."""
 
     normed: Array  # (C,)
     scale: Any
@@ -32,7 +32,7 @@ class Layer:
 
 @dataclass(slots=True)
 class Position:
-    """What the model remembers of one position."""
+    """The activations of the model at one position."""
 
     token: int
     embedded: Array  # (C,)

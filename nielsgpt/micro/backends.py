@@ -14,7 +14,7 @@ COMPILED_FROM_BLOCK_SIZE = 64
 
 
 class GPT(Protocol):
-    """What every backend can do."""
+    """The interface of every backend."""
 
     shape: Shape
 
@@ -25,7 +25,7 @@ class GPT(Protocol):
         """Add share times the gradient of that loss to the gradients of the weights."""
 
     def leaves(self) -> Sequence[Leaf]:
-        """What the optimizer moves."""
+        """The parameters that the optimizer updates."""
 
     def weights(self) -> Weights:
         """The weights as plain numbers."""

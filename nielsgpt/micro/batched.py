@@ -89,10 +89,10 @@ class BatchedGPT(ArrayGPT):
             x = self.whole_layer(number, layer, x)
         np.dot(x, self.fused["lm_head"].T, out=b.dlogits)  # (n, V)
         lower(b.dlogits, b.rows)
-        foretold = b.dlogits[b.range, self.outputs].sum()
+        target_logits = b.dlogits[b.range, self.outputs].sum()
         softmax(b.dlogits, b.rows)
         b.dlogits[b.range, self.outputs] -= 1.0  # n times d loss / d logits
-        return float(np.log(b.rows).sum() - foretold) / n
+        return float(np.log(b.rows).sum() - target_logits) / n
 
     def whole_layer(self, number: int, layer: SimpleNamespace, x: Array) -> Array:
         """x + attention(norm(x)), then x + mlp(norm(x)): (n, C) -> (n, C)."""
@@ -198,7 +198,7 @@ def fused_sizes(shape: Shape) -> Table:
 
 
 def layer_sizes(shape: Shape, n: int) -> Table:
-    """What a layer remembers of n positions for its backward pass."""
+    """The activations of a layer at n positions, kept for the backward pass."""
     width = shape.n_embd
     names = {"normed": 1, "qkv": 3, "gathered": 1, "mlp_normed": 1, "relu": 4, "squared": 4, "x": 1}
     return {name: (n, times * width) for name, times in names.items()} | {

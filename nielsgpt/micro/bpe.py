@@ -37,7 +37,7 @@ WORD = re.compile(
     r"'(?:[sdmt]|ll|ve|re)| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+", re.ASCII
 )
 ASCII_OF_CLASS = {"L": "X", "N": "0"}
-# GPT-2 numbers the bytes anew, printable ones first, and so does what was made after it.
+# GPT-2 and its successors renumber the bytes, printable ones first.
 PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
 PLACE = {byte: place for place, byte in enumerate(dict.fromkeys([*PRINTABLE, *range(256)]))}
 REMEMBERED = 2**16
@@ -162,7 +162,7 @@ def load(path: Path) -> Bpe:
         if not sound or len(bpe.pieces) != 256 + len(bpe.specials) + len(bpe.ids):
             raise ValueError("its merges do not follow from one another")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MicroError(f"{path} is no BPE tokenizer ({error}); make it anew: {HOW}") from None
+        raise MicroError(f"{path} is no BPE tokenizer ({error}); make it again: {HOW}") from None
     return bpe
 
 

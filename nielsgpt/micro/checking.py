@@ -20,9 +20,9 @@ CHILD = "from nielsgpt.micro.checking import judge; judge()"
 
 
 def check(name: str, path: Path, timeout_s: float) -> str | None:
-    """None where the answer in this file is right, else one line that says what is wrong.
+    """Return None if the answer in this file is right, else one line that explains the failure.
 
-    Raises MicroError where there is no such exercise or file.
+    Raises MicroError if the exercise or the file does not exist.
     """
     find(name)
     if not path.is_file():
@@ -100,7 +100,7 @@ def try_out(name: str, path: Path, tell: Callable[[str], None]) -> str | None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """What the file defines, by name."""
+    """Return the definitions in the file, by name."""
     loader = SourceFileLoader("answer", str(path))
     module = ModuleType("answer")
     loader.exec_module(module)

@@ -55,7 +55,7 @@ class Alphabet:
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a model is trained on: documents as ids, in the order in which it meets them."""
+    """The training data: documents as token ids, in training order."""
 
     alphabet: Alphabet
     sequences: Sequence[Sequence[int]]

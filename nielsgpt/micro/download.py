@@ -33,7 +33,7 @@ def download(
     if invent and not scenario.data.invented:
         raise MicroError(f"only names can be invented, not the text of scenario {scenario.name}")
     if path.exists():
-        return f"{path} is there already; delete it first to have it anew"
+        return f"{path} is there already; delete it first to make it again"
     if invent:
         names = invented()
         text, what = "\n".join(names) + "\n", f"{len(names):,} invented names"

@@ -1,4 +1,4 @@
-"""What an exercise is: a function to write, cases to try it on, and a verdict that names the case.
+"""An exercise: a function to write, cases to try it on, and a verdict that names the case.
 
 Everything is compared as plain numbers in lists, so the learner may answer with lists, tuples,
 NumPy arrays or torch tensors.

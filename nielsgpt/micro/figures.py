@@ -22,10 +22,10 @@ WIDEST = 16
 
 
 def draw(root: Path, scenario: Scenario, steps: int, out: Path) -> list[Path]:
-    """Write graph.svg, attention.svg and loss.svg; their paths.
+    """Write graph.svg, attention.svg and loss.svg, and return their paths.
 
-    Attention is that of the scenario's trained model: raises MicroError where there is none. The
-    losses come from training every backend anew for `steps` documents.
+    The attention is that of the scenario's trained model; raises MicroError if it is missing. The
+    losses come from training every backend from scratch for `steps` documents.
     """
     makes_it = f"make it with: nielsgpt micro train -s {scenario.name}"
     model = store.load(store.model_path(root, scenario.name), makes_it)

@@ -18,7 +18,7 @@ from nielsgpt.micro.weights import Shape, sizes
 
 
 def installed() -> bool:
-    """Whether numba is here."""
+    """Return True if numba is installed."""
     return importlib.util.find_spec("numba") is not None
 
 
@@ -32,7 +32,7 @@ def compiled() -> Kernel:
 
 
 def verified() -> str:
-    """That numba is at work, after holding the gradients of a small model against NumPy's.
+    """Check the compiled gradients of a small model against NumPy and return a summary line.
 
     Raises MicroError where numba is missing, MicroRunError where the gradients differ.
     """
@@ -63,7 +63,7 @@ def linear_backward(dy: Array, matrix: Array, x: Array, dmatrix: Array) -> Array
 
 
 def attend(query: Array, keys: Array, values: Array) -> tuple[Array, Array]:
-    """What each head gathers, (H, D), and its weights on the positions, (H, S)."""
+    """Return each head's output, (H, D), and its attention weights over positions, (H, S)."""
     heads, seen, width = keys.shape
     gathered, weights = np.zeros_like(query), np.empty((heads, seen), query.dtype)
     for head in range(heads):

@@ -64,7 +64,7 @@ def cross_entropy(logits: Array, target: int) -> tuple[float, Array]:
 
 
 def attend(query: Array, keys: Array, values: Array) -> tuple[Array, Array]:
-    """What each head gathers, (H, D), and its weights on the positions, (H, S).
+    """Return each head's output, (H, D), and its attention weights over positions, (H, S).
 
     The query is (H, D), keys and values are (H, S, D).
     """

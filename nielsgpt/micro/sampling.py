@@ -29,7 +29,7 @@ def continued(
     """The characters after the prompt: up to BOS, or without end when BOS is never drawn.
 
     The model sees block_size tokens, so the window slides: once it is full, the model reads BOS and
-    the last half window again and goes on from there. BOS comes first because in training
+    the last half window again and continues from there. BOS comes first because in training
     position 0 never held anything else; half a window stays free so that most characters need one
     reading and not a whole window of them. Of a long prompt the end counts, not the beginning.
     """

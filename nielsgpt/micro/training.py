@@ -18,7 +18,7 @@ from nielsgpt.micro.weights import Shape, initial
 
 @dataclass(frozen=True)
 class Update:
-    """What one optimizer update did, and the seconds that its parts took."""
+    """The result of one optimizer update, and the seconds that its parts took."""
 
     documents: int
     loss: float

@@ -75,7 +75,7 @@ def test_a_download_lands_in_its_place_and_says_its_checksum(
     assert said == f"wrote {path}: 9 characters, sha256 {hashlib.sha256(TEXT).hexdigest()}"
     assert path.read_bytes() == TEXT
     again = download(tmp_path, scenario)
-    assert again == f"{path} is there already; delete it first to have it anew"
+    assert again == f"{path} is there already; delete it first to make it again"
     assert server.asked == 1
 
 

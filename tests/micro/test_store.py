@@ -108,7 +108,7 @@ SPOILERS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 
 @pytest.mark.parametrize("case", SPOILERS)
-def test_a_damaged_model_is_one_line_with_the_command_that_makes_it_anew(
+def test_a_damaged_model_is_one_line_with_the_command_that_makes_it_again(
     case: str, tmp_path: Path, lively: Callable[..., Weights]
 ) -> None:
     path = tmp_path / "model.json"
