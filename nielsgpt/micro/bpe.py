@@ -78,7 +78,7 @@ class Bpe:
 
     @cached_property
     def ids(self) -> dict[Pair, int]:
-        """The id that a pair becomes; a lower one was learnt earlier and is applied earlier."""
+        """The id of each merged pair; lower ids were learned earlier and are applied earlier."""
         return {pair: new for new, pair in enumerate(self.merges, 256 + len(self.specials))}
 
     def encode(self, text: str, specials: bool = False) -> list[int]:
@@ -96,7 +96,7 @@ class Bpe:
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of the ids; bytes that are no UTF-8 become U+FFFD.
+        """The text of the ids; bytes that are not UTF-8 become U+FFFD.
 
         Raises MicroError for an id beyond the vocabulary.
         """
@@ -162,7 +162,7 @@ def load(path: Path) -> Bpe:
         if not sound or len(bpe.pieces) != 256 + len(bpe.specials) + len(bpe.ids):
             raise ValueError("its merges do not follow from one another")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise MicroError(f"{path} is no BPE tokenizer ({error}); make it again: {HOW}") from None
+        raise MicroError(f"{path} is not a BPE tokenizer ({error}); make it again: {HOW}") from None
     return bpe
 
 

@@ -45,7 +45,7 @@ class Alphabet:
         return {character: id for id, character in enumerate(self.characters)}
 
     def encode(self, text: str) -> list[int]:
-        """The ids of the characters; those that are unknown are left out."""
+        """Return the ids of the characters, skipping unknown ones."""
         return [self._ids[character] for character in text if character in self._ids]
 
     def unknown(self, text: str) -> str:

@@ -34,7 +34,7 @@ def compiled() -> Kernel:
 def verified() -> str:
     """Check the compiled gradients of a small model against NumPy and return a summary line.
 
-    Raises MicroError where numba is missing, MicroRunError where the gradients differ.
+    Raises MicroError if numba is missing, MicroRunError if the gradients differ.
     """
     if not installed():
         raise MicroError("numba is not installed; install it with: pip install 'nielsgpt[micro]'")
@@ -53,7 +53,7 @@ def verified() -> str:
 
 
 def linear_backward(dy: Array, matrix: Array, x: Array, dmatrix: Array) -> Array:
-    """dx; the matrix's own gradient is added to dmatrix."""
+    """Return dx; add the gradient of the matrix to dmatrix."""
     dx = np.zeros_like(x)
     for i in range(len(dy)):
         for j in range(len(x)):
@@ -94,7 +94,7 @@ def attend_backward(
     dkeys: Array,
     dvalues: Array,
 ) -> Array:
-    """The query's gradient; those of keys and values are added to dkeys and dvalues."""
+    """Return the query's gradient; add those of keys and values to dkeys and dvalues."""
     heads, seen, width = keys.shape
     dquery, dweights = np.zeros_like(query), np.empty(seen, query.dtype)
     for head in range(heads):

@@ -8,7 +8,7 @@ import random
 
 
 def weighted(text: str) -> list[str]:
-    """The words of a text; what stands in it twice is drawn twice as often."""
+    """The words of a text; a repeated word is drawn more often."""
     return text.split()
 
 

@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 
 def linear_backward(dy: Array, matrix: Array, x: Array, dmatrix: Array) -> Array:
-    """The twin of y = matrix @ x; adds the matrix's own gradient to `dmatrix`.
+    """Backward pass of y = matrix @ x; adds the gradient of the matrix to `dmatrix`.
 
     y[i] = sum over j of matrix[i, j] x[j], so matrix[i, j] moves the loss by dy[i] x[j], and x[j]
     by the sum over i of dy[i] matrix[i, j].
@@ -82,7 +82,7 @@ def attend_backward(
     dkeys: Array,
     dvalues: Array,
 ) -> Array:
-    """The twin: the query's gradient; those of keys and values are added to dkeys and dvalues."""
+    """Return the query's gradient; add those of keys and values to dkeys and dvalues."""
     dvalues += weights[:, :, None] * dgathered[:, None]  # (H, S, D)
     dweights = (values @ dgathered[:, :, None])[:, :, 0]  # (H, S)
     dscores = softmax_backward(dweights, weights) * query.shape[1] ** -0.5
@@ -92,7 +92,7 @@ def attend_backward(
 
 
 class Kernel(NamedTuple):
-    """The three functions that take most of the time; `kernel` has them compiled."""
+    """The three slowest functions; `kernel` compiles them."""
 
     linear_backward: Callable[[Array, Array, Array, Array], Array] = linear_backward
     attend: Callable[[Array, Array, Array], tuple[Array, Array]] = attend

@@ -65,7 +65,7 @@ def sample(
     stop_at_bos: bool = True,
     max_tokens: int | None = None,
 ) -> str:
-    """The prompt and at most max_tokens characters after it; None: as many as the window holds."""
+    """Return the prompt and up to max_tokens more characters; None fills the window."""
     characters = continued(model, alphabet, prompt, temperature, rng, stop_at_bos)
     return prompt + "".join(islice(characters, max_tokens or model.shape.block_size))
 

@@ -127,7 +127,7 @@ def parse(tree: Any, where: str) -> Scenario:
 
 
 def changed(scenario: Scenario, **training: Any) -> Scenario:
-    """The scenario with other numbers of training; those that are None stay."""
+    """Return the scenario with new training values; None keeps the old value."""
     given = {name: value for name, value in training.items() if value is not None}
     tree = dataclasses.asdict(scenario)
     tree["training"] |= given

@@ -166,7 +166,7 @@ LINES: dict[str, tuple[str, ...]] = {
     "micro bpe train": ("Missing argument 'TEXTS...'",),
     "micro bpe train none.txt": ("none.txt is not there",),
     "micro bpe encode x": ("bpe.json is not there", "micro bpe train"),
-    "micro bpe decode 1 -m tiny.json": ("tiny.json is no BPE tokenizer",),
+    "micro bpe decode 1 -m tiny.json": ("tiny.json is not a BPE tokenizer",),
     "micro figures -s nope": ("unknown scenario 'nope'",),
     "micro verify-jit --nope": ("No such option '--nope'",),
 }

@@ -199,7 +199,7 @@ def test_the_file_holds_the_whole_tokenizer(tmp_path: Path) -> None:
 def test_a_damaged_file_is_one_clear_line(tmp_path: Path, content: str) -> None:
     path = tmp_path / "bpe.json"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(MicroError, match=r"bpe\.json is no BPE tokenizer .*bpe train TEXT$"):
+    with pytest.raises(MicroError, match=r"bpe\.json is not a BPE tokenizer .*bpe train TEXT$"):
         bpe.load(path)
 
 
