@@ -21,7 +21,7 @@ def command() -> None:
 @click.option("--author-year-end", type=int, help="Latest year in which an author died.")
 @click.option("--languages", help="Separated by commas.")
 @click.option("--delay-seconds", type=click.FloatRange(0), help="Between requests.")
-@click.option("--limit", type=click.IntRange(1), help="So many books, most downloaded first.")
+@click.option("--limit", type=click.IntRange(1), help="The number of books, most popular first.")
 def download(workspace: "Workspace", count_only: bool, limit: int | None, **chosen: Any) -> None:
     """Fetch the catalogue and the books that are missing. Safe to repeat.
 

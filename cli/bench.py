@@ -39,7 +39,7 @@ def command(
 ) -> None:
     """Measure what trains here and how fast: each configuration in processes of its own.
 
-    A killed sweep goes on where it was, and nothing is measured twice. Vocabulary, optimizer and
+    A killed sweep resumes, and nothing is measured twice. Vocabulary, optimizer and
     batch are those of the settings.
     """
     from nielsgpt.experiments import grid as grids

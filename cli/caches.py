@@ -32,14 +32,14 @@ def _numbers(context: object, option: object, text: str | None) -> tuple[int, in
 @click.option("--fineweb-val-tokens", type=TOKENS, help="data.fineweb_edu.val_tokens")
 @click.option("--workers", type=TOKENS, help="data.workers")
 @click.option("--part", callback=_numbers, metavar="I/N", help="Do one part of the work.")
-@click.option("--join", type=click.IntRange(1), help="Put so many finished parts together.")
+@click.option("--join", type=click.IntRange(1), help="Join this many finished parts.")
 def command(
     workspace: "Workspace", part: tuple[int, int] | None, join: int | None, **over: Any
 ) -> None:
     """Tokenize the configured sources, unless their caches are up to date.
 
     The options of a setting's name stand for it; put those that stay into your config. A build
-    that was ended goes on from its last finished shard.
+    that was stopped resumes from its last finished shard.
     """
     context = click.get_current_context()
     if context.invoked_subcommand is not None:

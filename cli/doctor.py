@@ -66,7 +66,7 @@ def _examine(workspace: "Workspace", device: str) -> "CheckResult":
 
 
 def chosen_engine(workspace: "Workspace", device: str) -> "ExecutionConfig":
-    """What pretraining would take: as once measured here, else by rule; nothing is measured now."""
+    """The execution config pretraining would take: as measured once, else by rule."""
     from nielsgpt.system import machine
     from nielsgpt.system.device import choose_device
     from nielsgpt.tokenizers.byte import ByteTokenizer

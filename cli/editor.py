@@ -17,7 +17,7 @@ WITH_PATH = ("/save", "/load")
 
 
 def editor(aside: Callable[[str], None]) -> Callable[[str], str | None]:
-    """What asks for one message, offering a text to begin with; None at the end of input.
+    """A function that asks for one message, offering a text to edit; None at the end of input.
 
     Raises KeyboardInterrupt for Ctrl-C on an empty line. A history that cannot be kept is told
     `aside`.

@@ -32,11 +32,11 @@ def with_generation(command: Command) -> Command:
     @click.option("--max-new-tokens", type=int, help="The longest reply.")
     @click.option("--seed", type=int, help="Of the draws.")
     @functools.wraps(command)
-    def settled(workspace: "Workspace", **rest: Any) -> Any:
+    def wrapper(workspace: "Workspace", **rest: Any) -> Any:
         flags = {name: rest.pop(name) for name in FLAGS}
         return command(workspace, generation=_settle(workspace, flags), **rest)
 
-    return settled
+    return wrapper
 
 
 def told(generation: "GenerationSettings") -> str:
@@ -51,7 +51,7 @@ def told(generation: "GenerationSettings") -> str:
 
 
 def spent(session: "Session") -> str:
-    """What the newest reply took and how full the context is, in one line."""
+    """One line: the cost of the newest reply, and how full the context is."""
     if (last := session.last) is None:
         return f"no reply yet; {fullness(session)}"
     first = "" if last.first_s is None else f", first after {last.first_s:.2f} s"

@@ -23,7 +23,7 @@ COMMANDS = {
     "serve": "Serve the model: the OpenAI API and a page to talk in.",
     "export": "Write the model for Transformers, llama.cpp and what is built on them.",
     "hub": "Send a model to the Hugging Face Hub, fetch one from there.",
-    "config": "Print the settled settings.",
+    "config": "Print the resolved configuration.",
     "primer": "Write dialogues invented from the facts.",
     "sources": "List the sources of text, try them.",
     "import": "Import books, notes, mails and chats.",
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except (KeyboardInterrupt, click.Abort):
-        _say("stopped; the same command goes on from what was finished")
+        _say("stopped; rerun the same command to resume")
         sys.exit(130)
     except Exception as error:
         _leave(error, "--debug" in words)

@@ -36,19 +36,19 @@ class House(click.Group):
 
 
 def with_scenario(command: Command) -> Command:
-    """Give the command its settled Scenario as the first argument."""
+    """Give the command its resolved Scenario as the first argument."""
 
     @click.option("--scenario", "-s", default="names", show_default=True, help="A shipped one.")
     @click.option("--config", "-c", type=FILE, help="A scenario file of yours.")
     @click.option("--backend", "-b", help="python, numpy or numpy_batched.")
     @functools.wraps(command)
-    def settled(scenario: str, config: Path | None, backend: str | None, **rest: Any) -> Any:
+    def wrapper(scenario: str, config: Path | None, backend: str | None, **rest: Any) -> Any:
         from nielsgpt.micro import scenarios
 
         chosen = scenarios.load(scenario, config)
         return command(scenarios.changed(chosen, backend=backend), **rest)
 
-    return settled
+    return wrapper
 
 
 def named() -> str:
@@ -158,7 +158,7 @@ def benchmark(scenario: "Scenario", steps: int, dtype: str | None) -> None:
 
 @click.command("verify-jit")
 def verify_jit() -> None:
-    """Compile the numba kernel and hold it against NumPy."""
+    """Compile the numba kernel and compare it with NumPy."""
     from nielsgpt.micro import kernel
 
     click.echo(f"JIT verification: {kernel.verified()}")

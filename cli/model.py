@@ -18,7 +18,7 @@ Command = Callable[..., Any]
 
 
 def with_model(phase: "Phase", argument: bool = False) -> Callable[[Command], Command]:
-    """Give the command its settled Workspace as the first argument, and as `ckpt` the file of this
+    """Give the command its resolved Workspace as the first argument, and as `ckpt` the file of this
     phase's weights, or None where nothing but the settings says which.
 
     It is named with --ckpt or, as an `argument`, without a word before it.
@@ -32,7 +32,7 @@ def with_model(phase: "Phase", argument: bool = False) -> Callable[[Command], Co
         @settings_options
         @named
         @functools.wraps(command)
-        def settled(
+        def wrapper(
             config: str | None,
             assignments: tuple[str, ...],
             device: str | None,
@@ -44,7 +44,7 @@ def with_model(phase: "Phase", argument: bool = False) -> Callable[[Command], Co
             work, path = settle_model(config, assignments, device, ckpt, phase, naming)
             return command(work, ckpt=path, **rest)
 
-        return settled
+        return wrapper
 
     return decorate
 

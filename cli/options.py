@@ -17,19 +17,19 @@ Command = Callable[..., Any]
 
 
 def with_workspace(command: Command) -> Command:
-    """Give the command its settled Workspace as the first argument, from --config, --set, --device.
+    """Give the command its Workspace as the first argument, from --config, --set and --device.
 
     Without --config the settings are configs/quickstart.json.
     """
 
     @settings_options
     @functools.wraps(command)
-    def settled(
+    def wrapper(
         config: str | None, assignments: tuple[str, ...], device: str | None, **rest: Any
     ) -> Any:
         return command(settle(config, assignments, device), **rest)
 
-    return settled
+    return wrapper
 
 
 def settings_options(command: Command) -> Command:
@@ -89,7 +89,7 @@ def resume_options(command: Command) -> Command:
 
 
 def dotted(settings: "Settings") -> dict[str, Any]:
-    """The settled tree as dotted names and values."""
+    """The resolved configuration as dotted names and values."""
 
     def walk(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
         flat: dict[str, Any] = {}

@@ -38,7 +38,7 @@ def command(
     """From nothing to an examined chat model: tokenizer, caches, pretraining, SFT, exam.
 
     Every stage that is up to date is skipped; a stopped run continues where it was. What was
-    trained stays when its text or settings change: a table says what changed, and --rebuild does
+    trained stays when its text or settings change: a table lists what changed, and --rebuild does
     a stage again.
     """
     from nielsgpt.config.settings import PHASES
@@ -68,6 +68,6 @@ def shared(workspace: "Workspace", minutes: float) -> dict[str, Any]:
 
 
 def timed(pretrain: float, sft: float) -> dict[str, Any]:
-    """The settings that give so many minutes to each phase; one with none is left as it is."""
+    """The settings that give each phase its minutes; a phase without any is left as it is."""
     parts = {"pretrain": pretrain, "sft": sft}
     return {"training": {phase: {"minutes": part} for phase, part in parts.items() if part}}

@@ -47,8 +47,8 @@ def command(workspace: "Workspace", **over: Any) -> None:
 @with_workspace
 @click.option("--text-file", "paths", multiple=True, type=click.Path(path_type=Path))
 @click.option("--wikitext", is_flag=True, help="Measure on WikiText's validation side.")
-@click.option("--wikitext-bytes", type=COUNT, help="At most so many bytes of it.")
-@click.option("--fineweb-bytes", type=COUNT, help="Measure on so many bytes of FineWeb-Edu.")
+@click.option("--wikitext-bytes", type=COUNT, help="At most this many bytes of it.")
+@click.option("--fineweb-bytes", type=COUNT, help="Measure on this many bytes of FineWeb-Edu.")
 def report(
     workspace: "Workspace",
     paths: tuple[Path, ...],

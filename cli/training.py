@@ -1,4 +1,4 @@
-"""What `pretrain` and `sft` share: everything but the phase, and in how many processes it runs."""
+"""The commands `pretrain` and `sft`: one function, for a phase and a number of processes."""
 
 import tempfile
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
     @nproc_option
     @click.option("--hours", type=ABOVE_0, help="Train for this time instead of max_steps.")
     @click.option("--minutes", type=ABOVE_0, help="The same in minutes.")
-    @click.option("--more-steps", type=click.IntRange(1), help="So many steps from where it is.")
+    @click.option("--more-steps", type=click.IntRange(1), help="Train this many more steps.")
     @click.option("--auto-microbatch", is_flag=True, help="Measure the best micro-batch.")
     @click.option("--init-from", help="A checkpoint to take the starting weights from.")
     @click.option(
@@ -42,7 +42,7 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
         from nielsgpt.training import assemble
 
         workspace = resettled(
-            workspace, {"training": {phase: settled(workspace, phase, resume, **over)}}
+            workspace, {"training": {phase: phase_overrides(workspace, phase, resume, **over)}}
         )
         if phase == "sft":
             workspace = assemble.with_shape_of_start(workspace, phase)
@@ -57,11 +57,11 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
             pipeline.caches(workspace, phases=[phase])
             train_phase.train(workspace, phase, resume)
 
-    how = "Goes on from the phase's newest checkpoint by itself. Ctrl-C saves first."
+    how = "Resumes from the phase's newest checkpoint by itself. Ctrl-C saves first."
     return click.command(phase, help=f"{purpose}\n\n{how}")(train)
 
 
-def settled(
+def phase_overrides(
     workspace: "Workspace",
     phase: "Phase",
     resume: "Resume",
@@ -72,7 +72,7 @@ def settled(
     init_from: str | None,
     no_strict: bool,
 ) -> dict[str, Any]:
-    """What the options change of a phase's settings."""
+    """The settings of the phase that the options change."""
     if sum(option is not None for option in (hours, minutes, more_steps)) > 1:
         raise click.UsageError("--hours, --minutes and --more-steps exclude each other")
     over: dict[str, Any] = {"init_from": init_from}
@@ -86,7 +86,7 @@ def settled(
 
 
 def _begun_at(workspace: "Workspace", phase: "Phase", resume: "Resume") -> int:
-    """The step that a run goes on from."""
+    """The step that a run resumes from."""
     from nielsgpt.system.workspace import read_json
 
     if resume.fresh:

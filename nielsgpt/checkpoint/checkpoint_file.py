@@ -113,7 +113,7 @@ def link_latest_and_best(path: Path, phase: Phase) -> None:
 
 
 def read_metadata(path: Path) -> RunMetadata | None:
-    """What is known of a checkpoint without opening it; None when its sha256 is not known."""
+    """The metadata of a checkpoint, which is not opened; None when its sha256 is not known."""
     entry = read_entry(path)
     return RunMetadata.from_dict(entry) if entry else None
 
@@ -251,7 +251,7 @@ def _step_of(path: Path) -> tuple[int, str]:
 
 
 def describe(error: Exception) -> str:
-    """What an error says, in a line that is not long."""
+    """The message of an error in one short line."""
     lines = str(error).strip().splitlines() or [""]
     told = lines[0] if len(lines[0]) > 8 else f"{type(error).__name__} {lines[0]}"
     return (told if len(lines) == 1 else f"{told.rstrip(':')}: {lines[1].strip()}").strip()[:160]
@@ -260,7 +260,7 @@ def describe(error: Exception) -> str:
 def _raise_torn(path: Path) -> str | None:
     """A record whose checksum is wrong: a .pt is a zip file, and torch.load does not look there."""
     if not zipfile.is_zipfile(path):
-        return None  # torch says what it is not
+        return None  # torch explains what is wrong with it
     try:
         with zipfile.ZipFile(path) as file:
             return file.testzip()

@@ -1,4 +1,4 @@
-"""What a phase was trained from, and how far it is: the `facts` of a checkpoint and its .json."""
+"""The origin and the progress of a phase: the `facts` of a checkpoint and of its .json."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from nielsgpt.config.settings import Phase
 
 @dataclass(frozen=True)
 class RunMetadata:
-    """What a resumed run is compared with, and one saved state's figures.
+    """The values that a resumed run is compared with, and the figures of one saved state.
 
     shape: the model's settings and the tokenizer's fingerprint. origin: the identity of each
     source's training split, and under "start" the sha256 of the starting weights. validation: the
@@ -41,6 +41,6 @@ class RunMetadata:
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Self:
-        """What a file holds, from whichever version; unknown names are left out."""
+        """The metadata in a file of any version; unknown names are left out."""
         known = {one.name for one in fields(cls)}
         return cls(**{name: value for name, value in facts.items() if name in known})

@@ -59,7 +59,7 @@ def own_settings(path: Path) -> dict[str, Any]:
 
 
 def _phase_of(path: Path) -> str | None:
-    """What phase made these weights, by the small file beside them; None where it does not say.
+    """The phase that made these weights, by the small file beside them; None where it has none.
 
     The newest weights of a name are pretraining's until it learnt to chat.
     """

@@ -37,12 +37,12 @@ class TokenizerSettings(Section):
     input_globs: list[str] = Field([], description="further files whose text it is trained on")
     include_wikitext: bool = Field(False, description="train it on WikiText too, whatever the mix")
     fineweb_bytes: Annotated[int, Field(ge=0)] = Field(
-        0, description="train it on so many bytes of FineWeb-Edu too, whatever the mix"
+        0, description="train it on this many bytes of FineWeb-Edu too, whatever the mix"
     )
 
 
 class CleaningSettings(Section):
-    """What is done to the text of every pretraining source before it is tokenized."""
+    """Cleaning of the text of every pretraining source before it is tokenized."""
 
     sanitize: Literal["none", "ascii", "basic"] = Field(
         "none", description="ascii: without accents and other scripts; basic: common marks alone"

@@ -77,7 +77,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any], prefix: str = "") 
 
 
 def difference(tree: Mapping[str, Any], base: Mapping[str, Any], prefix: str = "") -> Tree:
-    """What must be laid over the base to make the tree of it; both settle whole."""
+    """The overrides that turn the base into the tree; both are complete."""
     found: Tree = {}
     for key, value in tree.items():
         path, old = f"{prefix}{key}", base.get(key)
@@ -204,7 +204,7 @@ def reference() -> str:
         "# Settings",
         "",
         "Made by `nielsgpt config --docs`. A config is a JSON file of overrides; it may `extends`",
-        "another. Over it, `--set section.name=value`. `nielsgpt config` prints the settled tree.",
+        "another. Over it, `--set section.name=value`. `nielsgpt config` prints the resolved tree.",
         "",
         "| setting | default | meaning |",
         "|---|---|---|",

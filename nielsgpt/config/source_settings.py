@@ -78,10 +78,10 @@ class HubSettings(Section):
         0, description="rows among which a stream is shuffled; 0: in the dataset's order"
     )
     train_tokens: Annotated[int, Field(ge=0)] = Field(
-        0, description="stop after about so many tokens for training; 0: everything"
+        0, description="stop after about this many tokens for training; 0: everything"
     )
     val_tokens: Annotated[int, Field(ge=0)] = Field(
-        0, description="and about so many for validation, in place of data.val_fraction"
+        0, description="and about this many for validation, in place of data.val_fraction"
     )
 
 

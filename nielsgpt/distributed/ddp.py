@@ -140,7 +140,7 @@ class DDPGroup(ProcessGroup):
         return int(found)
 
     def broadcast_object(self, make: Callable[[], T]) -> T:
-        """What the leader makes: plain values and tensors, sent as a checkpoint is written."""
+        """The object that rank 0 makes, of plain values and tensors, sent like a checkpoint."""
         if self.is_rank_zero:
             made, file = make(), io.BytesIO()
             torch.save(made, file)
@@ -195,7 +195,7 @@ def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
 
 @contextmanager
 def explain_lost_peer() -> Iterator[None]:
-    """What torch says of a peer that is gone, as one line."""
+    """Turn torch's errors about a lost peer into one line."""
     try:
         yield
     except RuntimeError as error:

@@ -79,7 +79,7 @@ class ProcessGroup:
         return range(batch_size)
 
     def gradient_sum(self, parameters: Iterable[nn.Parameter], count: int) -> GradientSum:
-        """What adds up the gradients of this rank's `count` micro-batches."""
+        """The accumulator for the gradients of this rank's `count` micro-batches."""
         return TreeSum(parameters, count) if self.parallel == "exact" else InPlaceSum()
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -102,7 +102,7 @@ class ProcessGroup:
         return value
 
     def broadcast_object(self, make: Callable[[], T]) -> T:
-        """What the leader makes: plain values and tensors. The others do not call `make`."""
+        """The object that rank 0 makes: plain values and tensors. The others do not call `make`."""
         return make()
 
     def gather_state(self, state: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a batch falls into equal parts, and which ones so many processes can share."""
+"""How a batch is split into equal parts, and which splits a number of processes can share."""
 
 from nielsgpt.errors import SettingsError
 

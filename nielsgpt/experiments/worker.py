@@ -53,7 +53,7 @@ class WorkerJob(Protocol):
 
 @dataclass(frozen=True)
 class JobLimits:
-    """What a job may take: seconds once it is ready, bytes of resident memory, and seconds until
+    """The limits of a job: seconds once it is ready, bytes of resident memory, and seconds until
     it is ready (None: START_S, or COMPILE_S if it compiles)."""
 
     timeout_s: float
@@ -189,7 +189,7 @@ def serve_job(
 
 
 def catch_failure(measure: Callable[[], dict[str, Any]]) -> ResultRow:
-    """What was measured with status ok, or status oom or error with a reason."""
+    """The measurements with status ok, or status oom or error with a reason."""
     try:
         return {"status": "ok", **measure()}
     except (RuntimeError, MemoryError, ValueError, TypeError, NielsError) as error:

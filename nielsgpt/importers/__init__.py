@@ -1,1 +1,1 @@
-"""What people have (books, notes, mails, chats) as clean text and conversations."""
+"""Import of books, notes, mails and chats as clean text and conversations."""

@@ -24,7 +24,7 @@ POLL_S = 0.5
 
 @dataclass(frozen=True)
 class Limits:
-    """What one file may take: seconds, bytes of memory, and bytes of any one file it writes."""
+    """The limits for one file: seconds, bytes of memory, and bytes of any one file it writes."""
 
     time_s: float = 120.0
     memory_bytes: int = 2 * 2**30
@@ -42,7 +42,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job returned, or why it did not; `lasting` where it would be so again."""
+    """The result of a job, or the reason that there is none; `lasting` if it would recur."""
 
     job: Job
     result: Any = None

@@ -1,4 +1,4 @@
-"""What a reader yields: documents, and chats as turns; and a count of what it left out."""
+"""The results of a reader: documents, chats as turns, and counts of what it left out."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What an import keeps: the folders, what was read of each file, and what came of it."""
+"""The records of an import: its folders, and the state and result of each file."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -13,7 +13,7 @@ PAUSE_HOURS = 6.0
 
 @dataclass(frozen=True)
 class Choices:
-    """What a person chose; what is None stays as it was chosen before."""
+    """The options of an import; None keeps the earlier choice."""
 
     assistants: tuple[str, ...] = ()
     column: str = "text"
@@ -24,7 +24,7 @@ class Choices:
 
 @dataclass
 class Row:
-    """What became of one file."""
+    """The result of one file."""
 
     name: str
     reason: str = ""  # why it was not read
@@ -41,7 +41,7 @@ class Row:
 
 @dataclass
 class Result:
-    """What an import did, for the terminal and the page."""
+    """The result of an import, for the terminal and the page."""
 
     rows: list[Row] = field(default_factory=list)
     new: int = 0  # files that were read by this import
@@ -80,7 +80,7 @@ class Store:
                 path.with_suffix(".json").unlink(missing_ok=True)
 
     def manifest(self) -> dict[str, Any]:
-        """What was imported so far."""
+        """The files imported so far."""
         empty: dict[str, Any] = {
             "sources": {},
             "outputs": {},

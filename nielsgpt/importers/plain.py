@@ -75,7 +75,7 @@ def plain_markdown(text: str) -> str:
 
 
 def read_subtitles(path: Path, reading: Reading) -> Iterator[Content]:
-    """What is said, a paragraph up to the next long pause, without times and descriptions."""
+    """The spoken text, a paragraph up to the next long pause, without times and descriptions."""
     try:
         events = pysubs2.SSAFile.from_string(read_text(path))
     except (pysubs2.exceptions.Pysubs2Error, ValueError):

@@ -73,7 +73,7 @@ MOST_EXAMPLES = 3
 
 
 def find(text: str) -> Iterator[tuple[PrivateKind, str]]:
-    """What is private in the text, a kind after the other; nothing is found twice."""
+    """The private data in the text, kind by kind; nothing is found twice."""
     for kind in KINDS:
         for match in kind.pattern.finditer(text):
             if kind.holds(match[0]):

@@ -31,7 +31,7 @@ def table(result: Result) -> str:
 
 
 def lines(result: Result, root: Path) -> Iterator[str]:
-    """What was new, repeated, private, unknown, and the next command."""
+    """Lines on new, repeated, private and unknown content, and the next command."""
     unread = sum(bool(row.reason) for row in result.rows)
     yield f"{result.new:,} files were read now, {unread:,} could not be read"
     repeated = [f"{count:,} {what}" for what, count in result.repeats.items() if count]

@@ -177,7 +177,7 @@ class _Stage:
 def recipe(
     workspace: Workspace, phase: Phase, source: Source, tokenizer: Tokenizer
 ) -> build.Recipe:
-    """What the source's cache is made from."""
+    """The recipe of a source's cache."""
     data = workspace.settings.data
     return build.Recipe(
         source=source.name,

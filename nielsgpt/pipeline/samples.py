@@ -1,4 +1,4 @@
-"""What the model says while it is trained: the same prompts at every evaluation."""
+"""Samples during training: the same prompts at every evaluation."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext

@@ -172,7 +172,7 @@ def _take(workspace: Workspace, metadata: RunMetadata | None, here: str | None) 
 def report(workspace: Workspace, paths: list[Path], hub: dict[str, int]) -> tuple[Report, Path]:
     """Measure the tokenizer and write report.json and report.png beside it; with the folder.
 
-    On these files and so many bytes of the validation side of these sources of the Hub; where none
+    On these files and this many validation bytes of these sources of the Hub; where none
     is named, on the validation side of the mixes.
     """
     tokenizer, settings = registry.load(workspace.tokenizer), workspace.settings
@@ -188,7 +188,7 @@ def report(workspace: Workspace, paths: list[Path], hub: dict[str, int]) -> tupl
 
 
 def training_shares(workspace: Workspace) -> list[Share]:
-    """What the tokenizer is trained on: the mixes, and what its settings add to them."""
+    """The text the tokenizer is trained on: the mixes, and what its settings add to them."""
     asked = workspace.settings.tokenizer
     found = mix_texts(workspace, asked.training_characters)
     if asked.input_globs:
@@ -201,7 +201,7 @@ def training_shares(workspace: Workspace) -> list[Share]:
 
 
 def mix_texts(workspace: Workspace, total: int) -> list[Share]:
-    """Each source of both mixes by its share of so many characters, PARTS of them of each mix.
+    """Each source of both mixes by its share of this many characters, PARTS of them of each mix.
 
     Where the primer is all there is to pretrain on, half of each: its dialogues are in its words.
     """
@@ -215,7 +215,7 @@ def mix_texts(workspace: Workspace, total: int) -> list[Share]:
 
 
 def from_hub(workspace: Workspace, name: str, most: float, in_bytes: bool = False) -> Share:
-    """So much of a source of pretraining, whether or not the mix has it."""
+    """This much of a pretraining source, whether or not the mix has it."""
     return Share(
         name, find_source(workspace.settings, "pretrain", name, workspace.root), most, in_bytes
     )

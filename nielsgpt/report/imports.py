@@ -1,4 +1,4 @@
-"""What an import read, left out and found, as a page with pictures."""
+"""An import as a page with pictures: files read, left out and repeated."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

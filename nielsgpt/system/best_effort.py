@@ -1,4 +1,4 @@
-"""What a run can do without: reports, plots, trackers, samples, figures of the machine."""
+"""Work that a run can do without: reports, plots, trackers, samples, machine figures."""
 
 import logging
 from collections.abc import Iterator

@@ -62,7 +62,7 @@ def _sweep() -> None:
 
     gone = [file for stem in set(_suspects(Path(cache_dir()))) for file in _remove(stem)]
     if gone:
-        log.info("torch.compile was cut off once; it will make anew what that left unfinished")
+        log.info("torch.compile was cut off once; it rebuilds what that left unfinished")
 
 
 def _suspects(folder: Path) -> Iterator[Path]:
@@ -75,7 +75,7 @@ def _suspects(folder: Path) -> Iterator[Path]:
 
 
 def _remove(stem: Path) -> Iterator[Path]:
-    """Remove what a build made, where it is not whole; a build that goes on is waited for."""
+    """Remove what a build made, where it is not whole; a running build is waited for."""
     from torch._inductor.codecache import LOCK_TIMEOUT, get_lock_dir
     from torch.utils._filelock import FileLock
 

@@ -105,7 +105,7 @@ def synchronize(device: str) -> None:
 def _compute_alike(device: str) -> None:
     """Ask for the same bits every time: compiled scatters otherwise add in any order.
 
-    Where a device has no such form of an operation, torch warns and goes on; on a CPU it has all.
+    Where a device has no such form of an operation, torch warns and continues; a CPU has all.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=device != "cpu")

@@ -3,7 +3,7 @@
     environment of each: RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, as torchrun sets them, and
     NIELSGPT_MEETING, the address of a file in which they find each other: no port is opened for it
 
-A process that dies ends its attempt; the next attempt goes on from the newest checkpoint. Killing
+A process that dies ends its attempt; the next attempt resumes from the newest checkpoint. Killing
 this process kills the others with it.
 """
 
@@ -117,7 +117,7 @@ def run(words: Sequence[str], count: int, newest: Callable[[], object]) -> int:
 
 
 def is_resuming(words: Sequence[str]) -> list[str]:
-    """The command without --resume PATH and --no-resume: what goes on from its own checkpoints."""
+    """The command without --resume PATH and --no-resume: it resumes from its own checkpoints."""
     kept: list[str] = []
     skip = False
     for word in words:

@@ -1,4 +1,4 @@
-"""What this process may use of the machine: control groups (versions 1 and 2) and ulimits.
+"""Limits of this process: control groups (versions 1 and 2) and ulimits.
 
 A limit of any group from the process's own up to the root holds, and so does each ulimit:
 

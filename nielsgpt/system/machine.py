@@ -21,7 +21,7 @@ from nielsgpt.system.workspace import read_json, write_sealed
 
 
 def facts() -> dict[str, Any]:
-    """What the machine is, as plain values: processor, cores, memory, system, Python."""
+    """A description of the machine as plain values: processor, cores, memory, system, Python."""
     return {
         "processor": processor(),
         "cores": core_count(),
@@ -73,7 +73,7 @@ def free_disk_bytes(folder: Path) -> int:
 
 
 def recall(kind: str, key: str) -> Any:
-    """What was remembered of this kind under the key; None where nothing was, or it is broken."""
+    """The value remembered under the key; None where there is none, or it is damaged."""
     with suppress(NielsError, RuntimeError):
         return (read_json(_memory(kind)) or {}).get(key)
     return None

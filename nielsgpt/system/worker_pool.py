@@ -18,7 +18,7 @@ from nielsgpt.system.launcher import die_with_parent
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-ALONE_S = 0.5  # a process takes longer to start than so much work
+ALONE_S = 0.5  # a process takes longer to start than this work
 AHEAD = 2  # tasks under way for each process
 _work: list[Callable[[Any], Any]] = []
 
@@ -115,7 +115,7 @@ def _describe_exit() -> Iterator[None]:
     """SIGTERM as an exception, so that the other processes are ended in order."""
 
     def leave(number: int, frame: FrameType | None) -> None:
-        raise Stopped("stopped; the same command goes on from what was finished", number)
+        raise Stopped("stopped; rerun the same command to resume", number)
 
     before = signal.signal(signal.SIGTERM, leave)
     try:

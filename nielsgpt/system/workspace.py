@@ -264,7 +264,7 @@ def _sweep(folder: Path) -> None:
 
 
 def explain_unwritable(path: Path, error: OSError) -> NielsError:
-    """What to tell a person whose disk is full or whose folder may not be written."""
+    """The error for a full disk or a folder that may not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         free = os.statvfs(path.parent if path.parent.exists() else Path())
         left = free.f_bavail * free.f_frsize // 2**20

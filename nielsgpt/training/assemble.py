@@ -83,7 +83,7 @@ def starting_weights(workspace: Workspace, phase: Phase) -> Path | None:
 def _take_what_fits(
     model: GPT, weights: Mapping[str, torch.Tensor], path: Path, same_ids: bool
 ) -> None:
-    """Load the tensors of the model's names and shapes; a line says what did not fit.
+    """Load the tensors of the model's names and shapes; a log line lists what did not fit.
 
     Rows of another tokenizer's ids mean other text, so they never fit.
     """
@@ -149,7 +149,7 @@ def assemble_trainer(
 
 
 def premises(workspace: Workspace, phase: Phase, tokenizer: Tokenizer) -> dict[str, str]:
-    """What every process of a team must start from, by name."""
+    """Values that every process of the group must share, by name."""
     folder, settings = workspace.splits(phase), workspace.settings
     splits = [f"{name}_{split}" for name in sorted(settings.mix(phase)) for split in shards.SPLITS]
     return {

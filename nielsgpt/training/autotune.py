@@ -32,7 +32,7 @@ WORTH_COMPILING_S = 120.0  # of training uncompiled: below it, compiling costs m
 
 @dataclass(frozen=True)
 class TuningKey:
-    """What is asked: an engine for this shape and this batch, with these settings."""
+    """The question: which execution config for this shape, batch and settings?"""
 
     settings: DeviceSettings
     shape: ModelSettings
@@ -213,7 +213,7 @@ class TuningTrials:
 
 
 def _difference(other: ExecutionConfig, best: ExecutionConfig) -> str:
-    """What one engine does in another way: "fp32", "fused attention"."""
+    """The difference between two execution configs: "fp32", "fused attention"."""
     words = {
         "precision": other.precision,
         "attention": f"{other.attention} attention",

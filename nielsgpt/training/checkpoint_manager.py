@@ -14,7 +14,7 @@ RESERVE = 1.2  # times a state's bytes: what must be free before it is written
 
 
 class CheckpointManager:
-    """Saves a trainer's states with what belongs to them, while the training goes on.
+    """Saves a trainer's states with what belongs to them, while training continues.
 
     The metadata goes into each file and the small .json beside it, the `belongings` (tokenizer and
     settings) into the file alone. One state is written at a time, by one thread, from a copy; what

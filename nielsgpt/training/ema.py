@@ -49,7 +49,7 @@ class EMA:
         return dict(zip(self._names, self._mean, strict=True))
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs."""
+        """The values that a resumed run needs."""
         return {"updates": self.updates, "weights": self.weights()}
 
     @torch.no_grad()

@@ -33,7 +33,7 @@ class GradScaler:
         return False
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs."""
+        """The values that a resumed run needs."""
         return {"value": self.value, "calm": self.calm}
 
     def load(self, state: Mapping[str, Any]) -> None:

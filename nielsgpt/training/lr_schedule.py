@@ -14,7 +14,7 @@ from nielsgpt.config.settings import PhaseSettings
 
 FAR = 10**9  # steps: the end of a phase whose pace is not known yet
 
-COOLED = 0.05  # of the peak: where a run that has only so much time must end
+COOLED = 0.05  # of the peak: where a run with a time budget must end
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class LRSchedule:
         return LRSchedule(warmup, warmup, 0.0, end, last, self.warmup_share(last))
 
     def extend(self, step: int, share: float) -> "LRSchedule":
-        """The horizon where it still has steps; else one that goes on with a larger time budget,
+        """The horizon where it still has steps; else one that continues with a larger time budget,
         of which `share` is spent."""
         if step < self.end:
             return self
@@ -82,7 +82,7 @@ class LRSchedule:
 
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> Self:
-        """What `state()` was made from."""
+        """The schedule that `state()` was made from."""
         return cls(**state)
 
 

@@ -132,7 +132,7 @@ def peak_bytes(device: str) -> int:
 def _activations(
     shape: ModelSettings, phase_settings: PhaseSettings, execution: ExecutionConfig, size: int
 ) -> int:
-    """What autograd keeps from the forward to the backward pass, and one block's working space."""
+    """Bytes autograd keeps from the forward to the backward pass, and one block's workspace."""
     one, two = (_count_saved(replace_layers(shape, n), execution, size) for n in (1, 2))
     block, rest = two - one, one - (two - one)
     share = COMPILED_SHARE if execution.compiled else 1.0

@@ -72,7 +72,7 @@ class Optimizer:
             p.sub_(decay * old * ((old - p) * old > 0))
 
     def state(self) -> list[dict[str, object]]:
-        """What a resumed run needs."""
+        """The values that a resumed run needs."""
         return [part.state_dict() for part, _ in self.parts]
 
     def load(self, states: list[dict[str, object]]) -> None:

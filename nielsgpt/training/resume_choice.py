@@ -1,4 +1,4 @@
-"""What a person may ask of a phase that was begun before: to go on by itself, from a file, anew."""
+"""How a phase that was begun resumes: by itself, from a file, or not at all."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Resume:
-    """Where a phase goes on from: its newest state, a file, or nowhere (`fresh`)."""
+    """The state a phase resumes from: its newest, a file's, or none (`fresh`)."""
 
     path: Path | None = None
     fresh: bool = False

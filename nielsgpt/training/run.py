@@ -109,7 +109,7 @@ class TrainingRun:
 def describe_run(
     workspace: Workspace, phase: Phase, tokenizer: Tokenizer, resume: Resume = AUTOMATIC
 ) -> RunMetadata:
-    """What a checkpoint of this phase is compared with, before anything heavy is opened."""
+    """The metadata that a checkpoint of this phase is compared with; opens nothing heavy."""
     settings, phase_settings = workspace.settings, workspace.settings.phase(phase)
     check_settings(workspace, phase)
     mix, splits = settings.mix(phase), workspace.splits(phase)

@@ -1,4 +1,4 @@
-"""What a run writes down as it goes: runs/<run_id>/ with its metrics, events, samples and facts.
+"""The log of a run: runs/<run_id>/ with its metrics, events, samples and metadata.
 
 metrics.csv    iter,train_loss,val_loss,...,lr,time_sec,tokens_seen,...,grad_norm,phase,...
 events.jsonl   {"time": "2026-11-21T10:00:00+00:00", "phase": "sft", "step": 7, "kind": "skip", ...}
@@ -42,7 +42,7 @@ def new_run_id() -> str:
 class RunLog:
     """Rows of metrics.csv, the events, the samples and the progress line of one phase.
 
-    A resumed run goes on in the same folder; what belongs to steps that it will repeat is removed.
+    A resumed run continues in the same folder; rows of steps that it will repeat are removed.
     Every row's numbers go to the trackers too. Raises RunError where the disk is full. One that is
     not `enabled`, as on every rank but 0, writes and shows nothing.
     """

@@ -48,7 +48,7 @@ class SpikeGuard:
         return why
 
     def wants_rollback(self, step: int) -> bool:
-        """Whether the steps before `step` were skipped, so many in a row, and that is new."""
+        """True once, when `rollback_after` steps in a row before `step` were skipped."""
         new = step - self.skipped >= self.tried
         return self.skipped >= self.patience * (1 if new else HOPELESS)
 
@@ -58,7 +58,7 @@ class SpikeGuard:
         self.rollbacks += 1
 
     def _limit(self, i: int) -> float:
-        """What a figure's logarithm must stay under."""
+        """The bound for the logarithm of a figure."""
         if not self.sigmas or self.seen < SETTLED:
             return math.inf
         _, calm, wider = JUDGED[i]
@@ -84,7 +84,7 @@ class SpikeGuard:
             self.variances[i] = keep * (self.variances[i] + (1 - keep) * off * off)
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs."""
+        """The values that a resumed run needs."""
         names = ("seen", "skipped", "rate_scale", "rollbacks", "tried")
         lists = {"means": list(self.means), "variances": list(self.variances)}
         return {name: getattr(self, name) for name in names} | lists

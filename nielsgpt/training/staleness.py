@@ -1,4 +1,4 @@
-"""What a change touches and what stays: one row a stage. Nothing trained is set aside unasked.
+"""Which stages a change touches: one row a stage. Nothing trained is set aside unasked.
 
     stage      made from                                      after a change
     tokenizer  the text of both mixes, its settings           stays once a model is begun with it
@@ -74,7 +74,7 @@ def data_changes(before: RunMetadata, now: RunMetadata) -> Iterator[str]:
 
 
 def changes(before: RunMetadata, now: RunMetadata) -> tuple[str, ...]:
-    """What a phase was trained with and is different now, a few words each."""
+    """The data and settings that changed since a phase was trained, a few words each."""
     from nielsgpt.checkpoint.checkpoint_file import list_differences
 
     start = before.origin.get("start") != now.origin.get("start")

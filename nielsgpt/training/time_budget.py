@@ -48,7 +48,7 @@ class TimeBudget:
         return step - first == SETTLING_STEPS
 
     def record_pause(self, kind: str, seconds: float, every: int) -> None:
-        """Take note of something that comes every so many steps, and once more after the last."""
+        """Record a pause that comes every `every` steps, and once more after the last."""
         self._paused += seconds
         self._pauses.setdefault(kind, deque(maxlen=MOST_PAUSES)).append(seconds)
         self._every[kind] = every

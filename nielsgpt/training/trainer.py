@@ -288,7 +288,7 @@ class Trainer:
         return not self.group.all_reduce_max(int(not norms.isfinite().all()))
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs, beside the data."""
+        """The state that a resumed run needs, besides the data."""
         whole = {
             "step": self.step,
             "drawn": self.drawn,

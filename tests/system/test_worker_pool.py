@@ -98,7 +98,7 @@ def test_one_that_is_told_to_end_says_how_to_go_on() -> None:
         yield 2
 
     before = signal.getsignal(signal.SIGTERM)
-    line = "stopped; the same command goes on from what was finished"
+    line = "stopped; rerun the same command to resume"
     with pytest.raises(Stopped, match=f"^{line}$") as caught:
         run(tasks(), 2)
     assert caught.value.exit_code == 143

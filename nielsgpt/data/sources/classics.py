@@ -29,7 +29,7 @@ def names(path: Path) -> Iterator[Document]:
             empty = False
             yield Document(line.strip(), f"{path}, line {number}")
     if empty:
-        raise DataError(f"{path} holds no line of text; delete it to have it downloaded anew")
+        raise DataError(f"{path} holds no line of text; delete it to have it downloaded again")
 
 
 def book(path: Path, characters: int) -> Iterator[Document]:
@@ -39,6 +39,6 @@ def book(path: Path, characters: int) -> Iterator[Document]:
     """
     text = gutenberg.body(files.read(path))
     if not text.strip():
-        raise DataError(f"{path} holds no book; delete it to have it downloaded anew")
+        raise DataError(f"{path} holds no book; delete it to have it downloaded again")
     size = files.chunk_size(len(text), characters)
     yield from files.split_chunks(path, [text], size)
