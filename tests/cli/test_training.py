@@ -8,7 +8,7 @@ import pytest
 from cli.main import main
 from cli.options import resettled, settle
 from cli.pipeline import shared, timed
-from cli.training import settled
+from cli.training import phase_overrides
 from nielsgpt.config.settings import PhaseSettings
 from nielsgpt.system.workspace import write_json
 from nielsgpt.training.resume_choice import AUTOMATIC, Resume
@@ -23,7 +23,7 @@ FOLDER = Path("checkpoints/quickstart/pretrain")
 def asked(resume: Resume = AUTOMATIC, settings: tuple[str, ...] = (), **over: Any) -> PhaseSettings:
     """Pretraining's settings under these options."""
     workspace = settle(None, settings)
-    tree = settled(workspace, "pretrain", resume, **{**NOTHING, **over})
+    tree = phase_overrides(workspace, "pretrain", resume, **{**NOTHING, **over})
     return resettled(workspace, {"training": {"pretrain": tree}}).settings.training.pretrain
 
 
