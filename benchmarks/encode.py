@@ -65,7 +65,7 @@ def main() -> None:
     )
     for name, chosen in KINDS.items():
         asked = TokenizerSettings(vocab_size=options.vocab_size, **chosen)
-        tokenizer = registry.make(asked, texts)
+        tokenizer = registry.train(asked, texts)
         tokens = len(tokenizer.encode_arrays(texts)[0])
         ways = [
             lambda t=tokenizer: t.encode_batch(texts),

@@ -79,7 +79,7 @@ def train(workspace: Workspace) -> Tokenizer:
     log.info("tokenizer: training (%s)", why)
     counts: dict[str, dict[str, int]] = {}
     with lock(workspace.tokenizer):
-        made = registry.make(asked, _count_characters(shares, workspace.settings, counts))
+        made = registry.train(asked, _count_characters(shares, workspace.settings, counts))
         known = {
             "made_from": made_from,
             "settings": asked.model_dump(mode="json"),

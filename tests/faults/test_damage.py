@@ -185,7 +185,7 @@ def test_what_was_measured_of_the_machine_and_changed_is_measured_again(
 )
 def test_a_changed_tokenizer_of_any_kind_is_named(kind: str, size: int, tmp_path: Path) -> None:
     asked = TokenizerSettings.model_validate({"kind": kind, "vocab_size": size})
-    made = registry.make(asked, CORPUS)
+    made = registry.train(asked, CORPUS)
     registry.save(made, tmp_path, {})
     (name,) = made.files()
     for fault, changed in spoilt(made.files()[name], 5, 60):

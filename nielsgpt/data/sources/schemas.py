@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from nielsgpt.conversation import Conversation, conversation_from, pairs
+from nielsgpt.conversation import Conversation, parse_conversation, split_pairs
 from nielsgpt.data.sources.plaintext import CONTROLS, TAKEN_OUT, plain
 from nielsgpt.errors import DataError
 
@@ -43,7 +43,7 @@ def conversations(record: object, where: str, counts: Counter[str]) -> Iterator[
         if isinstance(message, dict) and isinstance(content := message["content"], str):
             message["content"] = plain(content)
             counts[TAKEN_OUT] += len(CONTROLS.findall(content))
-    found = _spoken(conversation_from(messages, where), counts)
+    found = _spoken(parse_conversation(messages, where), counts)
     if found is not None:
         yield found
 
@@ -96,7 +96,7 @@ def _text(part: Any, where: str) -> str:
 def _spoken(found: Conversation, counts: Counter[str]) -> Conversation | None:
     """The conversation without exchanges whose reply is blank; None where no reply is left of it
     that is to be learnt. One that never had a reply stays: what does not fit is counted later."""
-    turns = pairs(found)
+    turns = split_pairs(found)
     kept = [pair for pair in turns if len(pair) == 1 or pair[1].content.strip()]
     counts[BLANK] += len(turns) - len(kept)
     replies = [pair[1] for pair in kept if len(pair) == 2]
