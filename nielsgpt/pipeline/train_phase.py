@@ -61,7 +61,7 @@ def train(
     Raises CheckpointError when the checkpoint's shape or tokenizer is not the settings'.
     """
     began = time.monotonic()
-    workspace = availability.trainable(workspace, phase)
+    workspace = availability.drop_uncached(workspace, phase)
     tokenizer = registry.load(workspace.tokenizer)
     group = group or ProcessGroup(workspace.settings.device.parallel)
     if not group.is_single:

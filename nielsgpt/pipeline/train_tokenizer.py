@@ -17,9 +17,9 @@ from typing import Literal
 from nielsgpt.config.settings import PHASES, Phase, Settings
 from nielsgpt.conversation import Conversation, Document
 from nielsgpt.data.cache import build
-from nielsgpt.data.catalog import Source, find_source, sources
+from nielsgpt.data.catalog import Source, find_source, find_sources
 from nielsgpt.data.sources import files
-from nielsgpt.data.tokenize import locate
+from nielsgpt.data.tokenize import find_place
 from nielsgpt.errors import DataError, TokenizerError
 from nielsgpt.report import tokenizer_plot, tokenizer_report
 from nielsgpt.report.tokenizer_report import Report
@@ -209,7 +209,7 @@ def mix_texts(workspace: Workspace, total: int) -> list[Share]:
     return [
         Share(f"{phase}/{name}", source, total * workspace.settings.mix(phase)[name] * parts[phase])
         for phase in PHASES
-        for name, source in sources(workspace.settings, phase, workspace.root).items()
+        for name, source in find_sources(workspace.settings, phase, workspace.root).items()
     ]
 
 
@@ -238,7 +238,7 @@ def texts(share: Share, settings: Settings, side: Side | None = None) -> Iterato
             if side is None or held_out == (side == "val"):
                 yield item.text
 
-    if share.source.mixed or math.isinf(share.most):
+    if share.source.is_shuffled or math.isinf(share.most):
         yield from _spread(sided(), share, 1.0)
         return
     total = sum(share.size(text) for text in sided())
@@ -265,9 +265,9 @@ def _is_held_out(item: Document | Conversation, source: Source, settings: Settin
     """Whether the caches put it on the validation side."""
     data, key = settings.data, item.text
     if isinstance(item, Document) and data.on_special_literal == "escape":
-        key = build.guard(key, item.name, "escape") or ""
-    share = build.held_out_share(data.val_fraction, source.train_tokens, source.val_tokens)
-    return locate(item, key, settings.seed) <= share
+        key = build.guard_special_tokens(key, item.name, "escape") or ""
+    share = build.val_share(data.val_fraction, source.train_tokens, source.val_tokens)
+    return find_place(item, key, settings.seed) <= share
 
 
 def _count_characters(

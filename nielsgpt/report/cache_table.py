@@ -33,7 +33,7 @@ def findings(holdings: Sequence[SplitSummary]) -> list[str]:
 def _row(holding: SplitSummary, now: float) -> list[str]:
     meta = holding.meta
     is_chat = "mask" in meta
-    share = known(holding.use, "{:.1%}".format)
+    share = known(holding.utilization, "{:.1%}".format)
     lost = f"{holding.left_out:,} of {meta.get('replies', 0):,}" if is_chat else NONE
     return [
         holding.phase,
@@ -48,5 +48,5 @@ def _row(holding: SplitSummary, now: float) -> list[str]:
         lost,
         str(meta["inputs"]),
         size(holding.disk_bytes),
-        ago(now - holding.made_at),
+        ago(now - holding.modified_at),
     ]

@@ -162,7 +162,7 @@ def premises(workspace: Workspace, phase: Phase, tokenizer: Tokenizer) -> dict[s
 def identity(folder: Path, name: str) -> str:
     """The name of a cached split's content."""
     meta = shards.read_meta(folder, name)
-    return shards.identity(meta) if meta is not None else "not built"
+    return shards.split_fingerprint(meta) if meta is not None else "not built"
 
 
 def _rows(workspace: Workspace, phase: Phase, tokenizer: Tokenizer, split: str) -> dict[str, Rows]:

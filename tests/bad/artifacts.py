@@ -274,7 +274,7 @@ MISTAKES |= {
     ),
     "cache: shown while a file is short": Mistake(
         "caches show -c tiny.json",
-        ("primer_train.bin has 1 bytes where its meta says",),
+        ("primer_train.bin has 1 bytes but its meta says",),
         damage=filled(f"{STREAM}.bin", b"x"),
     ),
     "cache: verified with one flipped bit": Mistake(

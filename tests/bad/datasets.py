@@ -33,7 +33,7 @@ LINES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "two systems": (PAIR.replace("user", "system").replace("assistant", "system"), (LINE,)),
     "nobody answers": (
         '[{"role": "user", "content": "a"}]',
-        ("source chat holds no exchange of user and assistant",),
+        ("source chat has no user-assistant exchange",),
     ),
     "a lone surrogate": (PAIR.replace('"a"', '"\\ud800"'), (LINE, "lone surrogate")),
     "a special token": (PAIR.replace('"a"', '"<|asst|>"'), (LINE, "<|asst|> at character 0")),
@@ -46,7 +46,7 @@ LINES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         (PAIR.replace('"a"', f'"{"a" * 500}"') + "\n") * 20,
         ("fits the context of 128 tokens", "model.context_length"),
     ),
-    "one conversation": (PAIR, ("source chat holds 1 documents", "one each")),
+    "one conversation": (PAIR, ("source chat has 1 documents", "one each")),
     "all the same": ((PAIR + "\n") * 40, ("every document of source chat", "val_fraction")),
 }
 
@@ -56,7 +56,7 @@ TEXTS: dict[str, tuple[Files, tuple[str, ...]]] = {
     "an empty folder": ({"text/": ""}, ("text holds no .txt or .md",)),
     "a folder of others": ({"text/a.pdf": "x"}, ("text holds no .txt or .md",)),
     "empty files": ({"text/a.txt": "", "text/b.md": ""}, ("text holds only empty files",)),
-    "white space": ({"text/a.txt": " \n" * 99}, ("source text holds 0 documents",)),
+    "white space": ({"text/a.txt": " \n" * 99}, ("source text has 0 documents",)),
     "bytes": ({"text/a.txt": bytes(range(256))}, ("text/a.txt is not UTF-8", "byte 128")),
     "UTF-16": ({"text/a.txt": "hello".encode("utf-16")}, ("byte 0 is 0xFF", "iconv")),
     "a cut off character": ({"text/a.txt": b"abc\n\n" * 99 + b"\xc3"}, ("byte 495 is 0xC3",)),
@@ -96,7 +96,7 @@ MISTAKES |= {
     ),
     "mix: all that is optional is missing": Mistake(
         "caches -c tiny.json --set 'data.mix_pretrain={\"roam\":1.0}'",
-        ("no source of data.mix_pretrain is there", "roam"),
+        ("no source of data.mix_pretrain is available", "roam"),
     ),
     "vocabulary: too large for the text": Mistake(
         'tokenizer -c tiny.json --set \'tokenizer={"kind":"sentencepiece","vocab_size":90000}\'',

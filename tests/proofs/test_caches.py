@@ -29,7 +29,7 @@ BYTES = ByteTokenizer()
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "DOCUMENTS", 20)
+    monkeypatch.setattr(blocks, "BLOCK_DOCUMENTS", 20)
 
 
 def made(folder: Path) -> dict[str, bytes]:
@@ -79,13 +79,13 @@ def test_parts_put_together_make_what_one_machine_makes(
 
 
 def budgeted(monkeypatch: pytest.MonkeyPatch, train: int, val: int) -> None:
-    real = build_caches.sources
+    real = build_caches.find_sources
 
     def sources(*arguments: object) -> dict[str, Source]:
         found = real(*arguments)  # type: ignore[arg-type]
         return {n: Source(n, s.inputs, s.walk, train, val) for n, s in found.items()}
 
-    monkeypatch.setattr(build_caches, "sources", sources)
+    monkeypatch.setattr(build_caches, "find_sources", sources)
 
 
 @pytest.mark.parametrize("margin", [1.1, 0.3])
@@ -151,7 +151,7 @@ def test_a_killed_build_goes_on_without_encoding_again_what_it_had(
 ) -> None:
     encoded: list[int] = []
     dies = [killed_at]
-    real = build_caches.encode
+    real = build_caches.make_encoder
 
     def dying(source: str, phase: str, *rest: object) -> object:
         workspace = real(source, phase, *rest)  # type: ignore[arg-type]
@@ -169,7 +169,7 @@ def test_a_killed_build_goes_on_without_encoding_again_what_it_had(
         build_caches.build_all(Workspace(tmp_path / folder, small()), BYTES, part=part)
         return sum(encoded)
 
-    monkeypatch.setattr(build_caches, "encode", dying)
+    monkeypatch.setattr(build_caches, "make_encoder", dying)
     with pytest.raises(KeyboardInterrupt):
         whole("killed")
     dies.clear()
@@ -202,15 +202,15 @@ from nielsgpt.data.cache import blocks, split_builder
 from nielsgpt.config.settings import Settings
 from nielsgpt.tokenizers.byte import ByteTokenizer
 from nielsgpt.system.workspace import Workspace
-blocks.DOCUMENTS = 20
-remember, saved = split_builder.SplitBuilder._remember, []
+blocks.BLOCK_DOCUMENTS = 20
+remember, saved = split_builder.SplitBuilder._save_progress, []
 def told(self):
     if len(saved) == 3:  # with more written than remembered
         print("here", flush=True)
         time.sleep(60)
     remember(self)
     saved.append(1)
-split_builder.SplitBuilder._remember = told
+split_builder.SplitBuilder._save_progress = told
 settings = Settings.model_validate_json(sys.argv[2])
 build_caches.build_all(Workspace(Path(sys.argv[1]), settings), ByteTokenizer())
 """
@@ -233,7 +233,7 @@ def test_sigkill_loses_nothing_that_was_finished(
     assert not (tmp_path / "killed/data/cache/tiny/streams/primer_val.meta.json").exists()
     caplog.set_level(logging.INFO, "nielsgpt")
     again = straight(tmp_path / "killed", small())
-    assert "source primer: going on after" in caplog.text
+    assert "source primer: resuming after" in caplog.text
     assert again == straight(tmp_path / "straight", small())
 
 

@@ -66,7 +66,7 @@ def test_a_shape_whose_meaning_is_plain_is_read(name: str) -> None:
         ([{"role": "user", "content": [{"type": "image_url"}]}, REPLY], "part of type 'image_url'"),
         ({"prompt": "hi", "chosen": "a", "rejected": "b"}, "but the keys prompt, chosen.*write it"),
         ({"text": "hi"}, 'but the keys text; write it as {"messages"'),
-        ([USER, {**REPLY, "weight": 0.5}], "message 2 has the weight 0.5; it is 0"),
+        ([USER, {**REPLY, "weight": 0.5}], "message 2 has the weight 0.5; it must be 0"),
     ],
 )
 def test_what_cannot_be_learnt_is_a_line_with_a_remedy(record: object, says: str) -> None:
@@ -112,12 +112,13 @@ def test_a_file_of_blank_replies_alone_is_an_error(tmp_path: Path) -> None:
 
 def test_a_reply_of_weight_0_is_context_and_not_in_the_loss() -> None:
     (found,) = told([USER, {**REPLY, "weight": 0}, USER, {**REPLY, "weight": 1}])
-    codec = ByteTokenizer()
-    ids, mask = render(found, codec)
-    assert codec.decode([token for token, counts in zip(ids, mask, strict=True) if counts]) == (
+    (plain,) = told([USER, REPLY, USER, REPLY])
+    tokenizer = ByteTokenizer()
+    ids, mask = render(found, tokenizer.encode, tokenizer.specials)
+    assert tokenizer.decode([token for token, counts in zip(ids, mask, strict=True) if counts]) == (
         "Hello."
     )
-    assert ids == render(told([USER, REPLY, USER, REPLY])[0], codec)[0]
+    assert ids == render(plain, tokenizer.encode, tokenizer.specials)[0]
     assert not told([USER, {**REPLY, "weight": 0}])
 
 
