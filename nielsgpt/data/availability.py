@@ -103,7 +103,7 @@ def describe_origin(settings: Settings, name: str) -> str:
     """Describe in a few words where a source comes from."""
     section = _source_section(settings, name)
     if isinstance(section, HubSettings):
-        dataset = hf_hub.known(name, section)
+        dataset = hf_hub.find_known(name, section)
         revision = dataset.revision[:12] if dataset else "newest"
         parts = (section.dataset, section.config, f"@ {revision}")
         return " ".join(part for part in parts if part)
@@ -114,8 +114,8 @@ def describe_state(workspace: Workspace, phase: Phase, name: str) -> str:
     """Describe in a few words whether a source is available and cached, without network."""
     section = _source_section(workspace.settings, name)
     if isinstance(section, HubSettings):
-        dataset = hf_hub.known(name, section)
-        status = "on disk" if dataset and hf_hub.is_here(dataset) else "not on disk"
+        dataset = hf_hub.find_known(name, section)
+        status = "on disk" if dataset and hf_hub.is_downloaded(dataset) else "not on disk"
         status = "streamed" if section.streaming else status
     else:
         path = getattr(section, "path", None)
@@ -131,8 +131,8 @@ def preview(settings: Settings, phase: Phase, name: str, root: Path, count: int)
     """
     section = getattr(settings.data, name, None)
     if isinstance(section, HubSettings):
-        dataset = hf_hub.known(name, section)
-        if dataset is None or not hf_hub.is_here(dataset):
+        dataset = hf_hub.find_known(name, section)
+        if dataset is None or not hf_hub.is_downloaded(dataset):
             streamed = {"streaming": True, "shuffle_buffer": 0}
             settings = override(settings, {"data": {name: streamed}}, "the sources")
     walk: Iterator[Document | Conversation] = catalog.find_source(

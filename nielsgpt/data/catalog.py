@@ -27,7 +27,7 @@ from nielsgpt.data.sources import (
     plaintext,
     roam,
 )
-from nielsgpt.data.sources.http import Patience
+from nielsgpt.data.sources.http import RetryPolicy
 from nielsgpt.errors import SettingsError
 from nielsgpt.system.workspace import file_sha256, fingerprint
 
@@ -130,26 +130,26 @@ def _primer_dialogues(settings: Settings, root: Path) -> Source:
 
 def _text(settings: Settings, root: Path) -> Source:
     chosen = settings.data.text
-    found = files.find(root / chosen.path, files.TEXT_SUFFIXES, "data.text.path")
-    inputs = [files.stamps(found), chosen.model_dump()]
+    found = files.find_files(root / chosen.path, files.TEXT_SUFFIXES, "data.text.path")
+    inputs = [files.stat_files(found), chosen.model_dump()]
     hidden = files.count_hidden(root / chosen.path, files.TEXT_SUFFIXES)
     return _personal_source(
-        "text", inputs, found, hidden, lambda counts: files.documents(found, chosen)
+        "text", inputs, found, hidden, lambda counts: files.read_documents(found, chosen)
     )
 
 
 def _chat(settings: Settings, root: Path) -> Source:
-    found = files.find(root / settings.data.chat.path, files.CHAT_SUFFIXES, "data.chat.path")
+    found = files.find_files(root / settings.data.chat.path, files.CHAT_SUFFIXES, "data.chat.path")
     hidden = files.count_hidden(root / settings.data.chat.path, files.CHAT_SUFFIXES)
-    walk = functools.partial(files.conversations, found)
-    return _personal_source("chat", files.stamps(found), found, hidden, walk)
+    walk = functools.partial(files.read_conversations, found)
+    return _personal_source("chat", files.stat_files(found), found, hidden, walk)
 
 
 def _roam(settings: Settings, root: Path) -> Source:
-    notes = roam.find(root, settings.data.roam)
-    hidden = files.count_hidden(roam.folder(root, settings.data.roam), roam.SUFFIXES)
+    notes = roam.find_notes(root, settings.data.roam)
+    hidden = files.count_hidden(roam.find_folder(root, settings.data.roam), roam.SUFFIXES)
     return _personal_source(
-        "roam", files.stamps(notes), notes, hidden, lambda counts: roam.documents(notes)
+        "roam", files.stat_files(notes), notes, hidden, lambda counts: roam.read_notes(notes)
     )
 
 
@@ -163,9 +163,9 @@ def _personal_source(
     """The source of a user's own files; near-duplicates are searched before the first walk."""
 
     @functools.cache
-    def look() -> duplicates.Found:
+    def look() -> duplicates.Duplicates:
         counts = Counter({HIDDEN: hidden})
-        seen = duplicates.find(walk(counts))
+        seen = duplicates.find_duplicates(walk(counts))
         return replace(seen, counts=+(counts + seen.counts + plaintext.count_changes(found)))
 
     def grouped() -> Iterator[Any]:
@@ -177,25 +177,25 @@ def _personal_source(
 
 
 def _names(settings: Settings, root: Path) -> Source:
-    path = classics.obtain(root, settings.data.names, "data.names")
-    return Source("names", files.stamps([path]), lambda: classics.names(path))
+    path = classics.download_if_missing(root, settings.data.names, "data.names")
+    return Source("names", files.stat_files([path]), lambda: classics.read_names(path))
 
 
 def _alice(settings: Settings, root: Path) -> Source:
-    path = classics.obtain(root, settings.data.alice, "data.alice")
+    path = classics.download_if_missing(root, settings.data.alice, "data.alice")
     size = settings.data.text.chunk_characters
-    return Source("alice", [files.stamps([path]), size], lambda: classics.book(path, size))
+    return Source("alice", [files.stat_files([path]), size], lambda: classics.read_book(path, size))
 
 
 def _ancients(settings: Settings, root: Path) -> Source:
     chosen, seed = settings.data.ancients, settings.seed
     folder = root / chosen.path
     if not (folder / ancients.MANIFEST).exists():
-        ancients.fetch(folder, chosen, Patience())
-    books = ancients.books(folder, chosen)
+        ancients.download_books(folder, chosen, RetryPolicy())
+    books = ancients.read_manifest(folder, chosen)
     code = [file_sha256(Path(file)) for file in ancients.CODE]
-    inputs = [files.stamps([book.path for book in books]), code, seed]
-    return Source("ancients", inputs, lambda: ancients.documents(books, seed))
+    inputs = [files.stat_files([book.path for book in books]), code, seed]
+    return Source("ancients", inputs, lambda: ancients.read_passages(books, seed))
 
 
 def _ancient_mix(settings: Settings, root: Path) -> Source:
@@ -205,8 +205,8 @@ def _ancient_mix(settings: Settings, root: Path) -> Source:
     place = functools.partial(hash_to_unit, settings.seed)
     mix = ancient_mix.WordShareMix(
         "ancient_mix",
-        ancient_mix.split_sides(lambda: _documents(rare), place, fraction),
-        ancient_mix.split_sides(lambda: _documents(common), place, fraction),
+        ancient_mix.assign_sides(lambda: _documents(rare), place, fraction),
+        ancient_mix.assign_sides(lambda: _documents(common), place, fraction),
         chosen.ancient_share,
         chosen.target_total_words,
     )
@@ -216,26 +216,28 @@ def _ancient_mix(settings: Settings, root: Path) -> Source:
 
 
 def _hub_text(name: str, settings: Settings, root: Path) -> Source:
-    dataset, seed = hf_hub.find(name, getattr(settings.data, name)), settings.seed
-    return _limit_tokens(dataset, seed, lambda: hf_text.documents(dataset, seed))
+    dataset, seed = hf_hub.resolve_dataset(name, getattr(settings.data, name)), settings.seed
+    return _limit_tokens(dataset, seed, lambda: hf_text.read_documents(dataset, seed))
 
 
 def _dolly(settings: Settings, root: Path) -> Source:
     chosen, seed = settings.data.dolly, settings.seed
-    dataset = hf_hub.find("dolly", chosen)
-    return _limit_tokens(dataset, seed, lambda: dolly.walk(dataset, seed, chosen.include_system))
+    dataset = hf_hub.resolve_dataset("dolly", chosen)
+    return _limit_tokens(
+        dataset, seed, lambda: dolly.read_rows(dataset, seed, chosen.include_system)
+    )
 
 
 def _oasst1(settings: Settings, root: Path) -> Source:
     chosen, seed = settings.data.oasst1, settings.seed
-    dataset = hf_hub.find("oasst1", chosen)
+    dataset = hf_hub.resolve_dataset("oasst1", chosen)
     limits = chosen.english_only, chosen.max_messages
-    return _limit_tokens(dataset, seed, lambda: oasst.walk(dataset, seed, *limits))
+    return _limit_tokens(dataset, seed, lambda: oasst.read_threads(dataset, seed, *limits))
 
 
 def _limit_tokens(dataset: hf_hub.Dataset, seed: int, walk: Callable[[], Items]) -> Source:
     """The source of a Hub dataset; the seed matters only if rows are shuffled."""
-    wanted = dataset.wanted
+    wanted = dataset.settings
     inputs = {**dataset.inputs, "seed": seed if wanted.shuffle_buffer else None}
     budgets = wanted.train_tokens, wanted.val_tokens
     return Source(dataset.source, inputs, walk, *budgets, is_shuffled=wanted.streaming)

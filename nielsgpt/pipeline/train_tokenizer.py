@@ -223,8 +223,10 @@ def from_hub(workspace: Workspace, name: str, most: float, in_bytes: bool = Fals
 def from_files(paths: list[Path], settings: Settings) -> Share:
     """The whole text of these files. Raises DataError naming one that is not there."""
     kinds = files.TEXT_SUFFIXES
-    found = [file for path in paths for file in files.find(path, kinds, "--text-file")]
-    walk = Source("files", files.stamps(found), lambda: files.documents(found, settings.data.text))
+    found = [file for path in paths for file in files.find_files(path, kinds, "--text-file")]
+    walk = Source(
+        "files", files.stat_files(found), lambda: files.read_documents(found, settings.data.text)
+    )
     return Share("input_globs", walk, math.inf)
 
 
@@ -245,7 +247,7 @@ def texts(share: Share, settings: Settings, side: Side | None = None) -> Iterato
     if total <= share.most:
         yield from sided()
     else:
-        pieces = (piece for text in sided() for piece in files.chunks([text], PIECE))
+        pieces = (piece for text in sided() for piece in files.cut_chunks([text], PIECE))
         yield from _spread(pieces, share, share.most / total)
 
 

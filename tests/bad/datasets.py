@@ -13,8 +13,8 @@ LINE = "chat.jsonl, line 1"
 
 # A line of chat.jsonl, or the whole of it, and what the error says.
 LINES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
-    "empty": ("", ("chat.jsonl holds no conversation",)),
-    "blank lines": ("\n\n", ("chat.jsonl holds no conversation",)),
+    "empty": ("", ("chat.jsonl has no conversation",)),
+    "blank lines": ("\n\n", ("chat.jsonl has no conversation",)),
     "a broken line": (f"{PAIR}\n[{{", ("chat.jsonl, line 2 is not JSON",)),
     "a number": ("3", (LINE, "neither a list of messages")),
     "null": ("null", (LINE, "neither a list of messages")),
@@ -53,9 +53,9 @@ LINES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
 # The files of the folder text, and what the error says.
 TEXTS: dict[str, tuple[Files, tuple[str, ...]]] = {
     "none": ({}, ("text is not there",)),
-    "an empty folder": ({"text/": ""}, ("text holds no .txt or .md",)),
-    "a folder of others": ({"text/a.pdf": "x"}, ("text holds no .txt or .md",)),
-    "empty files": ({"text/a.txt": "", "text/b.md": ""}, ("text holds only empty files",)),
+    "an empty folder": ({"text/": ""}, ("text has no .txt or .md",)),
+    "a folder of others": ({"text/a.pdf": "x"}, ("text has no .txt or .md",)),
+    "empty files": ({"text/a.txt": "", "text/b.md": ""}, ("text has only empty files",)),
     "white space": ({"text/a.txt": " \n" * 99}, ("source text has 0 documents",)),
     "bytes": ({"text/a.txt": bytes(range(256))}, ("text/a.txt is not UTF-8", "byte 128")),
     "UTF-16": ({"text/a.txt": "hello".encode("utf-16")}, ("byte 0 is 0xFF", "iconv")),
@@ -65,9 +65,9 @@ TEXTS: dict[str, tuple[Files, tuple[str, ...]]] = {
         {"text/a.txt": "a\n\n" * 99 + "x <|eot|> y"},
         ("a.txt, chunk", "<|eot|> at character"),
     ),
-    "a link to itself": ({"text/a.txt": "-> a.txt"}, ("text holds no .txt or .md",)),
-    "a link to its own folder": ({"text/up": "-> ../text"}, ("text holds no .txt or .md",)),
-    "a link to nothing": ({"text/a.txt": "-> nothing"}, ("text holds no .txt or .md",)),
+    "a link to itself": ({"text/a.txt": "-> a.txt"}, ("text has no .txt or .md",)),
+    "a link to its own folder": ({"text/up": "-> ../text"}, ("text has no .txt or .md",)),
+    "a link to nothing": ({"text/a.txt": "-> nothing"}, ("text has no .txt or .md",)),
     "a special folder": ({"text": "-> /dev/null"}, ("text",)),
 }
 
@@ -106,7 +106,7 @@ MISTAKES |= {
     "vocabulary: nothing but blank replies": Mistake(
         f"tokenizer{CHAT.removeprefix('caches')}{TEXT.removeprefix('caches -c tiny.json')} "
         "--kind sentencepiece --vocab-size 300",
-        ("chat.jsonl holds no reply to learn",),
+        ("chat.jsonl holds no reply to train on",),
         {"text/a.txt": " \n" * 99, "chat.jsonl": f"{BLANK}\n" * 9},
         stays=("data/tokenizers",),
     ),

@@ -58,7 +58,7 @@ def test_a_source_without_a_cache_is_no_source_to_train_on(tiny: Tiny, root: Pat
     given = Workspace(root, tiny(data={"optional": ["primer"]}))
     line = (
         "no source of data.mix_pretrain is available: primer: it has no cache; "
-        "'nielsgpt caches' makes it"
+        "run 'nielsgpt caches'"
     )
     with pytest.raises(DataError, match=f"^{line}$"):
         availability.drop_uncached(given, "pretrain")

@@ -139,7 +139,7 @@ def test_what_is_missing_offline_is_one_line(
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name, remedy in [("ancients", "put the books and a manifest.csv into"), ("alice", "put a")]:
-        with pytest.raises(DataError, match=f"HF_HUB_OFFLINE set; {remedy}"):
+        with pytest.raises(DataError, match=f"HF_HUB_OFFLINE is set; {remedy}"):
             find_sources(tiny(data={"mix_pretrain": {name: 1.0}}), "pretrain", root)
 
 

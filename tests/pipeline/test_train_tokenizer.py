@@ -41,7 +41,9 @@ def test_the_tokenizer_learns_nothing_of_the_documents_that_are_held_out(
         (root / "t" / f"{number:03}.txt").write_text(text, "utf-8")
     made = train_tokenizer.train(Workspace(root, settings))
     assert isinstance(made, CharTokenizer)
-    assert {c for c in made.known if ord(c) >= 0x4E00} == {text[0] for text in texts} - held_out
+    assert {c for c in made.vocabulary if ord(c) >= 0x4E00} == {
+        text[0] for text in texts
+    } - held_out
 
 
 def shared(*items: Document | Conversation, most: float = 1e9, in_bytes: bool = False) -> Share:
@@ -121,7 +123,7 @@ def test_patterns_find_files_at_any_depth_and_each_once(tiny: Tiny, root: Path) 
     workspace = Workspace(root, tiny(tokenizer=CHARACTERS | {"input_globs": patterns}))
     made = train_tokenizer.train(workspace)
     assert isinstance(made, CharTokenizer)
-    assert {"\u4e00", "\u4e01"} <= set(made.known)
+    assert {"\u4e00", "\u4e01"} <= set(made.vocabulary)
     counts = (registry.read_meta(workspace.tokenizer) or {})["trained_on"]["input_globs"]
     assert counts["characters"] == 100
 

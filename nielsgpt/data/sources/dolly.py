@@ -1,4 +1,4 @@
-"""Databricks Dolly: an instruction, perhaps a text that it is about, and an answer."""
+"""Databricks Dolly: an instruction, an optional context, and a response."""
 
 from collections.abc import Iterator
 
@@ -9,20 +9,22 @@ from nielsgpt.data.sources.hf_hub import Dataset, Row
 SYSTEM = "you are a helpful assistant."
 
 
-def walk(dataset: Dataset, seed: int, include_system: bool) -> Iterator[Conversation]:
-    """A conversation a row, but for rows whose instruction or answer is blank."""
-    for rows in hf_hub.splits(dataset, seed).values():
+def read_rows(dataset: Dataset, seed: int, include_system: bool) -> Iterator[Conversation]:
+    """One conversation per row, except rows with a blank instruction or response."""
+    for rows in hf_hub.open_splits(dataset, seed).values():
         for number, row in enumerate(rows, start=1):
-            found = conversation(row, include_system, f"{dataset.label}, row {number}")
-            if found is not None:
-                yield found
+            conversation = parse_row(row, include_system, f"{dataset.label}, row {number}")
+            if conversation is not None:
+                yield conversation
 
 
-def conversation(row: Row, include_system: bool, name: str = "") -> Conversation | None:
-    """The row as one exchange: the instruction with its context below it, and the answer."""
-    asked, about, answer = (row[key].strip() for key in ("instruction", "context", "response"))
-    if not asked or not answer:
+def parse_row(row: Row, include_system: bool, name: str = "") -> Conversation | None:
+    """Parse a row as one exchange: the instruction followed by its context, and the response."""
+    instruction, context, answer = (
+        row[key].strip() for key in ("instruction", "context", "response")
+    )
+    if not instruction or not answer:
         return None
-    question = f"{asked}\n\ncontext:\n{about}" if about else asked
+    question = f"{instruction}\n\ncontext:\n{context}" if context else instruction
     head = (Message("system", SYSTEM),) if include_system else ()
     return Conversation((*head, Message("user", question), Message("assistant", answer)), name)

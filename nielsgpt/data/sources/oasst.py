@@ -1,7 +1,7 @@
-"""OpenAssistant: trees of messages, and every way from a root to a leaf as a conversation.
+"""OpenAssistant: trees of messages, read as one conversation per path from root to leaf.
 
-A tree may branch at each turn, so one message can be in several threads; the threads of a tree
-share its name as their `group` and stay together on one side of the split.
+A tree may branch at each turn, so a message can be in several threads. All threads of a tree have
+the same `group`, so they stay in one split.
 """
 
 import itertools
@@ -20,7 +20,7 @@ ROLES: dict[str, Role] = {"prompter": "user", "assistant": "assistant"}
 
 @dataclass(frozen=True)
 class TreeMessage:
-    """A message of a thread: who says what, and the name that the dataset gives it."""
+    """A message of a thread: its id in the dataset, role and text."""
 
     id: str
     role: Role
@@ -29,35 +29,34 @@ class TreeMessage:
 
 @dataclass(frozen=True)
 class Thread:
-    """One way through a tree; `leaf` is the message at which it ends, or was cut."""
+    """A path through a tree; `leaf` is the id of the last message."""
 
     tree: str
     leaf: str
     turns: tuple[TreeMessage, ...]
 
 
-def walk(
+def read_threads(
     dataset: Dataset, seed: int, english_only: bool, max_messages: int
 ) -> Iterator[Conversation]:
-    """The threads as conversations that end with an answer; see `endings`.
+    """The threads as conversations that end with a reply; see `trim_threads`.
 
-    The dataset's own two splits are put together, for a conversation's side is its group's.
+    Merges the dataset's own splits, because the group decides the split of a conversation.
     """
-    rows = itertools.chain.from_iterable(hf_hub.splits(dataset, seed).values())
-    found = threads(rows, english_only, max_messages)
-    for _, of_tree in itertools.groupby(found, key=lambda thread: thread.tree):
-        for thread in endings(of_tree):
+    rows = itertools.chain.from_iterable(hf_hub.open_splits(dataset, seed).values())
+    found = list_threads(rows, english_only, max_messages)
+    for _, tree_threads in itertools.groupby(found, key=lambda thread: thread.tree):
+        for thread in trim_threads(tree_threads):
             said = tuple(Message(turn.role, turn.text) for turn in thread.turns)
             name = f"{dataset.label}, message {thread.turns[-1].id}"
             yield Conversation(said, name, thread.tree)
 
 
-def threads(rows: Iterable[Row], english_only: bool, max_messages: int) -> Iterator[Thread]:
-    """Every way from a root down to a leaf, cut after `max_messages`, in the order of the rows.
+def list_threads(rows: Iterable[Row], english_only: bool, max_messages: int) -> Iterator[Thread]:
+    """Every path from a root to a leaf, cut after `max_messages`, in the order of the rows.
 
-    A root has no parent; a message whose parent was left out, for its language, is none and goes
-    with it. A way with an unknown role, or with two turns of one role in a row once the blank ones
-    are skipped, is left out.
+    A message in another language is dropped with all of its descendants. A path with an unknown
+    role, or whose non-blank turns do not alternate, is dropped.
     """
     children: dict[str, list[Row]] = defaultdict(list)
     roots, foreign = [], 0
@@ -69,36 +68,36 @@ def threads(rows: Iterable[Row], english_only: bool, max_messages: int) -> Itera
         else:
             children[row["parent_id"]].append(row)
     if foreign:
-        log.info("%d messages in other languages are left out, and what answers them", foreign)
+        log.info("%d messages in other languages are left out, with their replies", foreign)
     for root in roots:
-        open_ways: list[tuple[Row, ...]] = [(root,)]
-        while open_ways:
-            way = open_ways.pop()
-            below = children[way[-1]["message_id"]] if len(way) < max_messages else []
-            open_ways += [(*way, row) for row in reversed(below)]
-            if not below and (turns := _turns(way)):
-                yield Thread(root["message_tree_id"], way[-1]["message_id"], turns)
+        open_paths: list[tuple[Row, ...]] = [(root,)]
+        while open_paths:
+            path = open_paths.pop()
+            below = children[path[-1]["message_id"]] if len(path) < max_messages else []
+            open_paths += [(*path, row) for row in reversed(below)]
+            if not below and (turns := _thread_turns(path)):
+                yield Thread(root["message_tree_id"], path[-1]["message_id"], turns)
 
 
-def endings(of_tree: Iterable[Thread]) -> Iterator[Thread]:
-    """A tree's threads without what follows the last answer, each once.
+def trim_threads(tree_threads: Iterable[Thread]) -> Iterator[Thread]:
+    """The threads of a tree, cut after the last reply, without duplicates.
 
-    What is then the beginning of another thread is left out: its answers are learnt there.
+    A thread that is the beginning of another is dropped: its replies are trained on there.
     """
     kept: dict[tuple[str, ...], Thread] = {}
-    for thread in of_tree:
+    for thread in tree_threads:
         turns = thread.turns[: len(thread.turns) // 2 * 2]
         if turns and turns[0].role == "user":
             kept[tuple(turn.id for turn in turns)] = Thread(thread.tree, turns[-1].id, turns)
-    begun = {ids[:length] for ids in kept for length in range(2, len(ids), 2)}
-    yield from (thread for ids, thread in kept.items() if ids not in begun)
+    prefixes = {ids[:length] for ids in kept for length in range(2, len(ids), 2)}
+    yield from (thread for ids, thread in kept.items() if ids not in prefixes)
 
 
-def _turns(way: tuple[Row, ...]) -> tuple[TreeMessage, ...]:
-    """The way's turns that say something; none where their roles are not in turn."""
-    if any(row["role"] not in ROLES for row in way):
+def _thread_turns(path: tuple[Row, ...]) -> tuple[TreeMessage, ...]:
+    """The non-blank turns of a path; empty if their roles do not alternate."""
+    if any(row["role"] not in ROLES for row in path):
         return ()
-    said = [(row, row["text"].strip()) for row in way]
+    said = [(row, row["text"].strip()) for row in path]
     turns = tuple(
         TreeMessage(row["message_id"], ROLES[row["role"]], text) for row, text in said if text
     )
