@@ -27,7 +27,7 @@ def extract_body(text: str) -> str:
 
     Without these lines, the text after the last paragraph about the license near the top.
 
-    >>> extract_body("*** START OF THE PROJECT GUTENBERG EBOOK X ***\\nA.\\nEnd of Project Gutenberg")
+    >>> extract_body("*** START OF THE PROJECT GUTENBERG EBOOK ***\\nA.\\nEnd of Project Gutenberg")
     'A.'
     """
     starts = list(START.finditer(text, 0, HEAD_CHARACTERS)) or list(
