@@ -82,7 +82,7 @@ MISTAKES |= {
 MISTAKES |= {
     "chat: no file": Mistake(CHAT, ("chat.jsonl is not there",), stays=("data/tokenizers",)),
     "chat: a folder of others": Mistake(
-        CHAT, ("chat.jsonl holds no .jsonl",), {"chat.jsonl/a.txt": "a"}, stays=("data/tokenizers",)
+        CHAT, ("chat.jsonl has no .jsonl",), {"chat.jsonl/a.txt": "a"}, stays=("data/tokenizers",)
     ),
     "mix: an unknown source is found before anything is built": Mistake(
         "caches -c tiny.json --set 'data.mix_sft={\"primmer\":1.0}'",
@@ -106,7 +106,7 @@ MISTAKES |= {
     "vocabulary: nothing but blank replies": Mistake(
         f"tokenizer{CHAT.removeprefix('caches')}{TEXT.removeprefix('caches -c tiny.json')} "
         "--kind sentencepiece --vocab-size 300",
-        ("chat.jsonl holds no reply to train on",),
+        ("chat.jsonl has no reply to train on",),
         {"text/a.txt": " \n" * 99, "chat.jsonl": f"{BLANK}\n" * 9},
         stays=("data/tokenizers",),
     ),
