@@ -18,12 +18,11 @@ from nielsgpt.data.sources import (
     ancients,
     classics,
     cleaning,
-    dolly,
     duplicates,
     files,
+    hf_chats,
     hf_hub,
     hf_text,
-    oasst,
     plaintext,
     roam,
 )
@@ -224,7 +223,7 @@ def _dolly(settings: Settings, root: Path) -> Source:
     chosen, seed = settings.data.dolly, settings.seed
     dataset = hf_hub.resolve_dataset("dolly", chosen)
     return _limit_tokens(
-        dataset, seed, lambda: dolly.read_rows(dataset, seed, chosen.include_system)
+        dataset, seed, lambda: hf_chats.read_dolly(dataset, seed, chosen.include_system)
     )
 
 
@@ -232,7 +231,7 @@ def _oasst1(settings: Settings, root: Path) -> Source:
     chosen, seed = settings.data.oasst1, settings.seed
     dataset = hf_hub.resolve_dataset("oasst1", chosen)
     limits = chosen.english_only, chosen.max_messages
-    return _limit_tokens(dataset, seed, lambda: oasst.read_threads(dataset, seed, *limits))
+    return _limit_tokens(dataset, seed, lambda: hf_chats.read_oasst(dataset, seed, *limits))
 
 
 def _limit_tokens(dataset: hf_hub.Dataset, seed: int, walk: Callable[[], Items]) -> Source:

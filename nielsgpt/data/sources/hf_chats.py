@@ -1,4 +1,4 @@
-"""OpenAssistant: trees of messages, read as one conversation per path from root to leaf.
+"""Conversations of the Hub's chat datasets: OpenAssistant's trees of messages, and Dolly.
 
 A tree may branch at each turn, so a message can be in several threads. All threads of a tree have
 the same `group`, so they stay in one split.
@@ -15,6 +15,7 @@ from nielsgpt.data.sources import hf_hub
 from nielsgpt.data.sources.hf_hub import Dataset, Row
 
 log = logging.getLogger("nielsgpt")
+SYSTEM = "you are a helpful assistant."
 ROLES: dict[str, Role] = {"prompter": "user", "assistant": "assistant"}
 
 
@@ -36,7 +37,7 @@ class Thread:
     turns: tuple[TreeMessage, ...]
 
 
-def read_threads(
+def read_oasst(
     dataset: Dataset, seed: int, english_only: bool, max_messages: int
 ) -> Iterator[Conversation]:
     """The threads as conversations that end with a reply; see `trim_threads`.
@@ -91,6 +92,27 @@ def trim_threads(tree_threads: Iterable[Thread]) -> Iterator[Thread]:
             kept[tuple(turn.id for turn in turns)] = Thread(thread.tree, turns[-1].id, turns)
     prefixes = {ids[:length] for ids in kept for length in range(2, len(ids), 2)}
     yield from (thread for ids, thread in kept.items() if ids not in prefixes)
+
+
+def read_dolly(dataset: Dataset, seed: int, include_system: bool) -> Iterator[Conversation]:
+    """One conversation per row, except rows with a blank instruction or response."""
+    for rows in hf_hub.open_splits(dataset, seed).values():
+        for number, row in enumerate(rows, start=1):
+            conversation = parse_dolly_row(row, include_system, f"{dataset.label}, row {number}")
+            if conversation is not None:
+                yield conversation
+
+
+def parse_dolly_row(row: Row, include_system: bool, name: str = "") -> Conversation | None:
+    """Parse a row as one exchange: the instruction followed by its context, and the response."""
+    instruction, context, answer = (
+        row[key].strip() for key in ("instruction", "context", "response")
+    )
+    if not instruction or not answer:
+        return None
+    question = f"{instruction}\n\ncontext:\n{context}" if context else instruction
+    head = (Message("system", SYSTEM),) if include_system else ()
+    return Conversation((*head, Message("user", question), Message("assistant", answer)), name)
 
 
 def _thread_turns(path: tuple[Row, ...]) -> tuple[TreeMessage, ...]:
