@@ -54,7 +54,7 @@ def main() -> None:
         settings = load.validate(
             {"tokenizer": {**chosen, "vocab_size": asked.vocab_size}}, "benchmark"
         )
-        tokenizer = registry.make(settings.tokenizer, taken(pool, TRAINED_ON))
+        tokenizer = registry.train(settings.tokenizer, taken(pool, TRAINED_ON))
         documents = list(taken(pool, int(asked.seconds * pace * 1e6)))
         size = sum(len(text.encode()) for text in documents) / 1e6
         paces: dict[str, list[float]] = {"library": [], "builder": []}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nielsgpt.config.settings import TokenizerSettings
-from nielsgpt.data.sources.files import chunks, read
+from nielsgpt.data.sources.files import cut_chunks, read_text
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
 
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    texts = [text for file in options.files for text in chunks([read(file)], 4000)]
+    texts = [text for file in options.files for text in cut_chunks([read_text(file)], 4000)]
     size = sum(len(text.encode()) for text in texts)
     print(f"{size:,} bytes in {len(texts)} texts, {options.vocab_size:,} ids, MB/s on one core")
     print(
@@ -65,7 +65,7 @@ def main() -> None:
     )
     for name, chosen in KINDS.items():
         asked = TokenizerSettings(vocab_size=options.vocab_size, **chosen)
-        tokenizer = registry.make(asked, texts)
+        tokenizer = registry.train(asked, texts)
         tokens = len(tokenizer.encode_arrays(texts)[0])
         ways = [
             lambda t=tokenizer: t.encode_batch(texts),

@@ -28,17 +28,17 @@ def download(workspace: "Workspace", count_only: bool, limit: int | None, **chos
     Options go over data.ancients; give a training run the same ones with --set.
     """
     from nielsgpt.data.sources import ancients, gutendex
-    from nielsgpt.data.sources.http import Patience
+    from nielsgpt.data.sources.http import RetryPolicy
 
     over = {name: value for name, value in chosen.items() if value is not None}
     workspace = resettled(workspace, {"data": {"ancients": over}})
     asked = workspace.settings.data.ancients
     folder = workspace.root / asked.path
     if count_only:
-        found = gutendex.books(asked, Patience(), "run the same command again later")
+        found = gutendex.select_books(asked, RetryPolicy(), "run the same command again later")
         click.echo(f"{len(found[:limit])} books")
     else:
-        count = ancients.fetch(folder, asked, Patience(), limit)
+        count = ancients.download_books(folder, asked, RetryPolicy(), limit)
         click.echo(f"{count} books in {folder}; see them with 'nielsgpt ancients show'")
 
 
@@ -51,8 +51,8 @@ def show(workspace: "Workspace") -> None:
 
     asked = workspace.settings.data.ancients
     rows, total = [], 0
-    for book in ancients.books(workspace.root / asked.path, asked):
-        words = len(ancients.prose(book).split())
+    for book in ancients.read_manifest(workspace.root / asked.path, asked):
+        words = len(ancients.read_prose(book).split())
         total += words
         rows.append([f"{words:,}", book.title[:60], book.authors[:40]])
     click.echo(

@@ -64,12 +64,12 @@ def verify(workspace: "Workspace", cache_dir: str | None) -> None:
     from nielsgpt.data.cache import inventory
 
     folders = _folders(_with(workspace, cache_dir=cache_dir))
-    faults = [fault for folder in folders.values() for fault in inventory.faults(folder)]
+    faults = [fault for folder in folders.values() for fault in inventory.find_faults(folder)]
     for fault in faults:
         click.echo(fault, err=True)
     if faults:
         raise click.exceptions.Exit(1)
-    count = sum(len(inventory.names(folder)) for folder in folders.values())
+    count = sum(len(inventory.list_names(folder)) for folder in folders.values())
     click.echo(f"all sound: {count} splits")
 
 
@@ -111,7 +111,7 @@ def card(workspace: "Workspace", out: Path | None) -> None:
         (phase, name): share for phase in PHASES for name, share in settings.mix(phase).items()
     }
     names = dict.fromkeys(str(holding.meta["source"]) for holding in found)
-    origins = {name: availability.origin(settings, name) for name in names}
+    origins = {name: availability.describe_origin(settings, name) for name in names}
     kept = {"seed", "tokenizer", "data"}
     tree, plain = (one.model_dump(mode="json", include=kept) for one in (settings, Settings()))
     over = difference(tree, plain)
@@ -145,6 +145,6 @@ def _folders(workspace: "Workspace") -> "dict[str, Path]":
     from nielsgpt.errors import DataError
 
     folders: dict[str, Path] = {phase: workspace.splits(phase) for phase in PHASES}
-    if not any(map(inventory.names, folders.values())):
+    if not any(map(inventory.list_names, folders.values())):
         raise DataError(f"no caches in {workspace.cache}; make them with 'nielsgpt caches'")
     return folders

@@ -90,7 +90,7 @@ def planner_of(workspace: "Workspace") -> "Planner":
     from nielsgpt.training.assemble import split_identity
 
     codec = pipeline.caches(workspace)
-    workspace = availability.trainable(workspace, "pretrain")
+    workspace = availability.drop_uncached(workspace, "pretrain")
     folder, mix = workspace.splits("pretrain"), workspace.settings.data.mix_pretrain
     metas = {name: shards.read_meta(folder, f"{name}_train") or {} for name in mix}
     splits = [f"{name}_{split}" for name in sorted(mix) for split in shards.SPLITS]

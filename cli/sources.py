@@ -20,16 +20,19 @@ PREVIEW = 72
 def command(workspace: "Workspace") -> None:
     """List every source: its share of the mix, where it comes from, whether it is here."""
     if click.get_current_context().invoked_subcommand is None:
-        from nielsgpt.data.availability import origin, state
-        from nielsgpt.data.catalog import TABLE
+        from nielsgpt.data.availability import describe_origin, describe_state
+        from nielsgpt.data.catalog import SOURCES
         from nielsgpt.format import align_columns
 
         rows = [["phase", "source", "share", "from", "state"]]
-        for phase, table in TABLE.items():
+        for phase, table in SOURCES.items():
             mix = workspace.settings.mix(phase)
             for name in table:
                 share = f"{mix[name]:.3g}" if name in mix else "-"
-                told = origin(workspace.settings, name), state(workspace, phase, name)
+                told = (
+                    describe_origin(workspace.settings, name),
+                    describe_state(workspace, phase, name),
+                )
                 rows.append([phase, name, share, *told])
         click.echo(align_columns(rows))
 
@@ -64,9 +67,9 @@ def check(workspace: "Workspace", names: tuple[str, ...]) -> None:
 def _chosen(workspace: "Workspace", names: tuple[str, ...]) -> list[tuple["Phase", str]]:
     """The sources of these names, in both phases. Raises a click error for an unknown one."""
     from nielsgpt.config.source_settings import HubSettings
-    from nielsgpt.data.catalog import TABLE
+    from nielsgpt.data.catalog import SOURCES
 
-    every = [(phase, name) for phase, table in TABLE.items() for name in table]
+    every = [(phase, name) for phase, table in SOURCES.items() for name in table]
     known = sorted({name for _, name in every})
     for name in names:
         if name not in known:

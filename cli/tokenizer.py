@@ -36,7 +36,7 @@ def command(workspace: "Workspace", **over: Any) -> None:
         from nielsgpt.pipeline import train_tokenizer
 
         chosen = {name: value for name, value in over.items() if value not in (None, ())}
-        workspace = availability.readable(resettled(workspace, {"tokenizer": chosen}))
+        workspace = availability.drop_unreadable(resettled(workspace, {"tokenizer": chosen}))
         train_tokenizer.check_unused(workspace)
         train_tokenizer.train(workspace)
     elif any(value not in (None, ()) for value in context.params.values()):
@@ -66,7 +66,7 @@ def report(
         wanted["wikitext"] = train_tokenizer.REPORTED
     hub = {name: most for name, most in wanted.items() if most}
     if not hub and not paths:
-        workspace = availability.readable(workspace)
+        workspace = availability.drop_unreadable(workspace)
     found, folder = train_tokenizer.report(workspace, list(paths), hub)
     click.echo("\n".join(tokenizer_report.format_report(found)))
     click.echo(f"{folder / 'report.json'}\n{folder / 'report.png'}")

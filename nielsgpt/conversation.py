@@ -1,11 +1,10 @@
-"""What is said and by whom, and the one walk that turns it into token ids.
+"""Conversations, and the single function that renders them to token ids.
 
     <|sys|>You are Niels.<|eot|><|usr|>Capital of Peru?<|eot|><|asst|>Lima.<|eot|>
                                                                      ^^^^^^^^^^^ the loss mask
 
-`render` and `prompt` are the same walk, so a prompt is always a prefix of the rendering of the
-conversation that it asks to continue. Ids are assembled, never strings: text cannot become a
-special token.
+`prompt` calls `render`, so a prompt is always a prefix of the rendering of the conversation that
+continues it. Ids are concatenated, never strings, so text cannot become a special token.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,10 +21,10 @@ SPECIAL_TEXTS = ("<|sys|>", "<|usr|>", "<|asst|>", "<|eot|>")
 
 @dataclass(frozen=True)
 class Document:
-    """A text from a source; `name` says where it came from, for error messages.
+    """A text from a source. `name` gives its origin in error messages.
 
-    `side` is that of a dataset which has its own split; None: the hash of the text decides, or
-    of its `group`, whose near-duplicates fall to one side together.
+    `side` is set if the dataset has its own splits. Otherwise the hash of `group` decides, or of
+    the text if there is no group: near-duplicates share a group and so land in the same split.
     """
 
     text: str
@@ -36,7 +35,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Message:
-    """One turn: a role and its text. A reply of weight 0 is context and not in the loss."""
+    """One turn: a role and its text. A reply with weight 0 is context, excluded from the loss."""
 
     role: Role
     content: str
@@ -45,10 +44,10 @@ class Message:
 
 @dataclass(frozen=True)
 class Conversation:
-    """Messages in order: at most one system message, first; then user and assistant in turn.
+    """An optional system message, then user and assistant messages in alternation.
 
-    Conversations of one `group` share text, so they fall to one side of the split together.
-    Raises DataError naming `name` when the order is anything else.
+    Conversations with the same `group` share text, so they land in the same split.
+    Raises DataError naming `name` for any other order.
     """
 
     messages: tuple[Message, ...]
@@ -78,10 +77,10 @@ class Conversation:
 
     @property
     def text(self) -> str:
-        """What is said, a message a line."""
+        """The contents of all messages, joined by newlines."""
         return "\n".join(message.content for message in self.messages)
 
-    def plus(self, role: Role, content: str) -> "Conversation":
+    def with_message(self, role: Role, content: str) -> "Conversation":
         """This conversation with one more message."""
         return Conversation((*self.messages, Message(role, content)), self.name, self.group)
 
@@ -97,16 +96,16 @@ class Specials:
 
     @property
     def roles(self) -> tuple[int, int, int]:
-        """Those that open a turn: no model may draw them."""
+        """The ids that open a turn; the model must never sample them."""
         return self.system, self.user, self.assistant
 
-    def of(self, role: Role) -> int:
-        """The id that opens a turn of this role."""
+    def opening_id(self, role: Role) -> int:
+        """The id that opens a turn with this role."""
         return {"system": self.system, "user": self.user, "assistant": self.assistant}[role]
 
 
-def conversation_from(record: Iterable[object], name: str = "") -> Conversation:
-    """A Conversation from decoded JSON: a list of {"role": ..., "content": ...} objects.
+def parse_conversation(record: Iterable[object], name: str = "") -> Conversation:
+    """Parse decoded JSON: a list of {"role": ..., "content": ...} objects.
 
     Raises DataError naming `name` and the message for an unknown role or a missing field.
     """
@@ -124,61 +123,64 @@ def conversation_from(record: Iterable[object], name: str = "") -> Conversation:
             item["content"].encode("utf-8")
         except UnicodeEncodeError:
             raise DataError(
-                f"{name}: message {number} holds a lone surrogate, which no UTF-8 can spell; "
-                "mend or remove it"
+                f"{name}: message {number} contains a lone surrogate, which UTF-8 cannot encode; "
+                "fix or remove it"
             ) from None
-        messages.append(Message(role, item["content"], _weight(item, f"{name}: message {number}")))
+        messages.append(
+            Message(role, item["content"], _parse_weight(item, f"{name}: message {number}"))
+        )
     if not messages:
         raise DataError(f"{name}: the conversation has no messages")
     return Conversation(tuple(messages), name)
 
 
-def _weight(item: dict[str, object], where: str) -> int:
-    """0 or 1, as fine-tuning files of OpenAI have it."""
+def _parse_weight(item: dict[str, object], where: str) -> int:
+    """The weight of a message, 0 or 1, as in OpenAI fine-tuning files; 1 if absent."""
     weight = item.get("weight")
     if weight is not None and weight not in (0, 1):
-        raise DataError(f"{where} has the weight {weight!r}; it is 0 (not learnt) or 1")
+        raise DataError(f"{where} has the weight {weight!r}; it must be 0 (not trained on) or 1")
     return 1 if weight is None else int(bool(weight))
 
 
 def render(
     conversation: Conversation, encode: Encode, specials: Specials
 ) -> tuple[list[int], list[bool]]:
-    """Ids of the whole conversation, and the loss mask.
+    """The ids of the whole conversation, and its loss mask.
 
-    The mask is true exactly on the assistant's text, where its weight is not 0, and on the end
-    token that closes it.
+    The mask is true exactly on assistant text whose weight is not 0 and on the end token after it.
     """
     ids: list[int] = []
     mask: list[bool] = []
     for message in conversation.messages:
         turn = encode(message.content)
-        spoken = message.role == "assistant" and message.weight > 0
-        ids += [specials.of(message.role), *turn, specials.end]
-        mask += [False, *[spoken] * (len(turn) + 1)]
+        supervised = message.role == "assistant" and message.weight > 0
+        ids += [specials.opening_id(message.role), *turn, specials.end]
+        mask += [False, *[supervised] * (len(turn) + 1)]
     return ids, mask
 
 
 def prompt(conversation: Conversation, encode: Encode, specials: Specials) -> list[int]:
-    """Ids that ask for the assistant's next reply: the rendering, then the opening of its turn."""
+    """The ids to sample the next reply from: the rendering, then the assistant token."""
     ids, _ = render(conversation, encode, specials)
     return [*ids, specials.assistant]
 
 
-def pairs(conversation: Conversation) -> list[tuple[Message, ...]]:
-    """The turns after the system message, as (user, assistant) or a last (user,)."""
+def split_pairs(conversation: Conversation) -> list[tuple[Message, ...]]:
+    """Split the turns into (user, assistant) pairs; the last one may be (user,) alone."""
     turns = conversation.turns
     return [tuple(turns[start : start + 2]) for start in range(0, len(turns), 2)]
 
 
-def fit(conversation: Conversation, encode: Encode, specials: Specials, limit: int) -> Conversation:
-    """The conversation without its oldest turns, such that its prompt has at most `limit` ids.
+def truncate(
+    conversation: Conversation, encode: Encode, specials: Specials, limit: int
+) -> Conversation:
+    """Drop the oldest (user, assistant) pairs until the prompt has at most `limit` ids.
 
-    Whole (user, assistant) pairs go, the system message and the newest turn stay.
-    Raises DataError when those two alone are longer than `limit`, with a way out that is one.
+    The system message and the newest turn always stay. Raises DataError if those two alone are
+    too long; the message suggests a remedy that works.
     """
     head = (conversation.system,) if conversation.system else ()
-    kept = pairs(conversation)
+    kept = split_pairs(conversation)
     while True:
         shorter = Conversation((*head, *(m for pair in kept for m in pair)), conversation.name)
         length = len(prompt(shorter, encode, specials))
@@ -192,10 +194,10 @@ def fit(conversation: Conversation, encode: Encode, specials: Specials, limit: i
 def _too_long(
     conversation: Conversation, encode: Encode, specials: Specials, length: int, limit: int
 ) -> DataError:
-    alone = len(prompt(Conversation(conversation.turns), encode, specials))
-    if alone > limit:
+    last_length = len(prompt(Conversation(conversation.turns), encode, specials))
+    if last_length > limit:
         return DataError(
-            f"the last message needs {alone} tokens and the context has room for {limit}; "
+            f"the last message needs {last_length} tokens and the context has room for {limit}; "
             "shorten it"
         )
     return DataError(
@@ -207,10 +209,10 @@ def _too_long(
 def split(
     conversation: Conversation, encode: Encode, specials: Specials, limit: int
 ) -> list[Conversation]:
-    """The conversation cut between turns into pieces whose rendering has at most `limit` ids.
+    """Split the conversation between turns into pieces that render to at most `limit` ids.
 
-    Each piece opens with the system message, so every reply is learnt once and in context. A pair
-    that does not fit by itself is left out; compare the number of replies to count the loss.
+    Each piece begins with the system message, so every reply is trained on once and in context. A
+    pair that is too long by itself is dropped; compare the numbers of replies to count these.
     """
     head = (conversation.system,) if conversation.system else ()
 
@@ -219,7 +221,7 @@ def split(
         return len(render(Conversation(messages), encode, specials)[0])
 
     pieces: list[list[tuple[Message, ...]]] = [[]]
-    for pair in (pair for pair in pairs(conversation) if len(pair) == 2):
+    for pair in (pair for pair in split_pairs(conversation) if len(pair) == 2):
         if length([*pieces[-1], pair]) <= limit:
             pieces[-1].append(pair)
         elif length([pair]) <= limit:

@@ -1,1 +1,1 @@
-"""Text and conversations: where they come from, and the token caches made from them."""
+"""The data: sources of text and conversations, and the token caches made from them."""

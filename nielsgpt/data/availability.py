@@ -1,4 +1,4 @@
-"""Which sources are there: the optional ones that are not are left out of the mix, and said."""
+"""Which sources are available: missing optional sources are dropped from the mix, with a line."""
 
 import itertools
 import logging
@@ -18,118 +18,121 @@ from nielsgpt.errors import DataError
 from nielsgpt.system.workspace import Workspace, read_json, write_json
 
 log = logging.getLogger("nielsgpt")
-NOTE = "left_out.json"
+NOTE_FILE = "left_out.json"
 Check = Callable[[str], None]
 
 
-def readable(workspace: Workspace, phases: Iterable[Phase] = PHASES) -> Workspace:
-    """The workspace whose mixes of these phases hold only what can be read, or is cached as it is.
+def drop_unreadable(workspace: Workspace, phases: Iterable[Phase] = PHASES) -> Workspace:
+    """Drop the optional sources that can neither be read nor are cached from the phases' mixes.
 
-    A line, and a note for training, says what is left out and why. Raises DataError where a mix
-    has nothing left.
+    Logs what is dropped and why, and notes it for training. Raises DataError if a mix is empty.
     """
     for phase in phases:
-        mixed, lost = drop_missing(workspace, phase, partial(_read, workspace, phase))
-        for name, why in lost.items():
-            log.info("%s is left out of %s: %s", name, phase, why)
-        note = workspace.splits(phase) / NOTE
-        if lost != (read_json(note) or {}):
-            write_json(note, lost)
-        workspace = mixed
+        reduced, missing = drop_missing(
+            workspace, phase, partial(_check_readable, workspace, phase)
+        )
+        for name, reason in missing.items():
+            log.info("%s is left out of %s: %s", name, phase, reason)
+        note = workspace.splits(phase) / NOTE_FILE
+        if missing != (read_json(note) or {}):
+            write_json(note, missing)
+        workspace = reduced
     return workspace
 
 
-def trainable(workspace: Workspace, phase: Phase) -> Workspace:
-    """The workspace whose mix of this phase holds only what was cached; a line says its shares.
+def drop_uncached(workspace: Workspace, phase: Phase) -> Workspace:
+    """Drop the optional sources without a cache from the phase's mix, and log its new shares.
 
-    Raises DataError where the mix has nothing left.
+    Raises DataError if the mix is empty.
     """
     folder = workspace.splits(phase)
-    known = read_json(folder / NOTE) or {}
+    known = read_json(folder / NOTE_FILE) or {}
 
     def check(name: str) -> None:
         if name in known:
             raise DataError(known[name])
         if shards.read_meta(folder, f"{name}_train") is None:
-            raise DataError("it has no cache; 'nielsgpt caches' makes it")
+            raise DataError("it has no cache; run 'nielsgpt caches'")
 
-    mixed, lost = drop_missing(workspace, phase, check)
-    if lost:
-        mix = mixed.settings.mix(phase)
+    reduced, missing = drop_missing(workspace, phase, check)
+    if missing:
+        mix = reduced.settings.mix(phase)
         shares = ", ".join(f"{name} {share:.3g}" for name, share in mix.items())
-        log.info("%s: without %s; the shares are %s", phase, ", ".join(lost), shares)
-    return mixed
+        log.info("%s: without %s; the shares are %s", phase, ", ".join(missing), shares)
+    return reduced
 
 
 def drop_missing(
     workspace: Workspace, phase: Phase, check: Check
 ) -> tuple[Workspace, dict[str, str]]:
-    """The workspace with the phase's mix scaled to what is there, and why each other source is not.
+    """Drop the missing sources from the phase's mix and rescale it; also returns the reasons.
 
-    Only those in `data.optional` are checked; `check` raises DataError for one that is missing.
+    Only sources in `data.optional` are checked; `check` raises DataError for a missing one.
     """
     settings = workspace.settings
-    mix, lost = settings.mix(phase), {}
+    mix, missing = settings.mix(phase), {}
     for name in mix:
         if name in settings.data.optional:
             try:
                 check(name)
             except DataError as error:
-                lost[name] = str(error)
-    if not lost:
+                missing[name] = str(error)
+    if not missing:
         return workspace, {}
-    left = {name: share for name, share in mix.items() if name not in lost}
-    if not left:
-        whys = "; ".join(f"{name}: {why}" for name, why in lost.items())
-        raise DataError(f"no source of data.mix_{phase} is there: {whys}")
-    total = sum(left.values())
-    shares = {name: share / total for name, share in left.items()}
-    over = {"data": {f"mix_{phase}": shares}}
-    return replace(workspace, settings=override(settings, over, "the sources")), lost
+    remaining = {name: share for name, share in mix.items() if name not in missing}
+    if not remaining:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+        raise DataError(f"no source of data.mix_{phase} is available: {reasons}")
+    total = sum(remaining.values())
+    shares = {name: share / total for name, share in remaining.items()}
+    overrides = {"data": {f"mix_{phase}": shares}}
+    return replace(workspace, settings=override(settings, overrides, "the sources")), missing
 
 
-def _read(workspace: Workspace, phase: Phase, name: str) -> None:
-    """Raises DataError where the source can neither be read nor is cached as it is now."""
+def _check_readable(workspace: Workspace, phase: Phase, name: str) -> None:
+    """Raises DataError if the source can neither be read nor has an up-to-date cache."""
     source = catalog.find_source(workspace.settings, phase, name, workspace.root)
     meta = shards.read_meta(workspace.splits(phase), f"{name}_train")
-    if meta is None or meta["inputs"] != catalog.identity(source, phase, workspace.settings):
+    if meta is None or meta["inputs"] != catalog.source_fingerprint(
+        source, phase, workspace.settings
+    ):
         next(source.walk(), None)
 
 
-def origin(settings: Settings, name: str) -> str:
-    """Where a source comes from, in a few words."""
-    chosen = _settings_of(settings, name)
-    if isinstance(chosen, HubSettings):
-        found = hf_hub.known(name, chosen)
-        revision = found.revision[:12] if found else "newest"
-        parts = (chosen.dataset, chosen.config, f"@ {revision}")
+def describe_origin(settings: Settings, name: str) -> str:
+    """Describe in a few words where a source comes from."""
+    section = _source_section(settings, name)
+    if isinstance(section, HubSettings):
+        dataset = hf_hub.find_known(name, section)
+        revision = dataset.revision[:12] if dataset else "newest"
+        parts = (section.dataset, section.config, f"@ {revision}")
         return " ".join(part for part in parts if part)
-    return str(getattr(chosen, "path", "invented from the facts"))
+    return str(getattr(section, "path", "invented from the facts"))
 
 
-def state(workspace: Workspace, phase: Phase, name: str) -> str:
-    """Whether a source is there and whether it is cached, in a few words; asks no network."""
-    chosen = _settings_of(workspace.settings, name)
-    if isinstance(chosen, HubSettings):
-        found = hf_hub.known(name, chosen)
-        here = "on disk" if found and hf_hub.is_here(found) else "not on disk"
-        here = "streamed" if chosen.streaming else here
+def describe_state(workspace: Workspace, phase: Phase, name: str) -> str:
+    """Describe in a few words whether a source is available and cached, without network."""
+    section = _source_section(workspace.settings, name)
+    if isinstance(section, HubSettings):
+        dataset = hf_hub.find_known(name, section)
+        status = "on disk" if dataset and hf_hub.is_downloaded(dataset) else "not on disk"
+        status = "streamed" if section.streaming else status
     else:
-        path = getattr(chosen, "path", None)
-        here = "there" if path is None or (workspace.root / path).exists() else "not there"
+        path = getattr(section, "path", None)
+        status = "there" if path is None or (workspace.root / path).exists() else "not there"
     cached = shards.read_meta(workspace.splits(phase), f"{name}_train")
-    return f"{here}, {cached['tokens']:,} tokens cached" if cached else here
+    return f"{status}, {cached['tokens']:,} tokens cached" if cached else status
 
 
 def preview(settings: Settings, phase: Phase, name: str, root: Path, count: int) -> list[str]:
-    """The first texts of a source; one of the Hub that is not on disk is streamed for it.
+    """The first `count` texts of a source; a Hub dataset that is not on disk is streamed.
 
-    Raises DataError where there are fewer.
+    Raises DataError if there are fewer.
     """
-    chosen = getattr(settings.data, name, None)
-    if isinstance(chosen, HubSettings):
-        found = hf_hub.known(name, chosen)
-        if found is None or not hf_hub.is_here(found):
+    section = getattr(settings.data, name, None)
+    if isinstance(section, HubSettings):
+        dataset = hf_hub.find_known(name, section)
+        if dataset is None or not hf_hub.is_downloaded(dataset):
             streamed = {"streaming": True, "shuffle_buffer": 0}
             settings = override(settings, {"data": {name: streamed}}, "the sources")
     walk: Iterator[Document | Conversation] = catalog.find_source(
@@ -137,10 +140,10 @@ def preview(settings: Settings, phase: Phase, name: str, root: Path, count: int)
     ).walk()
     texts = [item.text for item in itertools.islice(walk, count)]
     if len(texts) < count:
-        raise DataError(f"source {name} holds {len(texts)} documents; {count} were asked for")
+        raise DataError(f"source {name} has {len(texts)} documents; {count} were requested")
     return texts
 
 
-def _settings_of(settings: Settings, name: str) -> object:
-    """The section of `data` that configures a source; ancient_mix has that of the ancients."""
+def _source_section(settings: Settings, name: str) -> object:
+    """The section of `data` that configures a source; ancient_mix uses `ancients`."""
     return getattr(settings.data, "ancients" if name == "ancient_mix" else name, None)

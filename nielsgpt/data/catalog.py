@@ -1,4 +1,4 @@
-"""The sources by name: what each yields, and the identity by which a cache knows it changed."""
+"""The registry of sources: what each yields, and the inputs that its cache depends on."""
 
 import difflib
 import functools
@@ -11,23 +11,22 @@ from typing import Any
 
 from nielsgpt.config.settings import Phase, Settings
 from nielsgpt.conversation import Conversation, Document
-from nielsgpt.data.cache.build import side
+from nielsgpt.data.cache.build import hash_to_unit
 from nielsgpt.data.primer import dialogues, facts, stories
 from nielsgpt.data.sources import (
     ancient_mix,
     ancients,
     classics,
     cleaning,
-    dolly,
     duplicates,
     files,
+    hf_chats,
     hf_hub,
     hf_text,
-    oasst,
     plaintext,
     roam,
 )
-from nielsgpt.data.sources.http import Patience
+from nielsgpt.data.sources.http import RetryPolicy
 from nielsgpt.errors import SettingsError
 from nielsgpt.system.workspace import file_sha256, fingerprint
 
@@ -37,10 +36,11 @@ HIDDEN = "hidden files not read"
 
 @dataclass(frozen=True)
 class Source:
-    """A name, what it depends on, and a way to walk it from the start, always in one order.
+    """A source of text or conversations: `walk` iterates over it, always in the same order.
 
-    The token budgets end the walk's use early; 0 is no budget. `look` says, in words, what was
-    found in the data and how often. `mixed`: the beginning of the walk is a fair sample of it.
+    `inputs` is all that the walk depends on. The token budgets end a build early; 0 is unlimited.
+    `inspect` counts findings in the data, by description. `is_shuffled`: the beginning of the walk
+    is a representative sample.
     """
 
     name: str
@@ -48,55 +48,57 @@ class Source:
     walk: Callable[[], Items]
     train_tokens: int = 0
     val_tokens: int = 0
-    look: Callable[[], Mapping[str, int]] = dict
-    mixed: bool = False
+    inspect: Callable[[], Mapping[str, int]] = dict
+    is_shuffled: bool = False
 
 
-def sources(settings: Settings, phase: Phase, root: Path) -> dict[str, Source]:
-    """The sources of one phase's mix. Raises as `one` does."""
+def find_sources(settings: Settings, phase: Phase, root: Path) -> dict[str, Source]:
+    """The sources of a phase's mix. Raises like `find_source`."""
     return {name: find_source(settings, phase, name, root) for name in sorted(settings.mix(phase))}
 
 
 def find_source(settings: Settings, phase: Phase, name: str, root: Path) -> Source:
-    """The source of this name. Raises SettingsError where it is not known, DataError where what it
-    is made from is not there."""
-    known = TABLE[phase]
+    """The source of this name.
+
+    Raises SettingsError for an unknown name, DataError if its data is missing.
+    """
+    known = SOURCES[phase]
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else f"sources are {', '.join(known)}"
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"sources are {', '.join(known)}"
         raise SettingsError(f"data.mix_{phase} names the unknown source {name!r}; {hint}")
     source = known[name](settings, root)
-    return _clean(source, settings) if phase == "pretrain" else source
+    return _apply_cleaning(source, settings) if phase == "pretrain" else source
 
 
-def identity(source: Source, phase: Phase, settings: Settings) -> str:
-    """A fingerprint of everything that decides the source's samples, but the tokenizer."""
+def source_fingerprint(source: Source, phase: Phase, settings: Settings) -> str:
+    """A fingerprint of everything that determines the samples, except the tokenizer."""
     data = settings.data
     if phase == "pretrain":
         return fingerprint(source.inputs, data.on_special_literal, data.document_tokens)
     return fingerprint(source.inputs, data.on_special_literal_sft, settings.model.context_length)
 
 
-def _clean(source: Source, settings: Settings) -> Source:
-    """The source with data.cleaning applied; itself, and so its cache, where nothing is on."""
+def _apply_cleaning(source: Source, settings: Settings) -> Source:
+    """Apply data.cleaning to the source; if nothing is on, the source and its cache stay as is."""
     chosen = settings.data.cleaning
 
     def walk() -> Iterator[Document]:
-        return cleaning.clean_documents(_prose(source), chosen, source.name)
+        return cleaning.clean_documents(_documents(source), chosen, source.name)
 
     if not cleaning.is_on(chosen):
         return source
     return replace(source, inputs=[source.inputs, chosen.model_dump()], walk=walk)
 
 
-def _prose(source: Source) -> Iterator[Document]:
+def _documents(source: Source) -> Iterator[Document]:
     for item in source.walk():
         assert isinstance(item, Document)
         yield item
 
 
-def primer_inputs() -> list[str]:
-    """The primer's facts and its own code: either one changes what it says."""
+def fingerprint_primer() -> list[str]:
+    """Hashes of the primer's facts and code, which determine its text."""
     package = Path(facts.__file__).parent
     return [file_sha256(path) for path in (facts.FACTS_PATH, *sorted(package.glob("*.py")))]
 
@@ -112,7 +114,7 @@ def _primer_prose(settings: Settings, root: Path) -> Source:
             if written >= wanted:
                 return
 
-    return Source("primer", [primer_inputs(), seed, wanted], walk, mixed=True)
+    return Source("primer", [fingerprint_primer(), seed, wanted], walk, is_shuffled=True)
 
 
 def _primer_dialogues(settings: Settings, root: Path) -> Source:
@@ -122,44 +124,47 @@ def _primer_dialogues(settings: Settings, root: Path) -> Source:
         told = dialogues.dialogues(facts.load_facts(facts.FACTS_PATH), seed)
         return itertools.islice(told, wanted)
 
-    return Source("primer", [primer_inputs(), seed, wanted], walk, mixed=True)
+    return Source("primer", [fingerprint_primer(), seed, wanted], walk, is_shuffled=True)
 
 
 def _text(settings: Settings, root: Path) -> Source:
     chosen = settings.data.text
-    found = files.find(root / chosen.path, files.TEXT_SUFFIXES, "data.text.path")
-    inputs = [files.stamps(found), chosen.model_dump()]
+    found = files.find_files(root / chosen.path, files.TEXT_SUFFIXES, "data.text.path")
+    inputs = [files.stat_files(found), chosen.model_dump()]
     hidden = files.count_hidden(root / chosen.path, files.TEXT_SUFFIXES)
-    return _own("text", inputs, found, hidden, lambda counts: files.documents(found, chosen))
+    return _personal_source(
+        "text", inputs, found, hidden, lambda counts: files.read_documents(found, chosen)
+    )
 
 
 def _chat(settings: Settings, root: Path) -> Source:
-    found = files.find(root / settings.data.chat.path, files.CHAT_SUFFIXES, "data.chat.path")
+    found = files.find_files(root / settings.data.chat.path, files.CHAT_SUFFIXES, "data.chat.path")
     hidden = files.count_hidden(root / settings.data.chat.path, files.CHAT_SUFFIXES)
-    walk = functools.partial(files.conversations, found)
-    return _own("chat", files.stamps(found), found, hidden, walk)
+    walk = functools.partial(files.read_conversations, found)
+    return _personal_source("chat", files.stat_files(found), found, hidden, walk)
 
 
 def _roam(settings: Settings, root: Path) -> Source:
-    notes = roam.find(root, settings.data.roam)
-    hidden = files.count_hidden(roam.folder(root, settings.data.roam), roam.SUFFIXES)
-    return _own("roam", files.stamps(notes), notes, hidden, lambda counts: roam.documents(notes))
+    notes = roam.find_notes(root, settings.data.roam)
+    hidden = files.count_hidden(roam.find_folder(root, settings.data.roam), roam.SUFFIXES)
+    return _personal_source(
+        "roam", files.stat_files(notes), notes, hidden, lambda counts: roam.read_notes(notes)
+    )
 
 
-def _own(
+def _personal_source(
     name: str,
     inputs: Any,
     found: list[Path],
     hidden: int,
     walk: Callable[[Counter[str]], Items],
 ) -> Source:
-    """The source of a person's own files, in which near-duplicates are looked for once, before it
-    is walked for the first time."""
+    """The source of a user's own files; near-duplicates are searched before the first walk."""
 
     @functools.cache
-    def look() -> duplicates.Found:
+    def look() -> duplicates.Duplicates:
         counts = Counter({HIDDEN: hidden})
-        seen = duplicates.find(walk(counts))
+        seen = duplicates.find_duplicates(walk(counts))
         return replace(seen, counts=+(counts + seen.counts + plaintext.count_changes(found)))
 
     def grouped() -> Iterator[Any]:
@@ -167,75 +172,77 @@ def _own(
         for item in walk(Counter()):
             yield replace(item, group=seen.group(item))
 
-    return Source(name, inputs, grouped, look=lambda: look().counts)
+    return Source(name, inputs, grouped, inspect=lambda: look().counts)
 
 
 def _names(settings: Settings, root: Path) -> Source:
-    path = classics.obtain(root, settings.data.names, "data.names")
-    return Source("names", files.stamps([path]), lambda: classics.names(path))
+    path = classics.download_if_missing(root, settings.data.names, "data.names")
+    return Source("names", files.stat_files([path]), lambda: classics.read_names(path))
 
 
 def _alice(settings: Settings, root: Path) -> Source:
-    path = classics.obtain(root, settings.data.alice, "data.alice")
+    path = classics.download_if_missing(root, settings.data.alice, "data.alice")
     size = settings.data.text.chunk_characters
-    return Source("alice", [files.stamps([path]), size], lambda: classics.book(path, size))
+    return Source("alice", [files.stat_files([path]), size], lambda: classics.read_book(path, size))
 
 
 def _ancients(settings: Settings, root: Path) -> Source:
     chosen, seed = settings.data.ancients, settings.seed
     folder = root / chosen.path
     if not (folder / ancients.MANIFEST).exists():
-        ancients.fetch(folder, chosen, Patience())
-    books = ancients.books(folder, chosen)
+        ancients.download_books(folder, chosen, RetryPolicy())
+    books = ancients.read_manifest(folder, chosen)
     code = [file_sha256(Path(file)) for file in ancients.CODE]
-    inputs = [files.stamps([book.path for book in books]), code, seed]
-    return Source("ancients", inputs, lambda: ancients.documents(books, seed))
+    inputs = [files.stat_files([book.path for book in books]), code, seed]
+    return Source("ancients", inputs, lambda: ancients.read_passages(books, seed))
 
 
 def _ancient_mix(settings: Settings, root: Path) -> Source:
     chosen, fraction = settings.data.ancients, settings.data.val_fraction
     rare = _ancients(settings, root)
-    common = TABLE["pretrain"][chosen.mixed_with](settings, root)
-    place = functools.partial(side, settings.seed)
-    made = ancient_mix.WordShareMix(
+    common = SOURCES["pretrain"][chosen.mixed_with](settings, root)
+    place = functools.partial(hash_to_unit, settings.seed)
+    mix = ancient_mix.WordShareMix(
         "ancient_mix",
-        ancient_mix.split_sides(lambda: _prose(rare), place, fraction),
-        ancient_mix.split_sides(lambda: _prose(common), place, fraction),
+        ancient_mix.assign_sides(lambda: _documents(rare), place, fraction),
+        ancient_mix.assign_sides(lambda: _documents(common), place, fraction),
         chosen.ancient_share,
         chosen.target_total_words,
     )
     told = [chosen.ancient_share, chosen.target_total_words, fraction, settings.seed]
     inputs = [rare.inputs, common.inputs, *told]
-    return Source("ancient_mix", inputs, made.walk, look=common.look)
+    return Source("ancient_mix", inputs, mix.walk, inspect=common.inspect)
 
 
 def _hub_text(name: str, settings: Settings, root: Path) -> Source:
-    dataset, seed = hf_hub.find(name, getattr(settings.data, name)), settings.seed
-    return _limit_tokens(dataset, seed, lambda: hf_text.documents(dataset, seed))
+    dataset, seed = hf_hub.resolve_dataset(name, getattr(settings.data, name)), settings.seed
+    return _limit_tokens(dataset, seed, lambda: hf_text.read_documents(dataset, seed))
 
 
 def _dolly(settings: Settings, root: Path) -> Source:
     chosen, seed = settings.data.dolly, settings.seed
-    dataset = hf_hub.find("dolly", chosen)
-    return _limit_tokens(dataset, seed, lambda: dolly.walk(dataset, seed, chosen.include_system))
+    dataset = hf_hub.resolve_dataset("dolly", chosen)
+    return _limit_tokens(
+        dataset, seed, lambda: hf_chats.read_dolly(dataset, seed, chosen.include_system)
+    )
 
 
 def _oasst1(settings: Settings, root: Path) -> Source:
     chosen, seed = settings.data.oasst1, settings.seed
-    dataset = hf_hub.find("oasst1", chosen)
+    dataset = hf_hub.resolve_dataset("oasst1", chosen)
     limits = chosen.english_only, chosen.max_messages
-    return _limit_tokens(dataset, seed, lambda: oasst.walk(dataset, seed, *limits))
+    return _limit_tokens(dataset, seed, lambda: hf_chats.read_oasst(dataset, seed, *limits))
 
 
 def _limit_tokens(dataset: hf_hub.Dataset, seed: int, walk: Callable[[], Items]) -> Source:
-    """The source of a dataset of the Hub; the seed decides only where rows are shuffled."""
-    wanted = dataset.wanted
+    """The source of a Hub dataset; the seed matters only if rows are shuffled."""
+    wanted = dataset.settings
     inputs = {**dataset.inputs, "seed": seed if wanted.shuffle_buffer else None}
     budgets = wanted.train_tokens, wanted.val_tokens
-    return Source(dataset.source, inputs, walk, *budgets, mixed=wanted.streaming)
+    return Source(dataset.source, inputs, walk, *budgets, is_shuffled=wanted.streaming)
 
 
-TABLE: dict[Phase, dict[str, Callable[[Settings, Path], Source]]] = {
+SOURCES: dict[Phase, dict[str, Callable[[Settings, Path], Source]]] = {
     "pretrain": {
         "primer": _primer_prose,
         "text": _text,

@@ -1,6 +1,6 @@
-"""What becomes of each document and conversation: guarded, tokenized, for SFT rendered.
+"""Tokenize documents, and render and tokenize conversations.
 
-The same block gives the same ids in whichever process it is encoded.
+A block gives the same ids in any process.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +11,8 @@ import numpy as np
 
 from nielsgpt.config.settings import Phase, Settings
 from nielsgpt.conversation import Conversation, Document, render, split
-from nielsgpt.data.cache.blocks import ALWAYS, DocumentBlock
-from nielsgpt.data.cache.build import guard, side
+from nielsgpt.data.cache.blocks import FIXED_PLACES, DocumentBlock
+from nielsgpt.data.cache.build import guard_special_tokens, hash_to_unit
 from nielsgpt.data.cache.shards import token_dtype
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
@@ -22,49 +22,51 @@ Encode = Callable[[list[Any]], DocumentBlock]
 
 @dataclass(frozen=True)
 class Encoder:
-    """Turns the items of one source into a block; `settings` are the whole tree."""
+    """Turns items of one source into a block of tokenized samples."""
 
     source: str
     settings: Settings
-    codec: Tokenizer
+    tokenizer: Tokenizer
 
     def documents(self, items: Sequence[Document]) -> DocumentBlock:
-        """Ids of the texts, with end tokens as data.document_tokens says."""
+        """The ids of the texts, with end tokens as set by data.document_tokens."""
         data, texts = self.settings.data, list[str]()
         for item in items:
             where = f"source {self.source}: {item.name or 'a document'}"
-            texts.append(guard(item.text, where, data.on_special_literal) or "")
-        ids, lengths = self.codec.encode_arrays(texts)
+            texts.append(guard_special_tokens(item.text, where, data.on_special_literal) or "")
+        ids, lengths = self.tokenizer.encode_arrays(texts)
         ends = np.cumsum(lengths)
         marks = {"none": [], "end": [ends], "both": [ends - lengths, ends]}[data.document_tokens]
         if marks:
-            ids = np.insert(ids, np.concatenate(marks), self.codec.specials.end)
+            ids = np.insert(ids, np.concatenate(marks), self.tokenizer.specials.end)
         pairs = zip(items, texts, strict=True)
         return DocumentBlock(
             documents=len(items),
-            ids=ids.astype(token_dtype(self.codec.vocab_size)),
+            ids=ids.astype(token_dtype(self.tokenizer.vocab_size)),
             lengths=lengths + len(marks),
             text_bytes=np.array([len(text.encode()) for text in texts], dtype=np.int64),
-            places=np.array([locate(item, text, self.settings.seed) for item, text in pairs]),
+            places=np.array([find_place(item, text, self.settings.seed) for item, text in pairs]),
         )
 
     def conversations(self, items: Sequence[Conversation]) -> DocumentBlock:
-        """Renderings with their masks, each cut between turns into what the context holds."""
-        cleaned = [self._guarded(item) for item in items]
+        """The renderings with their masks, each split between turns to fit the context."""
+        cleaned = [self._guard_messages(item) for item in items]
         texts = list(dict.fromkeys(m.content for c in cleaned if c for m in c.messages))
-        ids_of = dict(zip(texts, self.codec.encode_batch(texts), strict=True)).__getitem__
-        specials = self.codec.specials
+        ids_of = dict(zip(texts, self.tokenizer.encode_batch(texts), strict=True)).__getitem__
+        specials = self.tokenizer.specials
         limit = self.settings.model.context_length + 1
         rendered = list[tuple[list[int], list[bool]]]()
         sizes, places, kept = list[int](), list[float](), 0
         for item, clean in zip(items, cleaned, strict=True):
-            where = locate(item, item.text, self.settings.seed)
-            for piece in filter(_replies, split(clean, ids_of, specials, limit) if clean else ()):
+            where = find_place(item, item.text, self.settings.seed)
+            for piece in filter(
+                _count_replies, split(clean, ids_of, specials, limit) if clean else ()
+            ):
                 rendered.append(render(piece, ids_of, specials))
                 sizes.append(sum(len(message.content.encode()) for message in piece.messages))
                 places.append(where)
-                kept += _replies(piece)
-        given, dtype = sum(map(_replies, items)), token_dtype(self.codec.vocab_size)
+                kept += _count_replies(piece)
+        reply_count, dtype = sum(map(_count_replies, items)), token_dtype(self.tokenizer.vocab_size)
         return DocumentBlock(
             documents=len(items),
             ids=np.array([token for ids, _ in rendered for token in ids], dtype=dtype),
@@ -72,51 +74,53 @@ class Encoder:
             text_bytes=np.array(sizes, dtype=np.int64),
             places=np.array(places, dtype=np.float64),
             mask=np.array([counts for _, mask in rendered for counts in mask], dtype=np.uint8),
-            replies=given,
-            left_out=given - kept,
+            replies=reply_count,
+            left_out=reply_count - kept,
             dropped=cleaned.count(None),
         )
 
-    def _guarded(self, item: Conversation) -> Conversation | None:
+    def _guard_messages(self, item: Conversation) -> Conversation | None:
         messages = []
         for number, message in enumerate(item.messages, start=1):
             where = f"source {self.source}: {item.name or 'a conversation'}, message {number}"
-            text = guard(message.content, where, self.settings.data.on_special_literal_sft)
+            text = guard_special_tokens(
+                message.content, where, self.settings.data.on_special_literal_sft
+            )
             if text is None:
                 return None
             messages.append(replace(message, content=text))
         return replace(item, messages=tuple(messages))
 
 
-def locate(item: Document | Conversation, text: str, seed: int) -> float:
-    """Where the item lies in [0, 1): what lies below a source's share of validation is held out.
+def find_place(item: Document | Conversation, text: str, seed: int) -> float:
+    """The item's place in [0, 1); places up to the validation share are held out.
 
-    A dataset's own split and the item's group come before the hash of the text.
+    A dataset's own split takes precedence over the item's group, and that over its text.
     """
     if isinstance(item, Document) and item.side:
-        return ALWAYS[item.side]
-    return side(seed, item.group or text)
+        return FIXED_PLACES[item.side]
+    return hash_to_unit(seed, item.group or text)
 
 
-def encode(source: str, phase: Phase, settings: Settings, tokenizer: Tokenizer) -> Encode:
-    """The work on the blocks of one source in one phase."""
+def make_encoder(source: str, phase: Phase, settings: Settings, tokenizer: Tokenizer) -> Encode:
+    """The function that tokenizes the blocks of a source in a phase."""
     encoder = Encoder(source, settings, tokenizer)
     return encoder.documents if phase == "pretrain" else encoder.conversations
 
 
-def encode_in_worker(
+def make_worker_encoder(
     source: str, phase: Phase, settings: Settings, kind: str, files: Mapping[str, bytes]
 ) -> Encode:
-    """The same in another process, which restores the tokenizer from its files."""
-    return encode(source, phase, settings, registry.restore(kind, files))
+    """`make_encoder` in a worker process, which restores the tokenizer from its files."""
+    return make_encoder(source, phase, settings, registry.restore(kind, files))
 
 
-def characters(item: Document | Conversation) -> int:
-    """The length of its text."""
+def count_characters(item: Document | Conversation) -> int:
+    """The number of characters of the item's text."""
     if isinstance(item, Document):
         return len(item.text)
     return sum(len(message.content) for message in item.messages)
 
 
-def _replies(item: Conversation) -> int:
+def _count_replies(item: Conversation) -> int:
     return sum(message.role == "assistant" and message.weight > 0 for message in item.messages)

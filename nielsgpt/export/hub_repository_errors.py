@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nielsgpt.data.sources.hub_errors import AGAIN, chain, no_room, plain
+from nielsgpt.data.sources.hub_errors import RETRY, find_disk_error, one_line, walk_causes
 from nielsgpt.errors import DataError, NielsError
 
 LOGIN = "set HF_TOKEN to a token of yours, or log in with 'hf auth login'"
@@ -35,12 +35,12 @@ FAULTS: tuple[tuple[str, tuple[int, ...], str, str], ...] = (
     ),
     ("HfHubHTTPError", (409, 412), "somebody else changed it meanwhile", "run the command again"),
     ("HfHubHTTPError", (429,), "the Hub asks to wait", "run the command again in a while"),
-    ("HfHubHTTPError", ANY, "the Hub failed ({error})", AGAIN),
-    ("RequestError", ANY, "the Hub cannot be reached ({error})", AGAIN),
-    ("LocalEntryNotFoundError", ANY, "the Hub cannot be reached ({error})", AGAIN),
-    ("ConnectionError", ANY, "the Hub cannot be reached ({error})", AGAIN),
-    ("TimeoutError", ANY, "the Hub cannot be reached ({error})", AGAIN),
-    ("OSError", ANY, "came damaged ({error})", AGAIN),
+    ("HfHubHTTPError", ANY, "the Hub failed ({error})", RETRY),
+    ("RequestError", ANY, "the Hub cannot be reached ({error})", RETRY),
+    ("LocalEntryNotFoundError", ANY, "the Hub cannot be reached ({error})", RETRY),
+    ("ConnectionError", ANY, "the Hub cannot be reached ({error})", RETRY),
+    ("TimeoutError", ANY, "the Hub cannot be reached ({error})", RETRY),
+    ("OSError", ANY, "came damaged ({error})", RETRY),
     ("ValueError", ANY, "{error}", "see its name and --revision"),
 )
 
@@ -60,12 +60,12 @@ def hub_errors_explained(repository: str, folder: Path) -> Iterator[None]:
 
 def explain(error: BaseException, repository: str, folder: Path) -> NielsError | None:
     """The error in one line: the repository, what is wrong, what to do; None for one unheard of."""
-    if line := no_room(error, folder):
+    if line := find_disk_error(error, folder):
         return line
     for name, statuses, wrong, todo in FAULTS:
-        for link in chain(error):
+        for link in walk_causes(error):
             status = getattr(getattr(link, "response", None), "status_code", 0)
             known = name in {kind.__name__ for kind in type(link).__mro__}
             if known and (statuses == ANY or status in statuses):
-                return DataError(f"{repository}: {wrong.format(error=plain(link))}; {todo}")
+                return DataError(f"{repository}: {wrong.format(error=one_line(link))}; {todo}")
     return None

@@ -58,7 +58,7 @@ def vocabulary(tokenizer: Tokenizer) -> TokenTable:
     if tokenizer.kind == "byte":
         return _of_bytes(_byte_spellings(), ())
     if isinstance(tokenizer, ListTokenizer) and tokenizer.kind == "char":
-        known = [TokenEntry(character) for character in tokenizer.known]
+        known = [TokenEntry(character) for character in tokenizer.vocabulary]
         return TokenTable("pieces", (*known, *_bytes(), *_specials()), ())
     raise TokenizerError(f"a tokenizer of kind {tokenizer.kind} has no form outside of nielsgpt")
 

@@ -16,7 +16,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from striprtf.striprtf import rtf_to_text
 
 from nielsgpt.data.sources.booktext import remove_contents
-from nielsgpt.data.sources.gutenberg import body
+from nielsgpt.data.sources.gutenberg import extract_body
 from nielsgpt.importers import prose
 from nielsgpt.importers.content import Reading, Unreadable
 from nielsgpt.importers.decode import decode, repair
@@ -88,7 +88,7 @@ def read_epub(path: Path, reading: Reading) -> Iterator[str]:
             else:
                 chapters.append("\n\n".join(text for text, _ in found))
     text = repair("\n\n".join(filter(None, chapters)))
-    yield prose.tidy(remove_contents(body(text)))
+    yield prose.tidy(remove_contents(extract_body(text)))
 
 
 def spine(archive: zipfile.ZipFile) -> list[str]:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from nielsgpt.data.sources.booktext import join_hyphenated, remove_contents
-from nielsgpt.data.sources.gutenberg import body
+from nielsgpt.data.sources.gutenberg import extract_body
 
 NARROWEST, WIDEST = 40, 120  # characters of a hard-wrapped line
 FULL_SHARE = 0.75  # of a paragraph's lines, without its last
@@ -37,7 +37,7 @@ FEWEST_PAGES = 3
 def clean(text: str) -> str:
     """A book or another plain text: the licence, contents and hard line breaks taken out."""
     text = re.sub(r"[ \t]+$", "", text, flags=re.M)
-    text = unwrap(join_hyphenated(body(text)))
+    text = unwrap(join_hyphenated(extract_body(text)))
     return tidy(
         remove_contents(text)
         if re.search(r"^\W*(?:table of )?contents", text, re.I | re.M)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from nielsgpt.config.load import validate
 from nielsgpt.config.settings import GenerationSettings
-from nielsgpt.conversation import Conversation, Message, fit, pairs, prompt, render
+from nielsgpt.conversation import Conversation, Message, prompt, render, split_pairs, truncate
 from nielsgpt.data.primer.dialogues import SYSTEM_LINE
 from nielsgpt.errors import DataError, SettingsError
 from nielsgpt.inference.batcher import Batcher, FinishReason
@@ -86,7 +86,7 @@ class Session:
 
         A last message without a reply is one to `retry`.
         """
-        *_, last = pairs(conversation) or [()]
+        *_, last = split_pairs(conversation) or [()]
         self._unanswered = last[0].content if len(last) == 1 else None
         known = conversation.messages[:-1] if len(last) == 1 else conversation.messages
         self.history = Conversation(known)
@@ -138,7 +138,7 @@ class Session:
         """The conversation before the last message, and that message."""
         if self._unanswered is not None:
             return self.history, self._unanswered
-        if not pairs(self.history):
+        if not split_pairs(self.history):
             raise DataError("nothing was said yet; write a message first")
         *before, asked, _ = self.history.messages
         return Conversation(tuple(before)), asked.content
@@ -146,7 +146,9 @@ class Session:
     def _answer(self, before: Conversation, text: str) -> Generator[str, None, None]:
         context, tokenizer = self._model.context_length, self._tokenizer
         room = min(self.generation.max_new_tokens, context // 2)
-        asked = fit(before.plus("user", text), tokenizer.encode, tokenizer.specials, context - room)
+        asked = truncate(
+            before.with_message("user", text), tokenizer.encode, tokenizer.specials, context - room
+        )
         prompt_ids = prompt(asked, tokenizer.encode, tokenizer.specials)
         said = Detokenizer(tokenizer, self.generation.stop_strings)
         reason: FinishReason | Literal["interrupted"] = "interrupted"
@@ -160,7 +162,7 @@ class Session:
             raise
         finally:
             if said.shown:
-                self.history, self._unanswered = asked.plus("assistant", said.shown), None
+                self.history, self._unanswered = asked.with_message("assistant", said.shown), None
             elif before == self.history:
                 self._unanswered = text
             seconds = perf_counter() - started_s

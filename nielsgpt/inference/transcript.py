@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from nielsgpt.conversation import Conversation, conversation_from
+from nielsgpt.conversation import Conversation, parse_conversation
 from nielsgpt.errors import DataError
 from nielsgpt.system.workspace import write_json
 
@@ -37,4 +37,4 @@ def load(path: Path) -> Conversation:
         raise DataError(f'{path} is no saved conversation: it holds no list of "messages"')
     system = record.get("system")
     opening = [{"role": "system", "content": system}] if system else []
-    return conversation_from([*opening, *record["messages"]], str(path))
+    return parse_conversation([*opening, *record["messages"]], str(path))

@@ -1,1 +1,1 @@
-"""Ids to logits: one block, five variants."""
+"""The decoder: ids to logits, with one block for five variants."""

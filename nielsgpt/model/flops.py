@@ -1,4 +1,4 @@
-"""What the head costs: the product that turns a hidden state into a logit for each id."""
+"""The cost of the head, the matrix product that turns hidden states into logits."""
 
 import torch
 
@@ -7,16 +7,16 @@ from nielsgpt.model.gpt import GPT, flops_per_token, parameter_count
 
 
 def head_shares(shape: ModelSettings, vocab_size: int) -> dict[str, float]:
-    """The head's share of a model's parameters and of a training step's operations.
+    """The head's share of a model's parameters and of its FLOPs per training token.
 
-    `parameters`: V C of all, shared ones counted once; `flops`: 6 V C of the operations of one
-    token, forward and backward (`flops_per_token`); `of_parameters`: how many there are.
+    `parameters`: V C / total, counting tied weights once; `flops`: 6 V C / `flops_per_token`;
+    `of_parameters`: the total number of parameters.
     """
     with torch.device("meta"):
         model = GPT(shape, vocab_size)
-    weights, every = model.head_weight.numel(), parameter_count(model)
+    head, total = model.head_weight.numel(), parameter_count(model)
     return {
-        "parameters": weights / every,
-        "flops": 6 * weights / flops_per_token(model),
-        "of_parameters": every,
+        "parameters": head / total,
+        "flops": 6 * head / flops_per_token(model),
+        "of_parameters": total,
     }

@@ -1,7 +1,7 @@
 """The decoder: token ids to logits, the same block for every variant.
 
-Initialisation: embeddings and linear maps N(0, 0.02); the two maps that write into the residual
-stream start at zero, so an untrained block changes nothing; norms at one, biases at zero.
+Initialization: embeddings and linear layers N(0, 0.02); the two layers that write to the residual
+stream at zero, so that an untrained block is the identity; norms at one, biases at zero.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,9 @@ class Attention(nn.Module):
 
     def __init__(self, shape: ModelSettings, variant: Variant, layer: int) -> None:
         super().__init__()
-        self.layer, self.n_head, self.dropout = layer, shape.n_head, shape.dropout
+        self.layer = layer
+        self.n_head = shape.n_head
+        self.dropout = shape.dropout
         width = shape.n_embd // shape.n_head
         self.qkv = Linear(shape.n_embd, 3 * shape.n_embd, variant.bias)
         self.out = Linear(shape.n_embd, shape.n_embd, variant.bias)
@@ -82,11 +84,11 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """A decoder of one variant.
+    """A decoder-only transformer of one variant.
 
     `compute_dtype` is the dtype of everything between the embedding and the logits; weights stay
-    float32. `checkpointing` recomputes each block in the backward pass. `step`, where somebody has
-    set it, is the next step of a row that talks alone (inference/quick.py).
+    float32. `checkpointing` recomputes each block in the backward pass. `step`, if set, is the
+    compiled decoding step for a single row (inference/compiled_decode.py).
     """
 
     table: Tensor | None
@@ -95,10 +97,14 @@ class GPT(nn.Module):
     def __init__(self, shape: ModelSettings, vocab_size: int) -> None:
         super().__init__()
         variant = VARIANTS[shape.variant]
-        self.shape, self.vocab_size, self.context_length = shape, vocab_size, shape.context_length
-        self.n_layer, self.n_head = shape.n_layer, shape.n_head
+        self.shape = shape
+        self.vocab_size = vocab_size
+        self.context_length = shape.context_length
+        self.n_layer = shape.n_layer
+        self.n_head = shape.n_head
         self.head_width = shape.n_embd // shape.n_head
-        self.compute_dtype, self.checkpointing = torch.float32, False
+        self.compute_dtype = torch.float32
+        self.checkpointing = False
         self.step: Callable[..., Tensor] | None = None
         self.embedding = nn.Embedding(vocab_size, shape.n_embd)
         learned = variant.position == "learned"
@@ -110,36 +116,36 @@ class GPT(nn.Module):
         table = rotary_table(shape.context_length, self.head_width, shape.rope_theta)
         self.register_buffer("table", None if learned else table, persistent=False)
         self.register_buffer("mask", causal_mask(shape.context_length), persistent=False)
-        self.apply(_initialise)
+        self.apply(_initialize_weights)
         for block in blocks:
             nn.init.zeros_(block.attention.out.weight)
             nn.init.zeros_(block.mlp.down.weight)
 
     def set_attention(self, form: Literal["plain", "fused"]) -> None:
-        """Choose the form of attention; both mean the same."""
+        """Choose the attention implementation; both compute the same function."""
         for module in self.modules():
             if isinstance(module, Attention):
                 module.attend = ATTENTION[form]
 
     @property
     def head_weight(self) -> Tensor:
-        """The (V, C) matrix of the logits."""
+        """(V, C): the matrix that projects hidden states to logits; the embedding if tied."""
         return (self.embedding if self.unembedding is None else self.unembedding).weight
 
     def trunk(self, ids: Tensor, cache: KeyValueStore | None = None) -> Tensor:
-        """(B, T) ids -> (B, T, C) hidden states; positions go on from what the cache holds."""
+        """(B, T) ids -> (B, T, C) hidden states; positions continue after those in the cache."""
         T = ids.size(1)
-        place, end = (slice(0, T), T) if cache is None else cache.place(T)
+        positions, end = (slice(0, T), T) if cache is None else cache.place(T)
         assert end <= self.context_length, f"{end} tokens in a context of {self.context_length}"
         x = self.embedding(ids).to(self.compute_dtype)
         if self.positions is not None:
-            x = x + self.positions.weight[place].reshape(-1, T, x.size(2)).to(x.dtype)
+            x = x + self.positions.weight[positions].reshape(-1, T, x.size(2)).to(x.dtype)
         if self.shape.dropout:
             x = F.dropout(x, self.shape.dropout, self.training)
-        # (2, T, D/2) and (T, S) where all rows stand alike, else (2, B, 1, T, D/2) and (B, 1, T, S)
-        table = None if self.table is None else self.table[:, place].to(x.dtype)
-        sees_all = T == 1 and isinstance(place, slice)
-        mask = None if sees_all else self.mask[place, :end]
+        # (2, T, D/2), (T, S) if all rows share positions, else (2, B, 1, T, D/2), (B, 1, T, S)
+        table = None if self.table is None else self.table[:, positions].to(x.dtype)
+        sees_all = T == 1 and isinstance(positions, slice)
+        mask = None if sees_all else self.mask[positions, :end]
         for block in self.blocks:
             if self.checkpointing and self.training:
                 x = checkpoint(block, x, table, mask, cache, use_reentrant=False)
@@ -163,22 +169,22 @@ class GPT(nn.Module):
 
 
 def parameter_count(model: GPT) -> int:
-    """The number of trained numbers, shared ones once."""
+    """The number of parameters, counting tied weights once."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def flops_per_token(model: GPT) -> int:
-    """Floating-point operations of one training token, forward and backward.
+    """Floating-point operations per training token, forward and backward.
 
-    6 per weight of a matrix product, and 12 L C T / 2 for causal attention's two products at full
-    context (Kaplan et al. 2020, appendix B; the halving counts only the keys that are seen).
+    6 per weight of a matrix product, and 12 L C T / 2 for the two products of causal attention at
+    full context (Kaplan et al. 2020, appendix B; half of the keys are masked).
     """
     matrices = sum(p.numel() for p in model.blocks.parameters() if p.dim() == 2)
     attention = model.n_layer * model.shape.n_embd * model.context_length
     return 6 * (matrices + model.head_weight.numel()) + 6 * attention
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialize_weights(module: nn.Module) -> None:
     if isinstance(module, (nn.Linear, nn.Embedding)):
         nn.init.normal_(module.weight, std=0.02)
     if isinstance(module, nn.Linear) and module.bias is not None:

@@ -1,7 +1,7 @@
-"""The parts of a block: linear maps, norms, rotary positions, attention and the two MLPs.
+"""The parts of a block: linear layers, norms, rotary positions, attention and the two MLPs.
 
-Weights are kept in float32 and cast to the dtype of what flows through, so the precision of the
-products is chosen from outside by the dtype of the embedding's output. Shapes: B batch, T time,
+Weights stay in float32 and are cast to the dtype of the activations, so the dtype of the
+embedding's output decides the precision of all products. Shapes: B batch, T time,
 S past + T, C width, H heads, D head width.
 """
 
@@ -13,7 +13,11 @@ from torch import Tensor, nn
 
 
 class KeyValueStore(Protocol):
-    """What attention needs of a cache of past keys and values."""
+    """The interface of a KV cache.
+
+    `place(T)` returns the positions of the next T tokens and the end of the keys; `extend` adds a
+    layer's new keys and values and returns all of them; `advance` moves on after the last layer.
+    """
 
     def place(self, count: int) -> tuple[slice | Tensor, int]: ...
 
@@ -23,7 +27,7 @@ class KeyValueStore(Protocol):
 
 
 class Linear(nn.Linear):
-    """A linear map computed in the dtype of its input."""
+    """A linear layer computed in the dtype of its input."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
@@ -54,7 +58,7 @@ class RMSNorm(nn.RMSNorm):
 
 
 class Gelu(nn.Module):
-    """down(gelu(up(x))), tanh form, as in GPT-2."""
+    """down(gelu(up(x))) with the tanh approximation, as in GPT-2."""
 
     def __init__(self, width: int, inner: int, bias: bool) -> None:
         super().__init__()
@@ -68,7 +72,7 @@ class Gelu(nn.Module):
 
 
 class SwiGlu(nn.Module):
-    """down(silu(gate(x)) * up(x)) (Shazeer 2020), gate and up in one product."""
+    """down(silu(gate(x)) * up(x)) (Shazeer 2020), with gate and up fused in one product."""
 
     def __init__(self, width: int, inner: int, bias: bool) -> None:
         super().__init__()
@@ -83,16 +87,16 @@ class SwiGlu(nn.Module):
 
 
 def rotary_table(context_length: int, width: int, theta: float) -> Tensor:
-    """Cosines and sines of position x frequency, (2, T, D/2) float32 (Su et al. 2021)."""
+    """Cosines and sines of position times frequency, (2, T, D/2) float32 (Su et al. 2021)."""
     frequencies = theta ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
     angles = torch.outer(torch.arange(context_length, dtype=torch.float64), frequencies)
     return torch.stack([angles.cos(), angles.sin()]).float()
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Turn each (first half, second half) pair of x (B, H, T, D) by its position's angles.
+    """Rotate each (first half, second half) pair of x (B, H, T, D) by the angles of its position.
 
-    The table (2, T, D/2) has the dtype of x.
+    `table` (2, T, D/2) has the dtype of x.
     """
     cos, sin = table  # (T, D/2)
     first, second = x.chunk(2, dim=-1)
@@ -100,15 +104,15 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
 
 
 def causal_mask(context_length: int) -> Tensor:
-    """(T, T) float32: 0 where a query sees a key, minus infinity where the key is in its future.
+    """(T, T) float32: 0 where a query may attend to a key, minus infinity for future keys.
 
-    A sum with a tensor that is there costs half of what comparing positions costs.
+    Adding a precomputed tensor costs half as much as comparing positions.
     """
     return torch.full((context_length, context_length), float("-inf")).triu(1)
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
-    """softmax(q k' / sqrt(D) + mask) v; without a mask every key is seen.
+    """softmax(q k' / sqrt(D) + mask) v; without a mask, every query attends to every key.
 
     q (B, H, T, D), k and v (B, H, S, D), mask (T, S) or (B, 1, T, S) -> (B, H, T, D).
     """
@@ -120,11 +124,11 @@ def plain_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropou
 
 
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
-    """The same through torch's scaled_dot_product_attention."""
+    """`plain_attention` computed by torch's scaled_dot_product_attention."""
     if q.size(-2) == k.size(-2):
         return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)
-    own = None if mask is None else mask.to(q.dtype)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=own, dropout_p=dropout)
+    bias_mask = None if mask is None else mask.to(q.dtype)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias_mask, dropout_p=dropout)
 
 
 ATTENTION = {"plain": plain_attention, "fused": fused_attention}

@@ -1,4 +1,4 @@
-"""The five variants as rows of facts; every row is a family that the ecosystem knows."""
+"""The five variants as rows of a table; each row is a well-known model family."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Variant:
-    """Position, norm, MLP, biases and query-key norm of one family, and what it exports as."""
+    """The architecture of one family, and the name of the architecture it exports as."""
 
     position: Literal["learned", "rotary"]
     norm: Literal["layer", "rms"]
@@ -26,7 +26,7 @@ VARIANTS = {
 
 
 def inner_width(variant: Variant, n_embd: int, d_ff: int | None) -> int:
-    """The MLP's inner width: as set, else 4C for GELU, 8C/3 rounded up to 64 for SwiGLU."""
+    """The hidden width of the MLP: `d_ff`, else 4C (GELU) or 8C/3 rounded up to 64 (SwiGLU)."""
     if d_ff is not None:
         return d_ff
     return 4 * n_embd if variant.mlp == "gelu" else -(-8 * n_embd // (3 * 64)) * 64

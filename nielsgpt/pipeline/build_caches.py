@@ -16,8 +16,8 @@ from nielsgpt.config.settings import PHASES, Phase
 from nielsgpt.data.cache import build, distributed_build, shards
 from nielsgpt.data.cache.blocks import DocumentBlock, cut_blocks
 from nielsgpt.data.cache.distributed_build import BuildPart, PartWriter
-from nielsgpt.data.catalog import Source, identity, sources
-from nielsgpt.data.tokenize import characters, encode, encode_in_worker
+from nielsgpt.data.catalog import Source, find_sources, source_fingerprint
+from nielsgpt.data.tokenize import count_characters, make_encoder, make_worker_encoder
 from nielsgpt.errors import DataError
 from nielsgpt.progress import Progress
 from nielsgpt.system.machine import core_count
@@ -38,7 +38,7 @@ def build_all(
     """Every source of these phases' mixes that is not up to date: built, or joined from `join`
     parts; with `part`, only that part of it."""
     # All are looked for before the first is built, which may take hours.
-    found = [(phase, sources(workspace.settings, phase, workspace.root)) for phase in phases]
+    found = [(phase, find_sources(workspace.settings, phase, workspace.root)) for phase in phases]
     for phase, named in found:
         for source in named.values():
             build_source(workspace, phase, source, tokenizer, part, join)
@@ -73,7 +73,7 @@ class _Stage:
 
     def build(self, join: int) -> None:
         """Both splits, unless they are up to date."""
-        stale = build.staleness(self.folder, self.recipe)
+        stale = build.explain_staleness(self.folder, self.recipe)
         if stale is None:
             log.info("%s up to date", self.label)
             return
@@ -82,13 +82,13 @@ class _Stage:
             blocks = distributed_build.join_parts(self._parts, self.recipe, join, blocks)
         log.info("%s: %s (%s)", self.label, "joining" if join else "building", stale)
         with lock(self.folder):
-            build.build(self.folder, self.recipe, blocks, self.source.look)
+            build.build(self.folder, self.recipe, blocks, self.source.inspect)
         self._say_built()
 
     def build_part(self, part: BuildPart) -> None:
         """One part's blocks, unless they are up to date."""
         folder = part.folder(self._parts, self.source.name)
-        stale = distributed_build.staleness(folder, self.recipe)
+        stale = distributed_build.explain_part_staleness(folder, self.recipe)
         if stale is None:
             log.info("%s: part %s up to date", self.label, part)
             return
@@ -112,18 +112,18 @@ class _Stage:
             begun = writer.state["cut"]
             for number, items in enumerate(self._cut(writer.state["read"]), start=begun):
                 passing.append((number, len(items)))
-                if part.holds(number):
+                if part.contains(number):
                     yield items
 
         for block in self._encoded(own()):
-            while not part.holds(passing[0][0]):
-                writer.passed(passing.popleft()[1])
+            while not part.contains(passing[0][0]):
+                writer.count_read(passing.popleft()[1])
             writer.add(block)
-            writer.passed(passing.popleft()[1])
+            writer.count_read(passing.popleft()[1])
             if writer.is_long_enough:
                 return False
         for _, documents in passing:
-            writer.passed(documents)
+            writer.count_read(documents)
         return True
 
     def _blocks(self, skip: int) -> Generator[DocumentBlock, None, None]:
@@ -137,7 +137,7 @@ class _Stage:
                 f"source {self.source.name} ends after {read:,} documents, and {skip:,} were read "
                 f"of it before; delete {self.folder} and run the same command again"
             )
-        return cut_blocks(walk, characters)
+        return cut_blocks(walk, count_characters)
 
     def _encoded(self, tasks: Iterator[list[Any]], read: int = 0) -> Iterator[DocumentBlock]:
         """The blocks of the tasks, in order; shows how far that is."""
@@ -147,8 +147,8 @@ class _Stage:
         with Progress(f"{self.label}: documents", 0) as progress:
             for block in map_in_order(
                 tasks,
-                encode(name, self.phase, settings, self.codec),
-                encode_in_worker,
+                make_encoder(name, self.phase, settings, self.codec),
+                make_worker_encoder,
                 (name, self.phase, settings, self.codec.kind, files),
                 settings.data.workers or core_count(),
             ):
@@ -170,7 +170,7 @@ class _Stage:
                 f"{meta['tokens']:,}",
                 meta["tokens"] / max(1, meta["text_bytes"]),
             )
-        for what, count in self.source.look().items():
+        for what, count in self.source.inspect().items():
             log.info("%s: %s: %s", self.label, what, f"{count:,}")
 
 
@@ -181,7 +181,7 @@ def recipe(
     data = workspace.settings.data
     return build.Recipe(
         source=source.name,
-        inputs=identity(source, phase, workspace.settings),
+        inputs=source_fingerprint(source, phase, workspace.settings),
         tokenizer=tokenizer.fingerprint,
         vocab_size=tokenizer.vocab_size,
         seed=workspace.settings.seed,

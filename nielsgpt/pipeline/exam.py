@@ -6,7 +6,7 @@ from typing import Any
 from nielsgpt.checkpoint import checkpoint_file, load_model
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, prompt
-from nielsgpt.data.catalog import primer_inputs
+from nielsgpt.data.catalog import fingerprint_primer
 from nielsgpt.data.primer import exam_items, facts
 from nielsgpt.inference.generate import Completion, complete_all
 from nielsgpt.model.gpt import GPT
@@ -30,7 +30,7 @@ def run_exam(workspace: Workspace) -> Report:
     metadata = checkpoint_file.read_metadata(path)
     weights = metadata.weights_sha256 if metadata is not None else None
     drawn = settings.exam.model_dump(), settings.generation.model_dump(), settings.seed
-    inputs = fingerprint(weights, primer_inputs(), *drawn)
+    inputs = fingerprint(weights, fingerprint_primer(), *drawn)
     before: Report | None = read_json(workspace.checkpoints / EXAM_FILE)
     if before is not None and before.get("inputs") == inputs:
         log.info("exam: up to date")

@@ -8,7 +8,7 @@ from typing import Any
 from nielsgpt.config.settings import PHASES, Phase
 from nielsgpt.data import availability
 from nielsgpt.data.cache.distributed_build import BuildPart
-from nielsgpt.data.catalog import sources
+from nielsgpt.data.catalog import find_sources
 from nielsgpt.errors import DataError
 from nielsgpt.pipeline import build_caches, train_tokenizer
 from nielsgpt.system.workspace import Workspace, lock, set_aside
@@ -31,7 +31,7 @@ def caches(
     With `part` only that part of the work is done; `join` parts together make the whole.
     """
     # A tokenizer that must be trained is trained on both mixes.
-    workspace = availability.readable(
+    workspace = availability.drop_unreadable(
         workspace, phases if train_tokenizer.is_given(workspace) else PHASES
     )
     codec = train_tokenizer.train(workspace)
@@ -64,8 +64,8 @@ def rebuild(workspace: Workspace, stages: Iterable[str]) -> None:
     check(workspace, again)
     for phase in PHASES:
         if {"caches", phase} & again:
-            readable = availability.readable(workspace, [phase])
-            sources(readable.settings, phase, readable.root)
+            readable = availability.drop_unreadable(workspace, [phase])
+            find_sources(readable.settings, phase, readable.root)
     places = {
         "tokenizer": [workspace.tokenizer],
         "caches": [*map(workspace.splits, PHASES), workspace.cache / "parts"],
@@ -74,7 +74,7 @@ def rebuild(workspace: Workspace, stages: Iterable[str]) -> None:
         "exam": [workspace.checkpoints / "exam.json"],
     }
     if "pretrain" in again and "tokenizer" not in again:
-        train_tokenizer.keep(availability.readable(workspace))
+        train_tokenizer.keep(availability.drop_unreadable(workspace))
     # From the end, so that a stop on the way leaves nothing that was made from what is gone.
     with lock(workspace.checkpoints):
         for stage in reversed(places):
@@ -112,7 +112,9 @@ def _needed_caches(workspace: Workspace) -> Tokenizer:
     codec = caches(workspace, phases=[phase for phase in PHASES if phase not in finished])
     for phase in finished:
         try:
-            build_caches.build_all(availability.readable(workspace, [phase]), codec, phases=[phase])
+            build_caches.build_all(
+                availability.drop_unreadable(workspace, [phase]), codec, phases=[phase]
+            )
         except DataError as error:
             log.warning("%s: finished, and its caches stay as they are: %s", phase, error)
     return codec
@@ -125,7 +127,7 @@ def _stale(workspace: Workspace, tokenizer: Tokenizer) -> Iterator[Stale]:
     if changed := staleness.tokenizer_changes(workspace):
         yield Stale("tokenizer", changed)
     for phase, before in staleness.begun(workspace).items():
-        now = describe_run(availability.trainable(workspace, phase), phase, tokenizer)
+        now = describe_run(availability.drop_uncached(workspace, phase), phase, tokenizer)
         if changed := staleness.changes(before, now):
             yield Stale(phase, changed)
 

@@ -18,9 +18,9 @@ from nielsgpt.checkpoint.run_metadata import RunMetadata
 from nielsgpt.config.settings import PHASES, Phase, Settings
 from nielsgpt.conversation import Conversation, Document
 from nielsgpt.data.cache import build
-from nielsgpt.data.catalog import Source, find_source, sources
+from nielsgpt.data.catalog import Source, find_source, find_sources
 from nielsgpt.data.sources import files
-from nielsgpt.data.tokenize import locate
+from nielsgpt.data.tokenize import find_place
 from nielsgpt.errors import DataError, TokenizerError
 from nielsgpt.report import tokenizer_plot, tokenizer_report
 from nielsgpt.report.tokenizer_report import Report
@@ -79,7 +79,7 @@ def train(workspace: Workspace) -> Tokenizer:
     log.info("tokenizer: training (%s)", why)
     counts: dict[str, dict[str, int]] = {}
     with lock(workspace.tokenizer):
-        made = registry.make(asked, _count_characters(shares, workspace.settings, counts))
+        made = registry.train(asked, _count_characters(shares, workspace.settings, counts))
         known = {
             "made_from": made_from,
             "settings": asked.model_dump(mode="json"),
@@ -210,7 +210,7 @@ def mix_texts(workspace: Workspace, total: int) -> list[Share]:
     return [
         Share(f"{phase}/{name}", source, total * workspace.settings.mix(phase)[name] * parts[phase])
         for phase in PHASES
-        for name, source in sources(workspace.settings, phase, workspace.root).items()
+        for name, source in find_sources(workspace.settings, phase, workspace.root).items()
     ]
 
 
@@ -224,8 +224,10 @@ def from_hub(workspace: Workspace, name: str, most: float, in_bytes: bool = Fals
 def from_files(paths: list[Path], settings: Settings) -> Share:
     """The whole text of these files. Raises DataError naming one that is not there."""
     kinds = files.TEXT_SUFFIXES
-    found = [file for path in paths for file in files.find(path, kinds, "--text-file")]
-    walk = Source("files", files.stamps(found), lambda: files.documents(found, settings.data.text))
+    found = [file for path in paths for file in files.find_files(path, kinds, "--text-file")]
+    walk = Source(
+        "files", files.stat_files(found), lambda: files.read_documents(found, settings.data.text)
+    )
     return Share("input_globs", walk, math.inf)
 
 
@@ -239,14 +241,14 @@ def texts(share: Share, settings: Settings, side: Side | None = None) -> Iterato
             if side is None or held_out == (side == "val"):
                 yield item.text
 
-    if share.source.mixed or math.isinf(share.most):
+    if share.source.is_shuffled or math.isinf(share.most):
         yield from _spread(split_sides(), share, 1.0)
         return
     total = sum(share.size(text) for text in split_sides())
     if total <= share.most:
         yield from split_sides()
     else:
-        pieces = (piece for text in split_sides() for piece in files.chunks([text], PIECE))
+        pieces = (piece for text in split_sides() for piece in files.cut_chunks([text], PIECE))
         yield from _spread(pieces, share, share.most / total)
 
 
@@ -266,9 +268,9 @@ def _is_held_out(item: Document | Conversation, source: Source, settings: Settin
     """Whether the caches put it on the validation side."""
     data, key = settings.data, item.text
     if isinstance(item, Document) and data.on_special_literal == "escape":
-        key = build.guard(key, item.name, "escape") or ""
-    share = build.held_out_share(data.val_fraction, source.train_tokens, source.val_tokens)
-    return locate(item, key, settings.seed) <= share
+        key = build.guard_special_tokens(key, item.name, "escape") or ""
+    share = build.val_share(data.val_fraction, source.train_tokens, source.val_tokens)
+    return find_place(item, key, settings.seed) <= share
 
 
 def _count_characters(

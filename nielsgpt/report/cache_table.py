@@ -34,7 +34,7 @@ def findings(splits: Sequence[SplitSummary]) -> list[str]:
 def _row(split: SplitSummary, now: float) -> list[str]:
     meta = split.meta
     is_chat = "mask" in meta
-    share = format_known(split.use, "{:.1%}".format)
+    share = format_known(split.utilization, "{:.1%}".format)
     left_out = f"{split.left_out:,} of {meta.get('replies', 0):,}" if is_chat else NONE
     return [
         split.phase,
@@ -49,5 +49,5 @@ def _row(split: SplitSummary, now: float) -> list[str]:
         left_out,
         str(meta["inputs"]),
         format_bytes(split.disk_bytes),
-        format_age(now - split.made_at),
+        format_age(now - split.modified_at),
     ]

@@ -1,1 +1,1 @@
-"""Text to ids and back, and the byte length of every id."""
+"""Tokenizers: text to ids and back, and the byte length of every id."""

@@ -1,7 +1,7 @@
-"""The contract of every tokenizer.
+"""The interface of every tokenizer, and its invariants.
 
-`decode(encode(text)) == text` for all text that UTF-8 can spell; the byte lengths of the ids of any
-text add up to its UTF-8 bytes; no text encodes to a special token. A folder holds `meta.json`
+`decode(encode(text)) == text` for all text that UTF-8 can encode; the byte lengths of the ids of a
+text add up to its length in UTF-8; no text encodes to a special token. A folder holds `meta.json`
 (kind, vocab_size, specials, fingerprint) and the tokenizer's own files.
 """
 
@@ -19,10 +19,10 @@ from nielsgpt.errors import TokenizerError
 
 
 class Tokenizer(ABC):
-    """Ids of text, and the four ids that no text can spell."""
+    """Encodes text to ids and decodes ids to text; text never encodes to a special token."""
 
     kind: str
-    library = "nielsgpt"  # what trains and encodes it: a package's name
+    library = "nielsgpt"  # the package that trains and encodes it
 
     @property
     @abstractmethod
@@ -40,30 +40,30 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def token_bytes(self, token: int) -> bytes:
-        """The bytes that an id stands for; none for a special token."""
+        """The bytes that an id decodes to; empty for a special token."""
 
     @property
     @abstractmethod
     def byte_ids(self) -> Collection[int]:
-        """The ids that spell, one byte each, what the vocabulary does not hold."""
+        """The ids of single bytes, which encode whatever is not in the vocabulary."""
 
     @abstractmethod
     def files(self) -> dict[str, bytes]:
-        """The trained state by file name: what a folder or a checkpoint keeps."""
+        """The trained state by file name, as saved in a folder or a checkpoint."""
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """`encode` of each text."""
         return [self.encode(text) for text in texts]
 
     def encode_arrays(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """The ids of all texts one after another, and how many each text has, (n,)."""
+        """The concatenated ids of all texts, (N,), and the number of ids of each text, (n,)."""
         encoded = self.encode_batch(texts)
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
         ids = itertools.chain.from_iterable(encoded)
         return np.fromiter(ids, np.int32, int(lengths.sum())), lengths
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The bytes of the ids, special tokens left out. Raises TokenizerError for a foreign id."""
+        """The bytes of the ids, without special tokens. Raises TokenizerError for an unknown id."""
         try:
             return b"".join(map(self._table.__getitem__, ids))
         except KeyError as error:
@@ -72,7 +72,7 @@ class Tokenizer(ABC):
             ) from None
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of the ids; bytes that are no UTF-8 become U+FFFD."""
+        """The text of the ids; bytes that are not valid UTF-8 become U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
     @cached_property
@@ -81,32 +81,32 @@ class Tokenizer(ABC):
 
     @cached_property
     def byte_lengths(self) -> NDArray[np.int64]:
-        """(V,) the number of bytes that each id stands for."""
+        """(V,) the number of bytes that each id decodes to."""
         return np.array([len(piece) for piece in self._table.values()], dtype=np.int64)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that name the kind and its trained state."""
+        """Sixteen hex digits that identify the kind and its trained state."""
         digest = hashlib.sha256(self.kind.encode())
         for name, content in sorted(self.files().items()):
             digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
         return digest.hexdigest()[:16]
 
 
-def too_large(vocab_size: int, held: int) -> TokenizerError:
-    """The error of a corpus that holds enough for `held` ids only."""
+def vocab_size_error(vocab_size: int, available: int) -> TokenizerError:
+    """The error for a corpus with enough text for only `available` ids."""
     return TokenizerError(
-        f"tokenizer.vocab_size {vocab_size} is too large for this corpus, which holds enough for "
-        f"{held}; use --set tokenizer.vocab_size={held} or more text"
+        f"tokenizer.vocab_size {vocab_size} is too large for this corpus, which has enough for "
+        f"{available}; use --set tokenizer.vocab_size={available} or more text"
     )
 
 
-def utf8(text: str) -> bytes:
-    """The UTF-8 bytes of the text. Raises TokenizerError naming a lone surrogate's place."""
+def encode_utf8(text: str) -> bytes:
+    """The UTF-8 bytes of the text. Raises TokenizerError at a lone surrogate."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise TokenizerError(
             f"character {error.start} of the text is the lone surrogate "
-            f"U+{ord(text[error.start]):04X}, which no UTF-8 can spell; remove it"
+            f"U+{ord(text[error.start]):04X}, which UTF-8 cannot encode; remove it"
         ) from None

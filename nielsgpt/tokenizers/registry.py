@@ -1,4 +1,4 @@
-"""Making, saving and opening tokenizers by kind."""
+"""Train, save and load tokenizers by kind."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -20,43 +20,46 @@ FILES = (sentence_piece.MODEL_FILE, bpe.MODEL_FILE, char.VOCAB_FILE, word.VOCAB_
 
 @dataclass(frozen=True)
 class Kind:
-    """How a kind is made from texts as the settings ask, and opened again from its files."""
+    """How to train a kind of tokenizer on texts, and how to restore it from its files."""
 
-    make: Callable[[TokenizerSettings, Iterable[str]], Tokenizer]
+    train: Callable[[TokenizerSettings, Iterable[str]], Tokenizer]
     restore: Callable[[Mapping[str, bytes]], Tokenizer]
 
 
 KINDS = {
-    "byte": Kind(lambda asked, texts: ByteTokenizer(), lambda files: ByteTokenizer()),
-    "char": Kind(lambda asked, texts: char.train(texts, asked.vocab_size), char.restore),
-    "word": Kind(lambda asked, texts: word.train(texts, asked.vocab_size), word.restore),
-    "bpe": Kind(lambda asked, texts: bpe.train(texts, asked.vocab_size), bpe.restore),
+    "byte": Kind(lambda settings, texts: ByteTokenizer(), lambda files: ByteTokenizer()),
+    "char": Kind(lambda settings, texts: char.train(texts, settings.vocab_size), char.restore),
+    "word": Kind(lambda settings, texts: word.train(texts, settings.vocab_size), word.restore),
+    "bpe": Kind(lambda settings, texts: bpe.train(texts, settings.vocab_size), bpe.restore),
     "sentencepiece": Kind(
-        lambda asked, texts: sentence_piece.train(texts, asked.vocab_size, asked.algorithm),
+        lambda settings, texts: sentence_piece.train(
+            texts, settings.vocab_size, settings.algorithm
+        ),
         sentence_piece.restore,
     ),
 }
 
 
-def make(settings: TokenizerSettings, texts: Iterable[str]) -> Tokenizer:
-    """A tokenizer as the settings ask, trained on the texts where its kind is trained."""
-    return KINDS[settings.kind].make(settings, texts)
+def train(settings: TokenizerSettings, texts: Iterable[str]) -> Tokenizer:
+    """Train the tokenizer of the settings on the texts; the byte kind needs no training."""
+    return KINDS[settings.kind].train(settings, texts)
 
 
 def restore(kind: str, files: Mapping[str, bytes]) -> Tokenizer:
-    """The tokenizer of this kind from its files."""
+    """Restore a tokenizer of this kind from its files. Raises TokenizerError for unknown kinds."""
     try:
         return KINDS[kind].restore(files)
     except KeyError:  # an unknown kind, or one whose file is missing
         raise TokenizerError(
-            f"a tokenizer of kind {kind!r} with files {sorted(files)} is not known"
+            f"a tokenizer of kind {kind!r} with files {sorted(files)} is not supported"
         ) from None
 
 
-def save(tokenizer: Tokenizer, folder: Path, made_from: Mapping[str, Any]) -> None:
-    """Write the tokenizer's files and, last, its meta, which says what it was made from.
+def save(tokenizer: Tokenizer, folder: Path, provenance: Mapping[str, Any]) -> None:
+    """Write the tokenizer's files, then its meta file, which also records `provenance`.
 
-    The folder's former tokenizer goes first, its meta before all, which names no other's files.
+    First removes the previous tokenizer, starting with its meta, so that no meta ever names the
+    files of another tokenizer.
     """
     remove_meta(folder / META_FILE)
     for name in FILES:
@@ -64,7 +67,7 @@ def save(tokenizer: Tokenizer, folder: Path, made_from: Mapping[str, Any]) -> No
     for name, content in tokenizer.files().items():
         with write_atomically(folder / name) as file:
             file.write(content)
-    own = tokenizer.library == "nielsgpt"
+    is_ours = tokenizer.library == "nielsgpt"
     meta = {
         "kind": tokenizer.kind,
         "vocab_size": tokenizer.vocab_size,
@@ -72,14 +75,14 @@ def save(tokenizer: Tokenizer, folder: Path, made_from: Mapping[str, Any]) -> No
         "fingerprint": tokenizer.fingerprint,
         "files": sorted(tokenizer.files()),
         "library": tokenizer.library,
-        "library_version": __version__ if own else version(tokenizer.library),
-        **made_from,
+        "library_version": __version__ if is_ours else version(tokenizer.library),
+        **provenance,
     }
     write_sealed(folder / META_FILE, meta)
 
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
-    """What the folder's meta says, or None where no tokenizer was finished."""
+    """The folder's meta, or None if there is no finished tokenizer."""
     meta = read_json(folder / META_FILE)
     if meta is not None and not isinstance(meta, dict):
         raise TokenizerError(
@@ -89,7 +92,7 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
 
 
 def load(folder: Path) -> Tokenizer:
-    """The tokenizer of a folder. Raises TokenizerError when it is missing or not what it was."""
+    """Load the tokenizer of a folder. Raises TokenizerError if it is missing or changed."""
     meta = read_meta(folder)
     if meta is None:
         raise TokenizerError(f"no tokenizer in {folder}; make one with 'nielsgpt tokenizer'")

@@ -1,8 +1,8 @@
-"""SentencePiece, set up so that every text comes back as it was.
+"""SentencePiece, configured so that decoding restores every text exactly.
 
-Identity normalisation, no dummy prefix, no folding of white space, byte fallback. The special
-tokens are control symbols, which text never reaches. SentencePiece spells a space as U+2581, so a
-U+2581 of the text itself is split off and spelled in bytes. Newlines are byte pieces too.
+Identity normalization, no dummy prefix, white space kept, byte fallback. The special tokens are
+control symbols, which text never encodes to. SentencePiece writes a space as U+2581, so a U+2581 in
+the text itself is split off and encoded as bytes. Newlines are byte pieces too.
 """
 
 import io
@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 
 from nielsgpt.conversation import SPECIAL_TEXTS, Specials
 from nielsgpt.errors import TokenizerError
-from nielsgpt.tokenizers.base import Tokenizer, too_large, utf8
+from nielsgpt.tokenizers.base import Tokenizer, encode_utf8, vocab_size_error
 
 SPACE = "\u2581"
-RESERVED = re.compile("[\u2581\u2585]")  # its space; its unknown, for which it skips the whole line
+RESERVED = re.compile("[\u2581\u2585]")  # its space and unknown symbols
 MODEL_FILE = "spm.model"
-LONGEST_LINE = 2**20  # bytes; SentencePiece skips a longer one
-LONGEST_PART = re.compile(r".{1,250000}(?=\s|$)|.{1,250000}")  # of 4 bytes a character at most
+MAX_LINE_BYTES = 2**20  # SentencePiece skips longer lines
+LINE_PART = re.compile(r".{1,250000}(?=\s|$)|.{1,250000}")  # at most 4 bytes per character
 
 
 class SentencePieceTokenizer(Tokenizer):
-    """Trained pieces (Kudo and Richardson 2018) with one id for each of the 256 bytes."""
+    """A trained SentencePiece model (Kudo and Richardson 2018) with all 256 byte pieces."""
 
     kind = "sentencepiece"
     library = "sentencepiece"
@@ -36,7 +36,7 @@ class SentencePieceTokenizer(Tokenizer):
     def __init__(self, model: bytes) -> None:
         self._model = model
         try:
-            if not model:  # the library takes nothing for a model that is yet to come
+            if not model:  # the library accepts this as a model to be loaded later
                 raise RuntimeError("it is empty")
             self._processor: Any = sentencepiece.SentencePieceProcessor(model_proto=model)
         except RuntimeError as error:
@@ -62,37 +62,37 @@ class SentencePieceTokenizer(Tokenizer):
 
     def encode(self, text: str) -> list[int]:
         """The ids of the pieces."""
-        utf8(text)
+        encode_utf8(text)
         if SPACE not in text:
             return list(self._processor.encode(text))
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """`encode` of each text; all go to SentencePiece in one call, cut at each U+2581."""
-        parts, counts = _parts(texts)
+        """`encode` of each text, split at U+2581, in one call to SentencePiece."""
+        parts, counts = _split_at_space(texts)
         encoded = self._processor.encode(parts, num_threads=1)
-        return encoded if counts is None else self._rejoined(iter(encoded), counts)
+        return encoded if counts is None else self._rejoin(iter(encoded), counts)
 
     def encode_arrays(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """The ids of all texts one after another, and how many each text has, (n,)."""
-        parts, counts = _parts(texts)
+        """The concatenated ids of all texts, (N,), and the number of ids of each text, (n,)."""
+        parts, counts = _split_at_space(texts)
         if counts is not None or not parts:
             return super().encode_arrays(texts)
         encoded = self._processor.encode(parts, num_threads=1, return_type="numpy")
         return np.concatenate(encoded), np.fromiter(map(len, encoded), np.int64, len(encoded))
 
-    def _rejoined(self, encoded: Iterator[list[int]], counts: list[int]) -> list[list[int]]:
-        """The ids of each text from those of its parts, with the bytes of U+2581 between."""
-        whole = []
+    def _rejoin(self, encoded: Iterator[list[int]], counts: list[int]) -> list[list[int]]:
+        """Join the ids of each text's parts, with the bytes of U+2581 between them."""
+        joined = []
         for count in counts:
             ids = next(encoded)
             for part in itertools.islice(encoded, count - 1):
                 ids += [*self._space_bytes, *part]
-            whole.append(ids)
-        return whole
+            joined.append(ids)
+        return joined
 
     def token_bytes(self, token: int) -> bytes:
-        """The piece's text, a byte piece's byte, nothing for control and unknown."""
+        """The bytes of a piece; empty for control symbols and the unknown piece."""
         processor = self._processor
         if processor.is_control(token) or processor.is_unknown(token):
             return b""
@@ -114,9 +114,9 @@ class SentencePieceTokenizer(Tokenizer):
 def train(
     texts: Iterable[str], vocab_size: int, algorithm: Literal["bpe", "unigram"]
 ) -> SentencePieceTokenizer:
-    """A tokenizer of exactly `vocab_size` ids trained on the texts.
+    """Train a tokenizer with exactly `vocab_size` ids.
 
-    Raises TokenizerError when the texts hold too little for that many pieces.
+    Raises TokenizerError if the texts are too small for that many.
     """
     model, lines = io.BytesIO(), _Lines(texts)
     try:
@@ -136,37 +136,37 @@ def train(
             bos_id=-1,
             eos_id=-1,
             pad_id=-1,
-            max_sentence_length=LONGEST_LINE,
+            max_sentence_length=MAX_LINE_BYTES,
             num_threads=1,
             minloglevel=2,
         )
     except RuntimeError as error:
         if lines.failure is not None:
             raise lines.failure from None
-        raise _misfit(vocab_size, str(error)) from None
+        raise _training_error(vocab_size, str(error)) from None
     tokenizer = SentencePieceTokenizer(model.getvalue())
     if tokenizer.vocab_size != vocab_size:
-        raise too_large(vocab_size, tokenizer.vocab_size)
+        raise vocab_size_error(vocab_size, tokenizer.vocab_size)
     return tokenizer
 
 
 def restore(files: Mapping[str, bytes]) -> SentencePieceTokenizer:
-    """The tokenizer of its files."""
+    """Restore the tokenizer from its files."""
     return SentencePieceTokenizer(files[MODEL_FILE])
 
 
-def _parts(texts: Sequence[str]) -> tuple[list[str], list[int] | None]:
-    """The texts cut at each U+2581, and the number of parts of each; None where each is one."""
+def _split_at_space(texts: Sequence[str]) -> tuple[list[str], list[int] | None]:
+    """Split the texts at U+2581; the parts, and the number of parts per text (None: all 1)."""
     for text in texts:
-        utf8(text)
+        encode_utf8(text)
     if not any(SPACE in text for text in texts):
         return list(texts), None
-    cut = [text.split(SPACE) for text in texts]
-    return list(itertools.chain.from_iterable(cut)), list(map(len, cut))
+    split = [text.split(SPACE) for text in texts]
+    return list(itertools.chain.from_iterable(split)), list(map(len, split))
 
 
 class _Lines:
-    """The lines of the texts; `failure` is the error of the texts, which SentencePiece swallows."""
+    """The lines of the texts; `failure` is their error, which SentencePiece hides."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._texts = texts
@@ -175,33 +175,33 @@ class _Lines:
     def __iter__(self) -> Iterator[str]:
         try:
             for text in self._texts:
-                utf8(text)
+                encode_utf8(text)
                 for line in RESERVED.sub(" ", text).splitlines():
-                    yield from filter(str.strip, _short(line))
+                    yield from filter(str.strip, _split_long_line(line))
         except Exception as error:
             self.failure = error
             raise
 
 
-def _short(line: str) -> list[str]:
-    """The line, or where it is too long for SentencePiece its parts, cut before spaces."""
-    if len(line.encode()) <= LONGEST_LINE:
+def _split_long_line(line: str) -> list[str]:
+    """Split a line that is too long for SentencePiece before spaces."""
+    if len(line.encode()) <= MAX_LINE_BYTES:
         return [line]
-    return LONGEST_PART.findall(line)
+    return LINE_PART.findall(line)
 
 
-def _misfit(vocab_size: int, reason: str) -> TokenizerError:
+def _training_error(vocab_size: int, reason: str) -> TokenizerError:
     limit = re.search(r"<= ?(\d+)", reason)
-    least = re.search(r"required_chars\. \d+ vs (\d+)", reason)
-    if least:
+    minimum = re.search(r"required_chars\. \d+ vs (\d+)", reason)
+    if minimum:
         return TokenizerError(
             f"tokenizer.vocab_size {vocab_size} is too small for the characters of this corpus; "
-            f"use --set tokenizer.vocab_size={least[1]} or more"
+            f"use --set tokenizer.vocab_size={minimum[1]} or more"
         )
     if "sentences_.empty()" in reason:
-        return TokenizerError("the text to train the tokenizer on is blank; add text")
+        return TokenizerError("the text to train the tokenizer on is empty; add text")
     if limit:
-        return too_large(vocab_size, int(limit[1]))
+        return vocab_size_error(vocab_size, int(limit[1]))
     return TokenizerError(
         f"tokenizer.vocab_size {vocab_size} cannot be trained on this corpus: {reason.strip()}; "
         "set another size or use more text"

@@ -1,7 +1,7 @@
-"""One id for each frequent word; any other is spelled in bytes.
+"""Word tokenizer: an id for each frequent word; other words become bytes.
 
-A text is cut into words with the space before them, single marks, and white space; nothing is
-dropped or folded, so the parts are the text.
+A text is split into words with their leading space, punctuation marks, and white space. Nothing is
+dropped or normalized, so the parts concatenate to the text.
 """
 
 import re
@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
-from nielsgpt.tokenizers.base import too_large, utf8
-from nielsgpt.tokenizers.byte import GIVEN, ListTokenizer, pack_tokens, unpack_tokens
+from nielsgpt.tokenizers.base import encode_utf8, vocab_size_error
+from nielsgpt.tokenizers.byte import FIXED_IDS, ListTokenizer, pack_tokens, unpack_tokens
 
 VOCAB_FILE = "vocab.json"
 WORDS = re.compile(r" ?\w+|[^\w\s]|\s+?(?= ?\w)|\s+")
@@ -27,21 +27,21 @@ class WordTokenizer(ListTokenizer):
 
     def __init__(self, words: Sequence[str]) -> None:
         super().__init__(words)
-        self._ids = _Ids({word: (token,) for token, word in enumerate(self.known)})
-        self._ids.first_byte = len(self.known)
+        self._ids = _Ids({word: (token,) for token, word in enumerate(self.vocabulary)})
+        self._ids.first_byte = len(self.vocabulary)
 
     def encode(self, text: str) -> list[int]:
         """The ids of the words."""
-        utf8(text)
+        encode_utf8(text)
         return list(chain.from_iterable(map(self._ids.__getitem__, WORDS.findall(text))))
 
     def files(self) -> dict[str, bytes]:
-        """The words in both directions."""
-        return {VOCAB_FILE: pack_tokens(self.known)}
+        """The vocabulary file."""
+        return {VOCAB_FILE: pack_tokens(self.vocabulary)}
 
 
 class _Ids(dict[str, tuple[int, ...]]):
-    """The ids of a word: its own, or those of its bytes."""
+    """The ids of a word: a single id, or the ids of its bytes if it is not in the vocabulary."""
 
     first_byte: int
 
@@ -50,20 +50,20 @@ class _Ids(dict[str, tuple[int, ...]]):
 
 
 def train(texts: Iterable[str], vocab_size: int) -> WordTokenizer:
-    """A tokenizer of exactly `vocab_size` ids. Raises TokenizerError for a corpus of fewer words.
+    """Train a tokenizer with exactly `vocab_size` ids.
 
-    Words that are equally frequent are taken in the order of their characters.
+    Ties in frequency are broken alphabetically. Raises TokenizerError for too few words.
     """
     counts: Counter[str] = Counter()
     for text in texts:
-        utf8(text)
+        encode_utf8(text)
         counts.update(WORDS.findall(text))
-    if len(counts) + GIVEN < vocab_size:
-        raise too_large(vocab_size, len(counts) + GIVEN)
-    kept = sorted(counts, key=lambda word: (-counts[word], word))
-    return WordTokenizer(kept[: vocab_size - GIVEN])
+    if len(counts) + FIXED_IDS < vocab_size:
+        raise vocab_size_error(vocab_size, len(counts) + FIXED_IDS)
+    ranked = sorted(counts, key=lambda word: (-counts[word], word))
+    return WordTokenizer(ranked[: vocab_size - FIXED_IDS])
 
 
 def restore(files: Mapping[str, bytes]) -> WordTokenizer:
-    """The tokenizer of its files."""
+    """Restore the tokenizer from its files."""
     return WordTokenizer(unpack_tokens(files[VOCAB_FILE]))

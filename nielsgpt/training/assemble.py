@@ -165,7 +165,7 @@ def premises(workspace: Workspace, phase: Phase, tokenizer: Tokenizer) -> dict[s
 def split_identity(folder: Path, name: str) -> str:
     """The identity of a cached split's content; "not built" where it is not."""
     meta = shards.read_meta(folder, name)
-    return shards.identity(meta) if meta is not None else "not built"
+    return shards.split_fingerprint(meta) if meta is not None else "not built"
 
 
 def _rows(workspace: Workspace, phase: Phase, tokenizer: Tokenizer, split: str) -> dict[str, Rows]:

@@ -56,7 +56,7 @@ class TrainingRun:
         CheckpointError where the starting weights are missing.
         """
         started_at = time.monotonic()
-        workspace = availability.trainable(workspace, phase)
+        workspace = availability.drop_uncached(workspace, phase)
         tokenizer = registry.load(workspace.tokenizer)
         group = group or ProcessGroup(workspace.settings.device.parallel)
         if not group.is_single:

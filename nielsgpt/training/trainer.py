@@ -233,7 +233,7 @@ class Trainer:
         return {
             name: evaluate(
                 self.model,
-                self.group.shard_batches(self._interruptible(source.in_order(rows, size))),
+                self.group.shard_batches(self._interruptible(source.eval_batches(rows, size))),
                 self.byte_lengths,
                 self.execution.device,
             )

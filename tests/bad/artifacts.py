@@ -162,7 +162,10 @@ TOKENIZERS: dict[str, tuple[Damage, tuple[str, ...]]] = {
         told(lambda meta: meta.update(fingerprint="0" * 16)),
         (META_SAYS, "not the one its meta.json names"),
     ),
-    "an unknown kind": (told(lambda meta: meta.update(kind="nope")), ("'nope'", "is not known")),
+    "an unknown kind": (
+        told(lambda meta: meta.update(kind="nope")),
+        ("'nope'", "is not supported"),
+    ),
     "no kind": (told(lambda meta: meta.pop("kind")), (META_SAYS, "damaged")),
     "no fingerprint": (told(lambda meta: meta.pop("fingerprint")), (META_SAYS, "damaged")),
     "a file that is missing": (
@@ -271,7 +274,7 @@ MISTAKES |= {
     ),
     "cache: shown while a file is short": Mistake(
         "caches show -c tiny.json",
-        ("primer_train.bin has 1 bytes where its meta says",),
+        ("primer_train.bin has 1 bytes but its meta says",),
         damage=filled(f"{STREAM}.bin", b"x"),
     ),
     "cache: verified with one flipped bit": Mistake(

@@ -13,8 +13,8 @@ LINE = "chat.jsonl, line 1"
 
 # A line of chat.jsonl, or the whole of it, and what the error says.
 LINES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
-    "empty": ("", ("chat.jsonl holds no conversation",)),
-    "blank lines": ("\n\n", ("chat.jsonl holds no conversation",)),
+    "empty": ("", ("chat.jsonl has no conversation",)),
+    "blank lines": ("\n\n", ("chat.jsonl has no conversation",)),
     "a broken line": (f"{PAIR}\n[{{", ("chat.jsonl, line 2 is not JSON",)),
     "a number": ("3", (LINE, "neither a list of messages")),
     "null": ("null", (LINE, "neither a list of messages")),
@@ -33,7 +33,7 @@ LINES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "two systems": (PAIR.replace("user", "system").replace("assistant", "system"), (LINE,)),
     "nobody answers": (
         '[{"role": "user", "content": "a"}]',
-        ("source chat holds no exchange of user and assistant",),
+        ("source chat has no user-assistant exchange",),
     ),
     "a lone surrogate": (PAIR.replace('"a"', '"\\ud800"'), (LINE, "lone surrogate")),
     "a special token": (PAIR.replace('"a"', '"<|asst|>"'), (LINE, "<|asst|> at character 0")),
@@ -46,17 +46,17 @@ LINES: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
         (PAIR.replace('"a"', f'"{"a" * 500}"') + "\n") * 20,
         ("fits the context of 128 tokens", "model.context_length"),
     ),
-    "one conversation": (PAIR, ("source chat holds 1 documents", "one each")),
+    "one conversation": (PAIR, ("source chat has 1 documents", "one each")),
     "all the same": ((PAIR + "\n") * 40, ("every document of source chat", "val_fraction")),
 }
 
 # The files of the folder text, and what the error says.
 TEXTS: dict[str, tuple[Files, tuple[str, ...]]] = {
     "none": ({}, ("text is not there",)),
-    "an empty folder": ({"text/": ""}, ("text holds no .txt or .md",)),
-    "a folder of others": ({"text/a.pdf": "x"}, ("text holds no .txt or .md",)),
-    "empty files": ({"text/a.txt": "", "text/b.md": ""}, ("text holds only empty files",)),
-    "white space": ({"text/a.txt": " \n" * 99}, ("source text holds 0 documents",)),
+    "an empty folder": ({"text/": ""}, ("text has no .txt or .md",)),
+    "a folder of others": ({"text/a.pdf": "x"}, ("text has no .txt or .md",)),
+    "empty files": ({"text/a.txt": "", "text/b.md": ""}, ("text has only empty files",)),
+    "white space": ({"text/a.txt": " \n" * 99}, ("source text has 0 documents",)),
     "bytes": ({"text/a.txt": bytes(range(256))}, ("text/a.txt is not UTF-8", "byte 128")),
     "UTF-16": ({"text/a.txt": "hello".encode("utf-16")}, ("byte 0 is 0xFF", "iconv")),
     "a cut off character": ({"text/a.txt": b"abc\n\n" * 99 + b"\xc3"}, ("byte 495 is 0xC3",)),
@@ -65,9 +65,9 @@ TEXTS: dict[str, tuple[Files, tuple[str, ...]]] = {
         {"text/a.txt": "a\n\n" * 99 + "x <|eot|> y"},
         ("a.txt, chunk", "<|eot|> at character"),
     ),
-    "a link to itself": ({"text/a.txt": "-> a.txt"}, ("text holds no .txt or .md",)),
-    "a link to its own folder": ({"text/up": "-> ../text"}, ("text holds no .txt or .md",)),
-    "a link to nothing": ({"text/a.txt": "-> nothing"}, ("text holds no .txt or .md",)),
+    "a link to itself": ({"text/a.txt": "-> a.txt"}, ("text has no .txt or .md",)),
+    "a link to its own folder": ({"text/up": "-> ../text"}, ("text has no .txt or .md",)),
+    "a link to nothing": ({"text/a.txt": "-> nothing"}, ("text has no .txt or .md",)),
     "a special folder": ({"text": "-> /dev/null"}, ("text",)),
 }
 
@@ -82,7 +82,7 @@ MISTAKES |= {
 MISTAKES |= {
     "chat: no file": Mistake(CHAT, ("chat.jsonl is not there",), stays=("data/tokenizers",)),
     "chat: a folder of others": Mistake(
-        CHAT, ("chat.jsonl holds no .jsonl",), {"chat.jsonl/a.txt": "a"}, stays=("data/tokenizers",)
+        CHAT, ("chat.jsonl has no .jsonl",), {"chat.jsonl/a.txt": "a"}, stays=("data/tokenizers",)
     ),
     "mix: an unknown source is found before anything is built": Mistake(
         "caches -c tiny.json --set 'data.mix_sft={\"primmer\":1.0}'",
@@ -96,7 +96,7 @@ MISTAKES |= {
     ),
     "mix: all that is optional is missing": Mistake(
         "caches -c tiny.json --set 'data.mix_pretrain={\"roam\":1.0}'",
-        ("no source of data.mix_pretrain is there", "roam"),
+        ("no source of data.mix_pretrain is available", "roam"),
     ),
     "vocabulary: too large for the text": Mistake(
         'tokenizer -c tiny.json --set \'tokenizer={"kind":"sentencepiece","vocab_size":90000}\'',
@@ -106,7 +106,7 @@ MISTAKES |= {
     "vocabulary: nothing but blank replies": Mistake(
         f"tokenizer{CHAT.removeprefix('caches')}{TEXT.removeprefix('caches -c tiny.json')} "
         "--kind sentencepiece --vocab-size 300",
-        ("chat.jsonl holds no reply to learn",),
+        ("chat.jsonl has no reply to train on",),
         {"text/a.txt": " \n" * 99, "chat.jsonl": f"{BLANK}\n" * 9},
         stays=("data/tokenizers",),
     ),

@@ -119,7 +119,10 @@ LINES: dict[str, tuple[str, ...]] = {
     "ancients show": ("manifest.csv is not there", "nielsgpt ancients download"),
     "ancients download --limit 0": ("'--limit'",),
     "ancients download --delay-seconds -1": ("'--delay-seconds'",),
-    "ancients download --set data.ancients.url=ftp://x": ("ftp://x", "no http or https address"),
+    "ancients download --set data.ancients.url=ftp://x": (
+        "ftp://x",
+        "not an http or https address",
+    ),
     "checkpoint hash": ("Missing argument 'PATHS...'",),
     "checkpoint hash none.pt": ("no checkpoint none.pt",),
     "checkpoint show": ("Missing argument 'PATH'",),

@@ -55,8 +55,8 @@ def test_verifying_names_each_damaged_file_and_ends_with_1(home: Path) -> None:
     assert ran.exit_code == 1
     lines = ran.output.splitlines()
     assert len(lines) == 2
-    assert "primer_val.bin is damaged: its sha256 is not the meta's" in lines[0]
-    assert "primer_train.mask.bin has no bytes where its meta says" in lines[1]
+    assert "primer_val.bin is damaged: its sha256 differs from its meta" in lines[0]
+    assert "primer_train.mask.bin has no bytes but its meta says" in lines[1]
 
 
 def test_nothing_to_verify_is_an_error_that_says_what_makes_caches(home: Path) -> None:
@@ -77,7 +77,7 @@ def test_the_table_says_what_training_reaches(home: Path) -> None:
     ]
     assert float(rows[0][7].rstrip("%")) >= 95
     split = Split(home / "data/cache/tiny/sft", "primer_train", ByteTokenizer().fingerprint)
-    assert rows[2][8] == f"{PackedRows(split, 128, 0, 0).fill:.1%}"
+    assert rows[2][8] == f"{PackedRows(split, 128, 0, 0).fill_rate:.1%}"
     assert rows[2][9] == f"{split.meta['replies_left_out']} of {split.meta['replies']}"
 
 

@@ -26,7 +26,7 @@ def test_an_optional_source_that_is_missing_is_left_out_with_a_line(
     caplog.set_level("INFO", "nielsgpt")
     (root / "data/raw/text").mkdir(parents=True)
     (root / "data/raw/text/a.txt").write_text("some words\n\n" * 100)
-    found = availability.readable(work(tiny, root, ["roam", "text"]))
+    found = availability.drop_unreadable(work(tiny, root, ["roam", "text"]))
     assert found.settings.mix("pretrain") == pytest.approx({"primer": 2 / 3, "text": 1 / 3})
     assert found.settings.mix("sft") == {"primer": 1.0}
     assert [record.getMessage() for record in caplog.records] == [
@@ -37,7 +37,7 @@ def test_an_optional_source_that_is_missing_is_left_out_with_a_line(
 
 def test_a_mix_that_is_all_there_is_left_as_it_is(tiny: Tiny, root: Path) -> None:
     given = Workspace(root, tiny(data={"optional": ["primer", "roam"]}))
-    assert availability.readable(given) == given
+    assert availability.drop_unreadable(given) == given
     assert not (root / "data").exists()
 
 
@@ -51,24 +51,24 @@ def test_a_required_source_that_is_missing_is_an_error_with_its_hint(
 def test_where_every_source_is_missing_each_is_named_with_its_hint(tiny: Tiny, root: Path) -> None:
     mix = {"text": 0.5, "roam": 0.5}
     with pytest.raises(DataError, match=r"no source of data.mix_pretrain .*text: .*; roam: "):
-        availability.readable(work(tiny, root, ["roam", "text"], mix_pretrain=mix))
+        availability.drop_unreadable(work(tiny, root, ["roam", "text"], mix_pretrain=mix))
 
 
 def test_a_source_without_a_cache_is_no_source_to_train_on(tiny: Tiny, root: Path) -> None:
     given = Workspace(root, tiny(data={"optional": ["primer"]}))
     line = (
-        "no source of data.mix_pretrain is there: primer: it has no cache; "
-        "'nielsgpt caches' makes it"
+        "no source of data.mix_pretrain is available: primer: it has no cache; "
+        "run 'nielsgpt caches'"
     )
     with pytest.raises(DataError, match=f"^{line}$"):
-        availability.trainable(given, "pretrain")
+        availability.drop_uncached(given, "pretrain")
 
 
 def test_a_source_that_opens_only_to_fail_is_missing_too(tiny: Tiny, root: Path) -> None:
     (root / "chat.jsonl").write_text("not json\n")
     data = {"mix_sft": {"primer": 0.5, "chat": 0.5}, "optional": ["chat"]}
     given = Workspace(root, tiny(data={**data, "chat": {"path": "chat.jsonl"}}))
-    assert availability.readable(given).settings.mix("sft") == {"primer": 1.0}
+    assert availability.drop_unreadable(given).settings.mix("sft") == {"primer": 1.0}
 
 
 def test_the_shares_that_a_phase_trains_with_are_said_and_stored_with_the_run(
@@ -99,7 +99,10 @@ def test_a_cache_of_a_source_that_went_away_is_not_trained_on(tiny: Tiny, root: 
     data = {"mix_sft": {"primer": 0.5, "chat": 0.5}, "optional": ["chat"]}
     given = Workspace(root, tiny(data={**data, "chat": {"path": "chat.jsonl"}}))
     pipeline.caches(given)
-    assert availability.trainable(given, "sft").settings.mix("sft") == {"primer": 0.5, "chat": 0.5}
+    assert availability.drop_uncached(given, "sft").settings.mix("sft") == {
+        "primer": 0.5,
+        "chat": 0.5,
+    }
     (root / "chat.jsonl").unlink()
     pipeline.caches(given)
-    assert availability.trainable(given, "sft").settings.mix("sft") == {"primer": 1.0}
+    assert availability.drop_uncached(given, "sft").settings.mix("sft") == {"primer": 1.0}

@@ -8,9 +8,9 @@ import pytest
 
 from nielsgpt.config.settings import Settings
 from nielsgpt.conversation import Document
-from nielsgpt.data.catalog import HIDDEN, identity, sources
+from nielsgpt.data.catalog import HIDDEN, find_sources, source_fingerprint
 from nielsgpt.data.sources.duplicates import NEAR
-from nielsgpt.data.tokenize import encode
+from nielsgpt.data.tokenize import make_encoder
 from nielsgpt.errors import DataError
 from nielsgpt.tokenizers.byte import ByteTokenizer
 from tests.data.sources.test_gutendex import UTF8, page, record
@@ -22,15 +22,15 @@ BOOK = "\n\n".join(f"Of old, {number}. " + "word " * 220 + "end." for number in 
 
 
 def walked(settings: Settings, root: Path) -> list[Document]:
-    (source,) = sources(settings, "pretrain", root).values()
+    (source,) = find_sources(settings, "pretrain", root).values()
     found = list(source.walk())
     assert found == list(source.walk())
     return [item for item in found if isinstance(item, Document)]
 
 
 def named(settings: Settings, root: Path) -> str:
-    (source,) = sources(settings, "pretrain", root).values()
-    return identity(source, "pretrain", settings)
+    (source,) = find_sources(settings, "pretrain", root).values()
+    return source_fingerprint(source, "pretrain", settings)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_cleaning_reaches_every_source_and_its_identity(name: str, mix: MixOf, r
 
 
 def test_a_cache_that_was_made_without_cleaning_stays_fresh(mix: MixOf, root: Path) -> None:
-    (source,) = sources(mix("text"), "pretrain", root).values()
+    (source,) = find_sources(mix("text"), "pretrain", root).values()
     path = root / "data/raw/text/story.txt"
     stamp = ["data/raw/text/story.txt", path.stat().st_size, path.stat().st_mtime_ns]
     assert Path(source.inputs[0][0][0]).samefile(path)
@@ -139,8 +139,8 @@ def test_what_is_missing_offline_is_one_line(
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name, remedy in [("ancients", "put the books and a manifest.csv into"), ("alice", "put a")]:
-        with pytest.raises(DataError, match=f"HF_HUB_OFFLINE set; {remedy}"):
-            sources(tiny(data={"mix_pretrain": {name: 1.0}}), "pretrain", root)
+        with pytest.raises(DataError, match=f"HF_HUB_OFFLINE is set; {remedy}"):
+            find_sources(tiny(data={"mix_pretrain": {name: 1.0}}), "pretrain", root)
 
 
 def test_near_duplicates_of_your_own_text_fall_to_one_side(tiny: Tiny, root: Path) -> None:
@@ -154,9 +154,9 @@ def test_near_duplicates_of_your_own_text_fall_to_one_side(tiny: Tiny, root: Pat
     (folder / ".git" / "old.txt").write_text("old")
     over = {"mix_pretrain": {"text": 1.0}, "text": {"path": "drafts"}, "val_fraction": 0.3}
     settings = tiny(data=over)
-    (source,) = sources(settings, "pretrain", root).values()
-    block = encode("text", "pretrain", settings, ByteTokenizer())(list(source.walk()))
+    (source,) = find_sources(settings, "pretrain", root).values()
+    block = make_encoder("text", "pretrain", settings, ByteTokenizer())(list(source.walk()))
     held_out = block.places <= 0.3
     assert (held_out[::2] == held_out[1::2]).all()
     assert 5 < held_out[::2].sum() < 20
-    assert source.look() == {HIDDEN: 1, NEAR: 80}
+    assert source.inspect() == {HIDDEN: 1, NEAR: 80}

@@ -8,15 +8,15 @@ import pytest
 
 from nielsgpt.config.settings import Settings
 from nielsgpt.conversation import Conversation, Document, Message, render
-from nielsgpt.data.cache.blocks import ALWAYS, DocumentBlock
-from nielsgpt.data.cache.build import side
-from nielsgpt.data.tokenize import encode
+from nielsgpt.data.cache.blocks import FIXED_PLACES, DocumentBlock
+from nielsgpt.data.cache.build import hash_to_unit
+from nielsgpt.data.tokenize import make_encoder
 from nielsgpt.errors import DataError
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.tokenizers.byte import ByteTokenizer
 
 Tiny = Callable[..., Settings]
-CODEC = ByteTokenizer()
+BYTES = ByteTokenizer()
 
 
 def talk(*turns: tuple[str, str]) -> Conversation:
@@ -35,7 +35,7 @@ def test_a_document_is_framed_by_end_tokens_as_the_settings_say(
 ) -> None:
     texts = ["a lamp", "", "héllo ▁ there", "x" * 50]
     settings = tiny(data={"document_tokens": where})
-    block = encode("s", "pretrain", settings, tokenizer)([Document(text) for text in texts])
+    block = make_encoder("s", "pretrain", settings, tokenizer)([Document(text) for text in texts])
     before, after = {"end": (0, 1), "both": (1, 1), "none": (0, 0)}[where]
     end = [tokenizer.specials.end]
     assert [*samples(block)] == [
@@ -47,21 +47,27 @@ def test_a_document_is_framed_by_end_tokens_as_the_settings_say(
 
 def test_the_side_is_the_datasets_own_where_it_has_one_and_else_of_the_text(tiny: Tiny) -> None:
     items = [Document("a"), Document("b", side="val"), Document("c", side="train")]
-    block = encode("s", "pretrain", tiny(), CODEC)(items)
-    assert block.places.tolist() == [side(42, "a"), ALWAYS["val"], ALWAYS["train"]]
+    block = make_encoder("s", "pretrain", tiny(), BYTES)(items)
+    assert block.places.tolist() == [
+        hash_to_unit(42, "a"),
+        FIXED_PLACES["val"],
+        FIXED_PLACES["train"],
+    ]
 
 
 def test_conversations_of_one_group_fall_together(tiny: Tiny) -> None:
     one, other = talk(("a", "b")), talk(("c", "d"))
-    alone = encode("s", "sft", tiny(), CODEC)([one, other]).places
-    assert alone.tolist() == [side(42, "a\nb"), side(42, "c\nd")]
+    alone = make_encoder("s", "sft", tiny(), BYTES)([one, other]).places
+    assert alone.tolist() == [hash_to_unit(42, "a\nb"), hash_to_unit(42, "c\nd")]
     grouped = [replace(one, group="tree 1"), replace(other, group="tree 1")]
-    assert set(encode("s", "sft", tiny(), CODEC)(grouped).places) == {side(42, "tree 1")}
+    assert set(make_encoder("s", "sft", tiny(), BYTES)(grouped).places) == {
+        hash_to_unit(42, "tree 1")
+    }
 
 
 def test_conversations_are_rendered_with_their_masks(tiny: Tiny, tokenizer: Tokenizer) -> None:
     talks = [talk(("who?", "me")), talk(("where?", "here"), ("who?", "me"))]
-    block = encode("s", "sft", tiny(), tokenizer)(talks)
+    block = make_encoder("s", "sft", tiny(), tokenizer)(talks)
     rendered = [render(item, tokenizer.encode, tokenizer.specials) for item in talks]
     assert [*samples(block)] == [ids for ids, _ in rendered]
     assert block.mask is not None
@@ -70,19 +76,19 @@ def test_conversations_are_rendered_with_their_masks(tiny: Tiny, tokenizer: Toke
 
 def test_a_long_conversation_is_cut_between_turns_and_stays_on_one_side(tiny: Tiny) -> None:
     long = talk(*[(f"question {n} " + "x" * 30, "answer " * 4) for n in range(6)])
-    block = encode("s", "sft", tiny(), CODEC)([long])
+    block = make_encoder("s", "sft", tiny(), BYTES)([long])
     assert len(block.lengths) == 6
     assert len(set(block.places)) == 1
     assert block.lengths.max() <= 129
     assert block.mask is not None
     assert block.mask.sum() == 6 * (len("answer ") * 4 + 1)
-    assert block.text_bytes.tolist() == [len(CODEC.decode_bytes(ids)) for ids in samples(block)]
+    assert block.text_bytes.tolist() == [len(BYTES.decode_bytes(ids)) for ids in samples(block)]
 
 
 def test_what_does_not_fit_is_left_out_and_counted(tiny: Tiny) -> None:
     short = talk(("short", "yes"), ("long " * 40, "no"))
-    block = encode("s", "sft", tiny(), CODEC)([short])
-    assert [CODEC.decode(ids) for ids in samples(block)] == ["shortyes"]
+    block = make_encoder("s", "sft", tiny(), BYTES)([short])
+    assert [BYTES.decode(ids) for ids in samples(block)] == ["shortyes"]
     assert (block.replies, block.left_out, block.dropped) == (2, 1, 0)
 
 
@@ -93,18 +99,20 @@ def test_a_special_literal_fails_with_its_place_is_escaped_or_drops_the_conversa
 
     def done(policy: str) -> DocumentBlock:
         settings = tiny(data={"on_special_literal_sft": policy})
-        return encode("s", "sft", settings, CODEC)([replace(t, name="line 1") for t in talks])
+        return make_encoder("s", "sft", settings, BYTES)([replace(t, name="line 1") for t in talks])
 
-    with pytest.raises(DataError, match=r"source s: line 1, message 1 spells .* at character 8"):
+    with pytest.raises(DataError, match=r"source s: line 1, message 1 contains .* at character 8"):
         done("fail")
-    assert [CODEC.decode(ids) for ids in samples(done("drop"))] == ["and a lamp?light"]
+    assert [BYTES.decode(ids) for ids in samples(done("drop"))] == ["and a lamp?light"]
     assert (done("drop").dropped, done("drop").left_out) == (1, 1)
-    assert CODEC.decode(next(samples(done("escape")))) == "what is <\\|eot\\|>?a token"
+    assert BYTES.decode(next(samples(done("escape")))) == "what is <\\|eot\\|>?a token"
 
 
 def test_a_special_literal_in_a_document_fails_with_its_place_or_is_escaped(tiny: Tiny) -> None:
     items = [Document("fine"), Document("look: <|usr|>", "file 3")]
-    with pytest.raises(DataError, match=r"source s: file 3 spells .* <\|usr\|> at character 6"):
-        encode("s", "pretrain", tiny(), CODEC)(items)
-    escaped = encode("s", "pretrain", tiny(data={"on_special_literal": "escape"}), CODEC)(items)
-    assert CODEC.decode(escaped.ids) == "finelook: <\\|usr\\|>"
+    with pytest.raises(DataError, match=r"source s: file 3 contains .* <\|usr\|> at character 6"):
+        make_encoder("s", "pretrain", tiny(), BYTES)(items)
+    escaped = make_encoder("s", "pretrain", tiny(data={"on_special_literal": "escape"}), BYTES)(
+        items
+    )
+    assert BYTES.decode(escaped.ids) == "finelook: <\\|usr\\|>"

@@ -17,7 +17,7 @@ from nielsgpt.model.gpt import GPT, parameter_count
 from nielsgpt.system.workspace import lock
 from nielsgpt.tokenizers.base import Tokenizer
 from tests.export.made import trained
-from tests.tokenizers.conftest import made
+from tests.tokenizers.conftest import train_small
 
 Lively = Callable[..., GPT]
 FILES = ["README.md", "config.json", "generation_config.json", "model.safetensors"]
@@ -192,7 +192,7 @@ def test_a_library_that_writes_other_numbers_is_found_out_before_anything_appear
 def test_kind_word_exports_its_weights_and_its_own_file(
     tmp_path: Path, lively: Lively, caplog: pytest.LogCaptureFixture
 ) -> None:
-    codec = made("word")
+    codec = train_small("word")
     torch.manual_seed(0)
     model = GPT(lively("gpt_qk").shape, codec.vocab_size)
     hf_folder.write(trained(model, codec), tmp_path / "out", "float32", force=False)
@@ -206,7 +206,7 @@ def test_kind_word_exports_its_weights_and_its_own_file(
 def test_what_llama_cpp_cannot_tokenize_is_one_line_and_no_file(
     kind: str, named: str, tmp_path: Path, lively: Lively
 ) -> None:
-    codec = made(kind)
+    codec = train_small(kind)
     model = GPT(lively("gpt_qk").shape, codec.vocab_size)
     with pytest.raises(TokenizerError, match=named) as raised:
         gguf_file.write(trained(model, codec), tmp_path / "m.gguf", "f32", force=False)

@@ -20,7 +20,7 @@ from nielsgpt.export.chat_template import jinja, modelfile
 from nielsgpt.export.hf_tokenizer import tokenizer_config, tokenizer_json
 from nielsgpt.export.token_table import vocabulary
 from tests.export.made import conversations, strings
-from tests.tokenizers.conftest import made
+from tests.tokenizers.conftest import train_small
 
 START, STOP = "\U0010fffe", "\U0010ffff"  # no text of these tests holds them
 KINDS = ["byte", "char", "bpe", "pieces bpe", "pieces unigram"]
@@ -28,7 +28,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def opened(kind: str) -> tokenizers.Tokenizer:
-    return tokenizers.Tokenizer.from_str(tokenizer_json(vocabulary(made(kind))))
+    return tokenizers.Tokenizer.from_str(tokenizer_json(vocabulary(train_small(kind))))
 
 
 class Generation(Extension):
@@ -69,7 +69,7 @@ def as_json(conversation: Conversation) -> list[dict[str, str]]:
 
 @every_kind
 def test_text_has_the_same_ids_and_comes_back(kind: str) -> None:
-    codec, theirs = made(kind), opened(kind)
+    codec, theirs = train_small(kind), opened(kind)
     texts = strings(300)
     assert [theirs.encode(text).ids for text in texts] == codec.encode_batch(texts)
     assert [theirs.decode(codec.encode(text)) for text in texts] == texts
@@ -77,7 +77,7 @@ def test_text_has_the_same_ids_and_comes_back(kind: str) -> None:
 
 @every_kind
 def test_every_id_is_there_and_the_special_tokens_are_ours(kind: str) -> None:
-    codec, theirs = made(kind), opened(kind)
+    codec, theirs = train_small(kind), opened(kind)
     special = codec.specials
     ids = [special.system, special.user, special.assistant, special.end]
     assert theirs.get_vocab_size() == codec.vocab_size
@@ -89,7 +89,7 @@ def test_every_id_is_there_and_the_special_tokens_are_ours(kind: str) -> None:
 def test_the_chat_template_renders_the_prompt_and_no_text_becomes_a_special_token(
     kind: str,
 ) -> None:
-    codec, theirs = made(kind), opened(kind)
+    codec, theirs = train_small(kind), opened(kind)
     for conversation in conversations(60):
         ids = theirs.encode(rendered(as_json(conversation)), add_special_tokens=False).ids
         assert ids == prompt(conversation, codec.encode, codec.specials)
@@ -97,9 +97,9 @@ def test_the_chat_template_renders_the_prompt_and_no_text_becomes_a_special_toke
 
 @every_kind
 def test_the_tokens_that_the_template_marks_are_those_of_the_loss(kind: str) -> None:
-    codec, theirs = made(kind), opened(kind)
+    codec, theirs = train_small(kind), opened(kind)
     for conversation in conversations(60):
-        whole = conversation.plus("assistant", "<|eot|> Aye.\n")
+        whole = conversation.with_message("assistant", "<|eot|> Aye.\n")
         text = marked(as_json(whole), reply=False)
         spans, plain = [], ""
         for piece in re.split(f"({START}[^{STOP}]*{STOP})", text):
@@ -148,12 +148,12 @@ def test_an_order_that_we_refuse_is_refused(roles: list[str]) -> None:
 
 def test_kind_word_is_refused() -> None:
     with pytest.raises(TokenizerError, match="kind word has no form outside of nielsgpt"):
-        vocabulary(made("word"))
+        vocabulary(train_small("word"))
 
 
 def test_a_text_without_the_template_that_holds_the_parting_mark_loses_it() -> None:
-    assert opened("byte").encode("<\ufdd0|").ids == made("byte").encode("<|")
-    assert opened("byte").encode("\ufdd0").ids == made("byte").encode("\ufdd0")
+    assert opened("byte").encode("<\ufdd0|").ids == train_small("byte").encode("<|")
+    assert opened("byte").encode("\ufdd0").ids == train_small("byte").encode("\ufdd0")
 
 
 def test_the_end_token_ends_and_pads() -> None:

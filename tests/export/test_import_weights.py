@@ -16,7 +16,7 @@ from nielsgpt.model.gpt import GPT
 from nielsgpt.model.variants import VARIANTS
 from nielsgpt.tokenizers.base import Tokenizer
 from tests.export.made import trained
-from tests.tokenizers.conftest import SIZES, made
+from tests.tokenizers.conftest import SIZES, train_small
 
 Lively = Callable[..., GPT]
 
@@ -40,7 +40,7 @@ def test_an_export_goes_back_to_the_same_logits(
 
 @pytest.mark.parametrize("kind", SIZES)
 def test_every_kind_of_tokenizer_comes_back(kind: str, tmp_path: Path, lively: Lively) -> None:
-    codec = made(kind)
+    codec = train_small(kind)
     model = GPT(lively("gpt_qk").shape, codec.vocab_size)
     hf_folder.write(trained(model, codec), tmp_path / "out", "float32", force=False)
     nielsgpt_json.write(trained(model, codec), tmp_path / "out")

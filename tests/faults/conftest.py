@@ -21,7 +21,7 @@ OVER = {
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "DOCUMENTS", 20)
+    monkeypatch.setattr(blocks, "BLOCK_DOCUMENTS", 20)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from nielsgpt.config.settings import TokenizerSettings
 from nielsgpt.data.cache import inventory
 from nielsgpt.data.cache.distributed_build import BuildPart, PartReader
 from nielsgpt.data.cache.shards import Split
-from nielsgpt.data.catalog import sources
+from nielsgpt.data.catalog import find_sources
 from nielsgpt.errors import NielsError
 from nielsgpt.experiments.results_store import ResultsStore
 from nielsgpt.export import hf_folder, nielsgpt_json
@@ -83,7 +83,7 @@ def codec(workspace: Workspace) -> Any:
 
 
 def part(workspace: Workspace) -> Any:
-    source = sources(workspace.settings, "sft", workspace.root)["primer"]
+    source = find_sources(workspace.settings, "sft", workspace.root)["primer"]
     recipe = build_caches.recipe(workspace, "sft", source, registry.load(workspace.tokenizer))
     reader = PartReader(workspace.cache / "parts/sft/primer/1-of-2", recipe, BuildPart(1, 2))
     blocks = [reader.block(number) for number in range(len(reader.rows))]
@@ -185,7 +185,7 @@ def test_what_was_measured_of_the_machine_and_changed_is_measured_again(
 )
 def test_a_changed_tokenizer_of_any_kind_is_named(kind: str, size: int, tmp_path: Path) -> None:
     asked = TokenizerSettings.model_validate({"kind": kind, "vocab_size": size})
-    made = registry.make(asked, CORPUS)
+    made = registry.train(asked, CORPUS)
     registry.save(made, tmp_path, {})
     (name,) = made.files()
     for fault, changed in spoilt(made.files()[name], 5, 60):
@@ -232,7 +232,7 @@ def test_every_changed_cache_is_named_by_verify_and_made_again_by_its_remedy(
     before = {path.name: path.read_bytes() for path in files}
     for path in files:
         path.write_bytes(before[path.name][:-3] + bytes([before[path.name][-3] ^ 1, 0, 0]))
-        assert any(path.name in line for line in inventory.faults(folder)), path.name
+        assert any(path.name in line for line in inventory.find_faults(folder)), path.name
         path.write_bytes(before[path.name])
     shutil.rmtree(folder)
     pipeline.caches(copy)

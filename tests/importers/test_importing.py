@@ -45,7 +45,7 @@ def test_a_folder_becomes_text_and_conversations_that_training_reads(home: Path)
     output = run("mine", "--as", "niels")
     assert "1 .jpg" in output and "1 documents" in output
     assert sorted(texts(home).values()) == ["# Oil\n\nIt burns.\n", f"{LONG}\n"]
-    (chat,) = files.conversations([home / "data" / "raw" / "chat.jsonl"])
+    (chat,) = files.read_conversations([home / "data" / "raw" / "chat.jsonl"])
     assert chat.text == "Is it lit?\nYes."
     page = (home / "data" / "import" / "report.html").read_text("utf-8")
     assert "b.zip/in/b.md" in page and page.count("<svg") == 3

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nielsgpt.inference.detokenizer import Detokenizer
 from nielsgpt.tokenizers.byte import ByteTokenizer
-from tests.tokenizers.conftest import SIZES, made
+from tests.tokenizers.conftest import SIZES, train_small
 
 BYTES = ByteTokenizer()
 small = st.text("ab\né😀", max_size=12)
@@ -48,8 +48,8 @@ def test_bytes_that_are_no_text_show_as_a_full_decode_shows_them(data: bytes) ->
 def test_with_every_tokenizer_the_stream_is_the_text_and_never_half_a_character(
     name: str, text: str
 ) -> None:
-    shown = Detokenizer(made(name))
-    pieces = [shown.push(token) for token in made(name).encode(text)]
+    shown = Detokenizer(train_small(name))
+    pieces = [shown.push(token) for token in train_small(name).encode(text)]
     assert "".join(pieces) == text  # nothing is left for the flush
     assert shown.flush() == ""
 

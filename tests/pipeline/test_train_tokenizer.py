@@ -9,7 +9,7 @@ import pytest
 
 from nielsgpt.config.settings import Settings
 from nielsgpt.conversation import Conversation, Document, Message
-from nielsgpt.data.cache.build import side
+from nielsgpt.data.cache.build import hash_to_unit
 from nielsgpt.data.catalog import Source
 from nielsgpt.errors import DataError
 from nielsgpt.pipeline import train_tokenizer
@@ -25,7 +25,7 @@ CHARACTERS = {"kind": "char", "vocab_size": 2000, "training_characters": 20_000}
 def marked(settings: Settings) -> tuple[list[str], set[str]]:
     """Documents with a character of their own each, and the characters that are held out."""
     texts = [chr(0x4E00 + number) + " stands alone" for number in range(300)]
-    held_out = {t[0] for t in texts if side(settings.seed, t) <= settings.data.val_fraction}
+    held_out = {t[0] for t in texts if hash_to_unit(settings.seed, t) <= settings.data.val_fraction}
     assert 5 < len(held_out) < 100
     return texts, held_out
 
@@ -41,7 +41,9 @@ def test_the_tokenizer_learns_nothing_of_the_documents_that_are_held_out(
         (root / "t" / f"{number:03}.txt").write_text(text, "utf-8")
     made = train_tokenizer.train(Workspace(root, settings))
     assert isinstance(made, CharTokenizer)
-    assert {c for c in made.known if ord(c) >= 0x4E00} == {text[0] for text in texts} - held_out
+    assert {c for c in made.vocabulary if ord(c) >= 0x4E00} == {
+        text[0] for text in texts
+    } - held_out
 
 
 def shared(*items: Document | Conversation, most: float = 1e9, in_bytes: bool = False) -> Share:
@@ -66,7 +68,7 @@ def test_conversations_of_a_group_are_trained_on_or_held_out_together(tiny: Tiny
     held_out = set(train_tokenizer.texts(shared(*items), settings, "val"))
     for number in range(40):
         of_group = {f"question {n}\nyes" for n in range(number, 200, 40)}
-        falls = side(settings.seed, f"g{number}") <= settings.data.val_fraction
+        falls = hash_to_unit(settings.seed, f"g{number}") <= settings.data.val_fraction
         assert of_group & held_out == (of_group if falls else set())
     assert held_out
 
@@ -75,7 +77,7 @@ def test_a_text_that_is_escaped_falls_to_the_side_of_what_is_cached(tiny: Tiny) 
     settings = tiny(data={"on_special_literal": "escape"})
     items = [Document(f"{n} <|eot|>") for n in range(200)]
     escaped = [f"{n} <\\|eot\\|>" for n in range(200)]
-    places = [side(settings.seed, text) for text in escaped]
+    places = [hash_to_unit(settings.seed, text) for text in escaped]
     wanted = [items[n].text for n in range(200) if places[n] <= settings.data.val_fraction]
     assert list(train_tokenizer.texts(shared(*items), settings, "val")) == wanted != []
 
@@ -121,7 +123,7 @@ def test_patterns_find_files_at_any_depth_and_each_once(tiny: Tiny, root: Path) 
     workspace = Workspace(root, tiny(tokenizer=CHARACTERS | {"input_globs": patterns}))
     made = train_tokenizer.train(workspace)
     assert isinstance(made, CharTokenizer)
-    assert {"\u4e00", "\u4e01"} <= set(made.known)
+    assert {"\u4e00", "\u4e01"} <= set(made.vocabulary)
     counts = (registry.read_meta(workspace.tokenizer) or {})["trained_on"]["input_globs"]
     assert counts["characters"] == 100
 
@@ -204,7 +206,7 @@ def test_a_source_in_mixed_order_is_read_no_further_than_its_share(tiny: Tiny) -
             assert number < 100
             yield Document("x" * 10, side="train")
 
-    share = Share("s", Source("s", [], endless, mixed=True), 500)
+    share = Share("s", Source("s", [], endless, is_shuffled=True), 500)
     assert len(list(train_tokenizer.texts(share, tiny(), "train"))) == 50
 
 

@@ -11,7 +11,7 @@ from nielsgpt.data.cache.loader import IGNORED, Batch
 from nielsgpt.model.gpt import GPT
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training.evaluate import evaluate
-from tests.tokenizers.conftest import SIZES, made
+from tests.tokenizers.conftest import SIZES, train_small
 
 TEXT = "the keeper lit the lamp \u2581 na\u00efve \U0001f389\n\n and 12 boats <|eot|>"
 
@@ -25,7 +25,7 @@ def batch_of(tokenizer: Tokenizer) -> Batch:
 
 @pytest.mark.parametrize("name", SIZES)
 def test_the_denominator_is_the_text_in_bytes_under_every_tokenizer(name: str) -> None:
-    tokenizer = made(name)
+    tokenizer = train_small(name)
     shape = ModelSettings(n_layer=1, n_head=2, n_embd=16, context_length=128)
     torch.manual_seed(1)
     model = GPT(shape, tokenizer.vocab_size).eval()
@@ -43,7 +43,7 @@ def test_the_denominator_is_the_text_in_bytes_under_every_tokenizer(name: str) -
 def test_a_model_that_knows_nothing_pays_for_each_token_it_needs() -> None:
     """Even odds over V ids cost log2 V bits a token, whatever the tokenizer."""
     for name in SIZES:
-        tokenizer = made(name)
+        tokenizer = train_small(name)
         shape = ModelSettings(n_layer=1, n_head=2, n_embd=16, context_length=128)
         model = GPT(shape, tokenizer.vocab_size)
         torch.nn.init.zeros_(model.embedding.weight)

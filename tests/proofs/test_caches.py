@@ -24,12 +24,12 @@ from nielsgpt.tokenizers.byte import ByteTokenizer
 from tests.journeys.conftest import ENVIRONMENT
 
 Tiny = Callable[..., Settings]
-CODEC = ByteTokenizer()
+BYTES = ByteTokenizer()
 
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "DOCUMENTS", 20)
+    monkeypatch.setattr(blocks, "BLOCK_DOCUMENTS", 20)
 
 
 def made(folder: Path) -> dict[str, bytes]:
@@ -48,7 +48,7 @@ def small(tiny: Tiny) -> Callable[..., Settings]:
     return build
 
 
-def straight(folder: Path, settings: Settings, tokenizer: Tokenizer = CODEC) -> dict[str, bytes]:
+def straight(folder: Path, settings: Settings, tokenizer: Tokenizer = BYTES) -> dict[str, bytes]:
     build_caches.build_all(Workspace(folder, settings), tokenizer)
     return made(folder)
 
@@ -72,20 +72,20 @@ def test_parts_put_together_make_what_one_machine_makes(
 ) -> None:
     workspace = Workspace(tmp_path / "joined", small())
     for number in range(count, 0, -1):
-        build_caches.build_all(workspace, CODEC, part=BuildPart(number, count))
+        build_caches.build_all(workspace, BYTES, part=BuildPart(number, count))
     assert made(workspace.root) == {}
-    build_caches.build_all(workspace, CODEC, join=count)
+    build_caches.build_all(workspace, BYTES, join=count)
     assert made(workspace.root) == straight(tmp_path / "straight", small())
 
 
 def budgeted(monkeypatch: pytest.MonkeyPatch, train: int, val: int) -> None:
-    real = build_caches.sources
+    real = build_caches.find_sources
 
     def sources(*arguments: object) -> dict[str, Source]:
         found = real(*arguments)  # type: ignore[arg-type]
         return {n: Source(n, s.inputs, s.walk, train, val) for n, s in found.items()}
 
-    monkeypatch.setattr(build_caches, "sources", sources)
+    monkeypatch.setattr(build_caches, "find_sources", sources)
 
 
 @pytest.mark.parametrize("margin", [1.1, 0.3])
@@ -99,10 +99,10 @@ def test_parts_of_a_token_budget_are_enough_or_are_gone_on_from(
     monkeypatch.setattr("nielsgpt.data.cache.distributed_build.MARGIN", margin)
     workspace = Workspace(tmp_path / "joined", small())
     for number in (1, 2, 3):
-        build_caches.build_all(workspace, CODEC, part=BuildPart(number, 3))
-    build_caches.build_all(workspace, CODEC, join=3)
+        build_caches.build_all(workspace, BYTES, part=BuildPart(number, 3))
+    build_caches.build_all(workspace, BYTES, join=3)
     assert made(workspace.root) == straight(tmp_path / "straight", small())
-    train = Split(workspace.splits("pretrain"), "primer_train", CODEC.fingerprint)
+    train = Split(workspace.splits("pretrain"), "primer_train", BYTES.fingerprint)
     assert 20_000 <= train.tokens < 22_000
 
 
@@ -112,17 +112,17 @@ def test_a_part_that_cannot_be_used_is_one_line(
 ) -> None:
     workspace = Workspace(tmp_path, small())
     for number in (1, 3):
-        build_caches.build_all(workspace, CODEC, part=BuildPart(number, 3))
+        build_caches.build_all(workspace, BYTES, part=BuildPart(number, 3))
     other = small(val_fraction=0.2) if fault == "foreign" else small()
     if fault != "missing":
-        build_caches.build_all(Workspace(tmp_path, other), CODEC, part=BuildPart(2, 3))
+        build_caches.build_all(Workspace(tmp_path, other), BYTES, part=BuildPart(2, 3))
     if fault == "damaged":
         path = workspace.cache / "parts" / "streams" / "primer" / "2-of-3" / "ids.bin"
         content = bytearray(path.read_bytes())
         content[9] ^= 1
         path.write_bytes(content)
     with pytest.raises(DataError) as caught:
-        build_caches.build_all(workspace, CODEC, join=3)
+        build_caches.build_all(workspace, BYTES, join=3)
     said = str(caught.value)
     assert "\n" not in said
     assert "'nielsgpt caches --part 2/3'" in said
@@ -136,7 +136,7 @@ def test_a_part_that_is_up_to_date_is_left_alone(
 ) -> None:
     caplog.set_level(logging.INFO, "nielsgpt")
     for _ in range(2):
-        build_caches.build_all(Workspace(tmp_path, small()), CODEC, part=BuildPart(1, 2))
+        build_caches.build_all(Workspace(tmp_path, small()), BYTES, part=BuildPart(1, 2))
     assert caplog.text.count("part 1/2 up to date") == 2
 
 
@@ -151,7 +151,7 @@ def test_a_killed_build_goes_on_without_encoding_again_what_it_had(
 ) -> None:
     encoded: list[int] = []
     dies = [killed_at]
-    real = build_caches.encode
+    real = build_caches.make_encoder
 
     def dying(source: str, phase: str, *rest: object) -> object:
         workspace = real(source, phase, *rest)  # type: ignore[arg-type]
@@ -166,18 +166,18 @@ def test_a_killed_build_goes_on_without_encoding_again_what_it_had(
 
     def whole(folder: str) -> int:
         encoded.clear()
-        build_caches.build_all(Workspace(tmp_path / folder, small()), CODEC, part=part)
+        build_caches.build_all(Workspace(tmp_path / folder, small()), BYTES, part=part)
         return sum(encoded)
 
-    monkeypatch.setattr(build_caches, "encode", dying)
+    monkeypatch.setattr(build_caches, "make_encoder", dying)
     with pytest.raises(KeyboardInterrupt):
         whole("killed")
     dies.clear()
     assert whole("killed") <= whole("straight") - 20 * (killed_at - 1)
     for folder in ("killed", "straight") if part else ():
         workspace = Workspace(tmp_path / folder, small())
-        build_caches.build_all(workspace, CODEC, part=BuildPart(1, 2))
-        build_caches.build_all(workspace, CODEC, join=2)
+        build_caches.build_all(workspace, BYTES, part=BuildPart(1, 2))
+        build_caches.build_all(workspace, BYTES, join=2)
     assert made(tmp_path / "killed") == made(tmp_path / "straight") != {}
 
 
@@ -191,7 +191,7 @@ def test_a_source_that_became_shorter_meanwhile_is_said(
         pytest.raises(DataError, match=r"ends after \d+ documents, and 1,0"),
     ):
         patched.setattr(build_caches._Stage, "_cut", lambda stage, skip: real(stage, 10**9))
-        build_caches.build_all(workspace, CODEC)
+        build_caches.build_all(workspace, BYTES)
 
 
 CHILD = """
@@ -202,15 +202,15 @@ from nielsgpt.data.cache import blocks, split_builder
 from nielsgpt.config.settings import Settings
 from nielsgpt.tokenizers.byte import ByteTokenizer
 from nielsgpt.system.workspace import Workspace
-blocks.DOCUMENTS = 20
-remember, saved = split_builder.SplitBuilder._remember, []
+blocks.BLOCK_DOCUMENTS = 20
+remember, saved = split_builder.SplitBuilder._save_progress, []
 def told(self):
     if len(saved) == 3:  # with more written than remembered
         print("here", flush=True)
         time.sleep(60)
     remember(self)
     saved.append(1)
-split_builder.SplitBuilder._remember = told
+split_builder.SplitBuilder._save_progress = told
 settings = Settings.model_validate_json(sys.argv[2])
 build_caches.build_all(Workspace(Path(sys.argv[1]), settings), ByteTokenizer())
 """
@@ -233,7 +233,7 @@ def test_sigkill_loses_nothing_that_was_finished(
     assert not (tmp_path / "killed/data/cache/tiny/streams/primer_val.meta.json").exists()
     caplog.set_level(logging.INFO, "nielsgpt")
     again = straight(tmp_path / "killed", small())
-    assert "source primer: going on after" in caplog.text
+    assert "source primer: resuming after" in caplog.text
     assert again == straight(tmp_path / "straight", small())
 
 

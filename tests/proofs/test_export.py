@@ -21,7 +21,7 @@ from nielsgpt.model.gpt import GPT
 from nielsgpt.model.variants import VARIANTS
 from nielsgpt.tokenizers.base import Tokenizer
 from tests.export.made import conversations, strings, trained
-from tests.tokenizers.conftest import made
+from tests.tokenizers.conftest import train_small
 
 Lively = Callable[..., GPT]
 KINDS = ["byte", "char", "bpe", "pieces bpe", "pieces unigram"]
@@ -94,7 +94,7 @@ def test_transformers_computes_the_same_logits_and_greedy_text(
 ) -> None:
     from transformers import AutoModelForCausalLM
 
-    codec = made("pieces bpe")
+    codec = train_small("pieces bpe")
     model = lively(variant, codec, tied=tied)
     hf_folder.write(trained(model, codec), tmp_path / "out", "float32", force=False)
     theirs, told = AutoModelForCausalLM.from_pretrained(
@@ -118,7 +118,7 @@ def test_transformers_computes_the_same_logits_and_greedy_text(
 def test_transformers_tokenizes_as_we_do(kind: str, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
-    codec = made(kind)
+    codec = train_small(kind)
     model = lively("gpt_qk", codec)
     hf_folder.write(trained(model, codec), tmp_path / "out", "float32", force=False)
     theirs = AutoTokenizer.from_pretrained(tmp_path / "out")
@@ -145,12 +145,12 @@ def test_transformers_masks_what_the_assistant_says_in_batches_and_parts(
 ) -> None:
     from transformers import AutoTokenizer
 
-    codec = made(kind)
+    codec = train_small(kind)
     hf_folder.write(
         trained(lively("gpt_qk", codec), codec), tmp_path / "out", "float32", force=False
     )
     theirs = AutoTokenizer.from_pretrained(tmp_path / "out")
-    whole = [c.plus("assistant", "<|eot|> Aye.\n") for c in conversations(200)]
+    whole = [c.with_message("assistant", "<|eot|> Aye.\n") for c in conversations(200)]
     messages = [
         [{"role": m.role, "content": [{"type": "text", "text": m.content}]} for m in c.messages]
         for c in whole
@@ -196,7 +196,7 @@ def asked_of_llama(
 def test_llama_cpp_computes_the_same_and_goes_on_with_the_same_ids(
     variant: str, tied: bool, tmp_path: Path
 ) -> None:
-    codec = made("pieces bpe")
+    codec = train_small("pieces bpe")
     model = lively(variant, codec, decided=True, tied=tied)
     gguf_file.write(trained(model, codec), tmp_path / "m.gguf", "f32", force=False)
     prompts = [row[: CONTEXT - 64] for row in rows(codec.vocab_size)]
@@ -213,7 +213,7 @@ def test_llama_cpp_computes_the_same_and_goes_on_with_the_same_ids(
 def test_llama_cpp_opens_fewer_bits_too(
     variant: str, dtype: str, share: float, tmp_path: Path
 ) -> None:
-    codec = made("pieces bpe")
+    codec = train_small("pieces bpe")
     model = lively(variant, codec)
     gguf_file.write(trained(model, codec), tmp_path / "m.gguf", dtype, force=False)
     prompts = [row[: CONTEXT - 64] for row in rows(codec.vocab_size, 20)]
@@ -227,7 +227,7 @@ def test_llama_cpp_opens_fewer_bits_too(
 @llama_there
 @pytest.mark.parametrize("kind", HELD)
 def test_llama_cpp_tokenizes_as_we_do(kind: str, tmp_path: Path) -> None:
-    codec = made(kind)
+    codec = train_small(kind)
     model = lively("gpt_qk", codec)
     gguf_file.write(trained(model, codec), tmp_path / "m.gguf", "f32", force=False)
     answer = asked_of_llama(tmp_path / "m.gguf", model, codec, [[1]])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nielsgpt.conversation import SPECIAL_TEXTS
 from nielsgpt.errors import TokenizerError
-from tests.tokenizers.conftest import SIZES, made
+from tests.tokenizers.conftest import SIZES, train_small
 
 FRAGMENTS = [
     *SPECIAL_TEXTS,
@@ -38,7 +38,7 @@ def hostile(count: int, seed: int) -> Iterator[str]:
 
 def prove(name: str, texts: list[str]) -> None:
     """All the texts come back, byte lengths add up, and no special token is among the ids."""
-    tokenizer = made(name)
+    tokenizer = train_small(name)
     ids, lengths = tokenizer.encode_arrays(texts)
     starts = np.concatenate(([0], tokenizer.byte_lengths[ids].cumsum()))
     ends = np.concatenate(([0], lengths.cumsum()))
@@ -52,7 +52,7 @@ def prove(name: str, texts: list[str]) -> None:
 @settings(max_examples=200, deadline=None)
 @given(text=TEXT)
 def test_any_text_comes_back_and_its_byte_lengths_add_up(name: str, text: str) -> None:
-    tokenizer = made(name)
+    tokenizer = train_small(name)
     ids = tokenizer.encode(text)
     assert tokenizer.decode(ids) == text
     assert int(tokenizer.byte_lengths[ids].sum()) == len(text.encode())
@@ -62,7 +62,7 @@ def test_any_text_comes_back_and_its_byte_lengths_add_up(name: str, text: str) -
 @settings(max_examples=200, deadline=None)
 @given(text=TEXT)
 def test_no_text_becomes_a_special_token(name: str, text: str) -> None:
-    tokenizer = made(name)
+    tokenizer = train_small(name)
     reserved = {*vars(tokenizer.specials).values()}
     assert len(reserved) == 4
     assert not reserved & set(tokenizer.encode(text))
@@ -86,7 +86,7 @@ def test_sixty_thousand_hostile_texts_come_back_and_spell_no_special_token(name:
 def test_a_batch_and_its_arrays_hold_what_its_texts_give_one_by_one(
     name: str, texts: list[str]
 ) -> None:
-    tokenizer = made(name)
+    tokenizer = train_small(name)
     one_by_one = [tokenizer.encode(text) for text in texts]
     assert tokenizer.encode_batch(texts) == one_by_one
     ids, lengths = tokenizer.encode_arrays(texts)
@@ -99,7 +99,7 @@ def test_a_batch_and_its_arrays_hold_what_its_texts_give_one_by_one(
 @settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_the_bytes_of_any_ids_are_the_bytes_of_each_joined(name: str, data: st.DataObject) -> None:
-    tokenizer = made(name)
+    tokenizer = train_small(name)
     ids = data.draw(st.lists(st.integers(0, tokenizer.vocab_size - 1)))
     joined = b"".join(tokenizer.token_bytes(token) for token in ids)
     assert tokenizer.decode_bytes(ids) == joined
@@ -112,7 +112,7 @@ def test_an_id_that_is_not_in_the_vocabulary_is_an_error_that_names_it(
     name: str, foreign: int
 ) -> None:
     with pytest.raises(TokenizerError, match=f"the id {foreign} is not in the vocabulary of"):
-        made(name).decode([0, foreign])
+        train_small(name).decode([0, foreign])
 
 
 @every_kind
@@ -121,7 +121,7 @@ def test_an_id_that_is_not_in_the_vocabulary_is_an_error_that_names_it(
 def test_bytes_that_are_no_text_are_refused_and_all_others_come_back(
     name: str, data: bytes
 ) -> None:
-    tokenizer, text = made(name), data.decode("utf-8", "surrogateescape")
+    tokenizer, text = train_small(name), data.decode("utf-8", "surrogateescape")
     if any("\ud800" <= character <= "\udfff" for character in text):
         with pytest.raises(TokenizerError, match=r"lone surrogate U\+DC"):
             tokenizer.encode(text)
@@ -131,7 +131,7 @@ def test_bytes_that_are_no_text_are_refused_and_all_others_come_back(
 
 @every_kind
 def test_a_lone_surrogate_is_an_error_that_names_its_place(name: str) -> None:
-    tokenizer = made(name)
+    tokenizer = train_small(name)
     for encode in (
         lambda: tokenizer.encode("ab\ud800"),
         lambda: tokenizer.encode_batch(["ab\ud800"]),

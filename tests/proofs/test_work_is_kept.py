@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from cli.main import nielsgpt
 from nielsgpt.config import load
 from nielsgpt.config.settings import PHASES, Phase
-from nielsgpt.data.cache.build import side
+from nielsgpt.data.cache.build import hash_to_unit
 from nielsgpt.errors import CheckpointError, DataError, TokenizerError
 from nielsgpt.pipeline import pipeline, train_phase, train_tokenizer
 from nielsgpt.system.workspace import Workspace, read_json, write_json
@@ -340,7 +340,9 @@ def test_on_changed_text_the_best_is_sought_among_losses_on_that_text(
 def test_text_that_falls_to_validation_alone_is_a_change_too(at: Callable[[str], Path]) -> None:
     root, work = at("pretrained"), workspace()
     share = work.settings.data.val_fraction
-    held_out = next(n for n in range(100, 200) if side(work.settings.seed, note(n)) <= share)
+    held_out = next(
+        n for n in range(100, 200) if hash_to_unit(work.settings.seed, note(n)) <= share
+    )
     (root / "text" / "held_out.txt").write_text(note(held_out))
     codec = pipeline.caches(work)
     before, now = (

@@ -24,13 +24,13 @@ SIZES: dict[str, tuple[Any, int, Any]] = {
 TRAINED = [name for name in SIZES if name != "byte"]
 
 
-def asked(name: str) -> TokenizerSettings:
+def settings_for(name: str) -> TokenizerSettings:
     """The settings of one of SIZES."""
     kind, size, algorithm = SIZES[name]
     return TokenizerSettings(kind=kind, vocab_size=size, algorithm=algorithm)
 
 
 @functools.cache
-def made(name: str) -> Tokenizer:
+def train_small(name: str) -> Tokenizer:
     """One of SIZES, trained."""
-    return registry.make(asked(name), CORPUS)
+    return registry.train(settings_for(name), CORPUS)

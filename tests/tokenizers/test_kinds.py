@@ -13,7 +13,7 @@ from nielsgpt.config.settings import TokenizerSettings
 from nielsgpt.errors import DataError, TokenizerError
 from nielsgpt.tokenizers import bpe, char, registry, sentence_piece, word
 from nielsgpt.tokenizers.base import Tokenizer
-from tests.tokenizers.conftest import CORPUS, SIZES, TRAINED, asked, made
+from tests.tokenizers.conftest import CORPUS, SIZES, TRAINED, settings_for, train_small
 
 
 def pieces_of(tokenizer: Tokenizer, text: str) -> list[bytes]:
@@ -21,16 +21,16 @@ def pieces_of(tokenizer: Tokenizer, text: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_there_are_exactly_as_many_ids_as_asked_or_for_characters_at_most(name: str) -> None:
-    size = made(name).vocab_size
+def test_the_vocabulary_has_the_requested_size_or_for_characters_at_most_that(name: str) -> None:
+    size = train_small(name).vocab_size
     assert size < 300 if name == "char" else size == SIZES[name][1]
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_training_twice_gives_the_same_files_and_fingerprint(name: str) -> None:
-    again = registry.make(asked(name), iter(CORPUS))
-    assert again.files() == made(name).files()
-    assert again.fingerprint == made(name).fingerprint
+    again = registry.train(settings_for(name), iter(CORPUS))
+    assert again.files() == train_small(name).files()
+    assert again.fingerprint == train_small(name).fingerprint
 
 
 def test_bpe_is_the_same_with_one_thread_and_with_several() -> None:
@@ -40,7 +40,7 @@ def test_bpe_is_the_same_with_one_thread_and_with_several() -> None:
         "texts = [' '.join(r.choices('abcdefgh', k=5)) + str(n) for n in range(3000)]\n"
         "print(bpe.train(texts, 380).fingerprint)"
     )
-    told = [
+    fingerprints = [
         subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, "RAYON_NUM_THREADS": count, "PYTHONPATH": os.getcwd()},
@@ -50,16 +50,16 @@ def test_bpe_is_the_same_with_one_thread_and_with_several() -> None:
         ).stdout
         for count in ("1", "5")
     ]
-    assert told[0] == told[1] != ""
+    assert fingerprints[0] == fingerprints[1] != ""
 
 
 def test_fingerprints_of_kinds_differ() -> None:
-    assert len({made(name).fingerprint for name in SIZES}) == len(SIZES)
+    assert len({train_small(name).fingerprint for name in SIZES}) == len(SIZES)
 
 
-def test_characters_are_sorted_and_others_are_spelled_in_bytes() -> None:
+def test_characters_are_sorted_and_others_become_bytes() -> None:
     tokenizer = char.train(["banana", "cab"], 1000)
-    assert tokenizer.known == ["a", "b", "c", "n"]
+    assert tokenizer.vocabulary == ["a", "b", "c", "n"]
     assert tokenizer.vocab_size == 4 + 256 + 4
     assert tokenizer.encode("nab") == [3, 0, 1]
     assert tokenizer.encode("\u00e9a\U0001f600") == [
@@ -71,7 +71,7 @@ def test_characters_are_sorted_and_others_are_spelled_in_bytes() -> None:
 
 def test_where_not_all_characters_fit_the_most_frequent_stay() -> None:
     tokenizer = char.train(["zzzz", "yyy", "aa", "bb", "c"], 260 + 3)
-    assert tokenizer.known == ["a", "y", "z"]  # a before b, which is as frequent
+    assert tokenizer.vocabulary == ["a", "y", "z"]  # a before b, which is as frequent
     assert tokenizer.vocab_size == 263
 
 
@@ -92,14 +92,14 @@ def test_words_take_the_space_before_them_keep_their_case_and_leave_nothing_out(
     assert found[-1] == " "
 
 
-def test_the_most_frequent_words_have_ids_and_others_are_spelled_in_bytes() -> None:
+def test_the_most_frequent_words_have_ids_and_others_become_bytes() -> None:
     tokenizer = word.train(["a a a b b c"], 260 + 2)
     assert pieces_of(tokenizer, "a a b zz") == [b"a", b" a", b" b", b" ", b"z", b"z"]
-    assert tokenizer.known == [" a", " b"]
+    assert tokenizer.vocabulary == [" a", " b"]
 
 
 def test_bpe_opens_in_its_own_library_and_gives_the_same_ids() -> None:
-    tokenizer = made("bpe")
+    tokenizer = train_small("bpe")
     opened = library.Tokenizer.from_str(tokenizer.files()["tokenizer.json"].decode())
     for text in ("the lamp, na\u00efve \U0001f389", "<|eot|>", "  a\n\n\tb'll 2024", "\u2581"):
         assert opened.encode(text, add_special_tokens=False).ids == tokenizer.encode(text)
@@ -107,7 +107,7 @@ def test_bpe_opens_in_its_own_library_and_gives_the_same_ids() -> None:
     assert opened.token_to_id("<|eot|>") is None
 
 
-def test_bpe_holds_every_byte_and_merges_what_is_frequent() -> None:
+def test_bpe_has_every_byte_and_merges_frequent_pairs() -> None:
     tokenizer = bpe.train(["lamp lamp lamp lamp"] * 3, 263)
     singles = {tokenizer.token_bytes(token) for token in range(256)}
     assert singles == {bytes([byte]) for byte in range(256)}
@@ -123,29 +123,29 @@ def test_bpe_puts_no_space_before_a_text() -> None:
 
 @pytest.mark.parametrize("name", ["word", "bpe", "pieces bpe", "pieces unigram"])
 def test_too_many_ids_for_a_corpus_is_a_line_with_a_size_that_works(name: str) -> None:
-    wanted = asked(name).model_copy(update={"vocab_size": 4000})
-    line = r"tokenizer\.vocab_size 4000 is too large for this corpus, which holds enough for (\d+)"
+    wanted = settings_for(name).model_copy(update={"vocab_size": 4000})
+    line = r"tokenizer\.vocab_size 4000 is too large for this corpus, which has enough for (\d+)"
     with pytest.raises(TokenizerError, match=line) as caught:
-        registry.make(wanted, CORPUS)
+        registry.train(wanted, CORPUS)
     assert "\n" not in str(caught.value)
-    held = int(str(caught.value).split("--set tokenizer.vocab_size=")[1].split()[0])
-    works = wanted.model_copy(update={"vocab_size": held})
-    assert registry.make(works, CORPUS).vocab_size == held
+    available = int(str(caught.value).split("--set tokenizer.vocab_size=")[1].split()[0])
+    feasible = wanted.model_copy(update={"vocab_size": available})
+    assert registry.train(feasible, CORPUS).vocab_size == available
 
 
 @pytest.mark.parametrize("kind", ["char", "word", "bpe"])
 def test_the_smallest_vocabulary_is_the_bytes_and_the_special_tokens(kind: str) -> None:
-    least = TokenizerSettings(kind=kind, vocab_size=260)  # type: ignore[arg-type]
-    tokenizer = registry.make(least, CORPUS)
+    smallest = TokenizerSettings(kind=kind, vocab_size=260)  # type: ignore[arg-type]
+    tokenizer = registry.train(smallest, CORPUS)
     assert tokenizer.vocab_size == 260
     assert tokenizer.decode(tokenizer.encode(CORPUS[1])) == CORPUS[1]
     assert len(tokenizer.encode(CORPUS[1])) == len(CORPUS[1].encode())
 
 
 def test_too_few_ids_for_the_characters_of_a_corpus_is_a_line() -> None:
-    few = asked("pieces bpe").model_copy(update={"vocab_size": 262})
+    few = settings_for("pieces bpe").model_copy(update={"vocab_size": 262})
     with pytest.raises(TokenizerError, match="too small for the characters of this corpus; use"):
-        registry.make(few, CORPUS)
+        registry.train(few, CORPUS)
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -155,18 +155,18 @@ def test_an_error_of_the_texts_stays_what_it_is(name: str) -> None:
         raise DataError("the third file is not UTF-8")
 
     with pytest.raises(DataError, match=r"^the third file is not UTF-8$"):
-        registry.make(asked(name), broken())
+        registry.train(settings_for(name), broken())
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_lone_surrogate_in_the_training_text_is_a_line(name: str) -> None:
     with pytest.raises(TokenizerError, match=r"character 2 .* U\+D800"):
-        registry.make(asked(name), [*CORPUS, "ab\ud800"])
+        registry.train(settings_for(name), [*CORPUS, "ab\ud800"])
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_ids_of_lone_bytes_are_those_that_spell_what_is_unknown(name: str) -> None:
-    tokenizer = made(name)
+def test_unknown_text_is_encoded_with_byte_ids(name: str) -> None:
+    tokenizer = train_small(name)
     ids = tokenizer.encode("\u0bb5\u1234")  # in no corpus
     assert set(ids) <= set(tokenizer.byte_ids)
     assert len(ids) == 6
@@ -177,10 +177,10 @@ def test_ids_of_lone_bytes_are_those_that_spell_what_is_unknown(name: str) -> No
 @pytest.mark.parametrize("odd", ["\u2585", "\u2581", "\t", "\x00", " the cat sat" * 2**17])
 def test_sentencepiece_learns_from_lines_that_its_library_would_skip(odd: str) -> None:
     line = odd + " zebra" * 1000
-    made = sentence_piece.train(["the cat sat on the mat", line], 285, "bpe")
-    assert len(made.encode(" zebra")) < len(" zebra") // 2
+    train_small = sentence_piece.train(["the cat sat on the mat", line], 285, "bpe")
+    assert len(train_small.encode(" zebra")) < len(" zebra") // 2
 
 
-def test_blank_text_is_nothing_to_learn_from() -> None:
-    with pytest.raises(TokenizerError, match="the text to train the tokenizer on is blank"):
+def test_blank_text_cannot_train_a_tokenizer() -> None:
+    with pytest.raises(TokenizerError, match="the text to train the tokenizer on is empty"):
         sentence_piece.train([" \n", "\t"], 300, "bpe")

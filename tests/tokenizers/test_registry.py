@@ -12,12 +12,12 @@ import sentencepiece
 from nielsgpt.config.settings import TokenizerSettings
 from nielsgpt.errors import NielsError, TokenizerError
 from nielsgpt.tokenizers import registry, sentence_piece
-from tests.tokenizers.conftest import CORPUS, SIZES, TRAINED, made
+from tests.tokenizers.conftest import CORPUS, SIZES, TRAINED, train_small
 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_a_folder_gives_back_the_tokenizer_and_says_what_it_is(name: str, tmp_path: Path) -> None:
-    tokenizer = made(name)
+    tokenizer = train_small(name)
     registry.save(tokenizer, tmp_path, {"made_from": "m", "trained_on": {}})
     again = registry.load(tmp_path)
     assert again.fingerprint == tokenizer.fingerprint
@@ -40,12 +40,12 @@ def test_every_kind_of_the_settings_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", TRAINED)
 @pytest.mark.parametrize("damage", ["cut", "empty", "another", "gone", "list", "deep"])
 def test_a_damaged_folder_is_one_line(name: str, damage: str, tmp_path: Path) -> None:
-    registry.save(made(name), tmp_path, {})
-    (file,) = (tmp_path / one for one in made(name).files())
+    registry.save(train_small(name), tmp_path, {})
+    (file,) = (tmp_path / one for one in train_small(name).files())
     content = file.read_bytes()
-    other = registry.make(
+    other = registry.train(
         TokenizerSettings(
-            kind=made(name).kind, vocab_size={"char": 261, "word": 270}.get(name, 292)
+            kind=train_small(name).kind, vocab_size={"char": 261, "word": 270}.get(name, 292)
         ),  # type: ignore[arg-type]
         [text + " more lamps" for text in CORPUS],
     )
@@ -69,14 +69,17 @@ def test_a_damaged_folder_is_one_line(name: str, damage: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("vocab", "said"),
     [
-        ({"stoi": {"a": 0, "b": 1}, "itos": ["a", "c"]}, "are not one list of different strings"),
-        ({"stoi": {"a": 1}, "itos": ["a", "a"]}, "are not one list of different strings"),
-        ({"stoi": {"ab": 0}, "itos": ["ab"]}, "^the vocabulary of characters holds longer strings"),
-        ({"stoi": {"": 0}, "itos": [""]}, "are not one list of different strings"),
+        (
+            {"stoi": {"a": 0, "b": 1}, "itos": ["a", "c"]},
+            "not the same list of distinct strings",
+        ),
+        ({"stoi": {"a": 1}, "itos": ["a", "a"]}, "not the same list of distinct strings"),
+        ({"stoi": {"ab": 0}, "itos": ["ab"]}, "^the character vocabulary contains longer strings"),
+        ({"stoi": {"": 0}, "itos": [""]}, "not the same list of distinct strings"),
         ({"stoi": {"\ud800": 0}, "itos": ["\ud800"]}, r"is the lone surrogate U\+D800"),
         ({"stoi": {}, "itos": [1]}, "^the vocabulary cannot be read"),
         ({"stoi": {}, "itos": 5}, "^the vocabulary cannot be read"),
-        ({"itos": ["a"]}, "are not one list of different strings"),
+        ({"itos": ["a"]}, "not the same list of distinct strings"),
     ],
 )
 def test_a_list_of_characters_that_is_none_is_refused(vocab: object, said: str) -> None:
@@ -86,7 +89,7 @@ def test_a_list_of_characters_that_is_none_is_refused(vocab: object, said: str) 
 
 @pytest.mark.parametrize("change", ["hole", "twice", "no byte", "no merge", "foreign character"])
 def test_a_bpe_model_that_would_break_the_contract_is_refused(change: str) -> None:
-    tree = json.loads(made("bpe").files()["tokenizer.json"])
+    tree = json.loads(train_small("bpe").files()["tokenizer.json"])
     model, vocab = tree["model"], tree["model"]["vocab"]
     last = max(vocab, key=vocab.get)
     if change == "hole":
@@ -111,7 +114,7 @@ def test_a_sentencepiece_model_that_cannot_be_read_is_a_line() -> None:
 
 
 def test_what_the_library_says_of_a_size_that_it_cannot_train_is_passed_on() -> None:
-    line = str(sentence_piece._misfit(300, " Internal: it is tired "))
+    line = str(sentence_piece._training_error(300, " Internal: it is tired "))
     assert line == (
         "tokenizer.vocab_size 300 cannot be trained on this corpus: Internal: it is tired; "
         "set another size or use more text"
@@ -132,7 +135,7 @@ def test_a_sentencepiece_model_made_elsewhere_lacks_the_control_symbols() -> Non
 
 
 def test_what_surrounds_a_bpe_model_cannot_change_how_text_is_cut() -> None:
-    tree = json.loads(made("bpe").files()["tokenizer.json"])
+    tree = json.loads(train_small("bpe").files()["tokenizer.json"])
     tree["normalizer"] = {"type": "Lowercase"}
     special = {"id": 5, "content": "<|eot|>", "special": True, "normalized": False}
     tree["added_tokens"] = [special | dict.fromkeys(("single_word", "lstrip", "rstrip"), False)]
@@ -152,10 +155,10 @@ def test_an_unknown_kind_or_one_without_its_file_is_a_line(
 
 def test_another_kind_in_the_same_folder_leaves_nothing_of_the_former(tmp_path: Path) -> None:
     for name in ("pieces bpe", "char", "bpe", "byte"):
-        registry.save(made(name), tmp_path, {})
+        registry.save(train_small(name), tmp_path, {})
         left = {path.name for path in tmp_path.iterdir()}
-        assert left == {"meta.json", *made(name).files()}
-        assert registry.load(tmp_path).kind == made(name).kind
+        assert left == {"meta.json", *train_small(name).files()}
+        assert registry.load(tmp_path).kind == train_small(name).kind
 
 
 def test_a_meta_that_is_no_object_is_a_line_that_says_what_to_do(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_chat_that_is_deleted_while_it_is_written_stays_deleted(
 def test_an_exported_chat_is_a_line_that_nielsgpt_reads_and_the_page_too(
     chat: Any, page: Any, server: Any, tmp_path: Any
 ) -> None:
-    from nielsgpt.conversation import conversation_from
+    from nielsgpt.conversation import parse_conversation
 
     page.click("#tune")
     page.fill("#system", "Be brief.")
@@ -85,7 +85,7 @@ def test_an_exported_chat_is_a_line_that_nielsgpt_reads_and_the_page_too(
     path = tmp_path / "chat.json"
     download.value.save_as(path)
     record = json.loads(path.read_text("utf-8"))
-    talk = conversation_from(record["messages"], "chat.json")
+    talk = parse_conversation(record["messages"], "chat.json")
     assert [m.role for m in talk.messages] == ["system", "user", "assistant"]
     assert talk.messages[1].content == "caf\u00e9 \U0001f600?"
     with page.expect_download() as download:

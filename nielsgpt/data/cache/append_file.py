@@ -1,4 +1,4 @@
-"""A file that is appended to, survives its process, and gets its name when it is complete."""
+"""An append-only file that outlives a killed process and gets its final name when complete."""
 
 import hashlib
 import os
@@ -9,24 +9,26 @@ from typing import Any
 from nielsgpt.errors import DataError
 from nielsgpt.system.workspace import explain_unwritable
 
-PIECE = 2**20
+READ_BYTES = 2**20
 
 
 class AppendFile:
-    """A hidden file beside its place, its length, and the sha256 of what was written so far.
+    """A hidden file next to its final path, with its length and a running sha256.
 
-    With a `length`, what an earlier process wrote is kept up to there and the rest cut off; raises
-    DataError where the file holds less. Raises RunError naming `path` when the disk is full.
+    With a `length`, keeps that many bytes from an earlier process and truncates the rest; raises
+    DataError if the file is shorter. Raises RunError naming `path` when the disk is full.
     """
 
     def __init__(self, path: Path, length: int = 0) -> None:
-        self.path, self.hidden, self.length = path, hidden(path), length
+        self.path = path
+        self.part = part_path(path)
+        self.length = length
         self._sha256 = hashlib.sha256()
-        if length and (not self.hidden.is_file() or self.hidden.stat().st_size < length):
-            raise DataError(f"{self.hidden} is not as its build left it")
+        if length and (not self.part.is_file() or self.part.stat().st_size < length):
+            raise DataError(f"{self.part} is shorter than its build left it")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.hidden.open("r+b" if length else "w+b")
+            self._file = self.part.open("r+b" if length else "w+b")
             self._read(length)
             self._file.truncate(length)
             self._file.seek(length)
@@ -34,7 +36,7 @@ class AppendFile:
             raise explain_unwritable(path, error) from error
 
     def write(self, content: bytes) -> None:
-        """Append."""
+        """Append the content."""
         try:
             self._file.write(content)
         except OSError as error:
@@ -43,7 +45,7 @@ class AppendFile:
         self.length += len(content)
 
     def write_start(self, content: bytes) -> None:
-        """Replace the first bytes."""
+        """Overwrite the first bytes."""
         try:
             self._file.seek(0)
             self._file.write(content)
@@ -54,7 +56,7 @@ class AppendFile:
             raise explain_unwritable(self.path, error) from error
 
     def sync(self) -> None:
-        """Let what was written survive a power loss."""
+        """Flush to disk, so that the content survives a power loss."""
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -62,7 +64,7 @@ class AppendFile:
             raise explain_unwritable(self.path, error) from error
 
     def close(self) -> dict[str, Any]:
-        """Close the file for good; returns its size and its sha256."""
+        """Sync and close the file; returns its size and sha256."""
         try:
             self.sync()
         finally:
@@ -70,17 +72,17 @@ class AppendFile:
         return {"bytes": self.length, "sha256": self._sha256.hexdigest()}
 
     def abandon(self) -> None:
-        """Close it whatever comes; the file stays."""
-        with suppress(OSError):  # what could not be written is said already
+        """Close the file, ignoring errors; it stays on disk."""
+        with suppress(OSError):  # write errors were raised before
             self._file.close()
 
     def _read(self, length: int) -> None:
         while length > 0:
-            piece = self._file.read(min(PIECE, length))
-            self._sha256.update(piece)
-            length -= len(piece)
+            chunk = self._file.read(min(READ_BYTES, length))
+            self._sha256.update(chunk)
+            length -= len(chunk)
 
 
-def hidden(path: Path) -> Path:
-    """Where the file of this name grows. The sweep of a folder's lock leaves it alone."""
+def part_path(path: Path) -> Path:
+    """The hidden path of an unfinished file. Locking a folder does not clean it up."""
     return path.with_name(f".{path.name}.part")

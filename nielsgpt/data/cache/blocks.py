@@ -1,4 +1,4 @@
-"""A source's walk in blocks of documents, cut always at the same places, and what each becomes."""
+"""Blocks of documents, always cut at the same places, and their tokenized form."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-DOCUMENTS = 1024
-CHARACTERS = 2**20
-ALWAYS = {"val": -1.0, "train": 2.0}
+BLOCK_DOCUMENTS = 1024
+BLOCK_CHARACTERS = 2**20
+FIXED_PLACES = {"val": -1.0, "train": 2.0}
 Ids = NDArray[np.unsignedinteger[Any]]
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class DocumentBlock:
-    """The samples of a run of documents or conversations.
+    """The samples of consecutive documents or conversations.
 
-    `ids` (N,) and for SFT `mask` (N,), 1 where the loss counts, hold all samples end to end;
-    `lengths`, `text_bytes` and `places` (S,) have one entry a sample: its ids, the UTF-8 bytes that
-    they spell, and where it stands between the sides: a number in [0, 1) of which the smaller ones
-    fall to validation, or one of ALWAYS where the dataset has its own split.
+    `ids` (N,) and, for SFT, `mask` (N,), 1 where a token counts in the loss, are concatenated over
+    all samples. `lengths`, `text_bytes` and `places` (S,) have one entry per sample: the number of
+    ids, the number of UTF-8 bytes, and a number in [0, 1) of which the smallest go to validation,
+    or one of FIXED_PLACES if the dataset has its own split.
     """
 
     documents: int
@@ -34,23 +34,25 @@ class DocumentBlock:
     left_out: int = 0
     dropped: int = 0
 
-    def of(self, chosen: NDArray[np.bool_]) -> tuple[Ids, NDArray[np.uint8] | None]:
-        """The ids and the mask of the chosen samples, (S,), end to end."""
+    def select(self, chosen: NDArray[np.bool_]) -> tuple[Ids, NDArray[np.uint8] | None]:
+        """The concatenated ids and mask of the samples where `chosen` (S,) is true."""
         if chosen.all():
             return self.ids, self.mask
-        each = np.repeat(chosen, self.lengths)  # (N,)
-        return self.ids[each], None if self.mask is None else self.mask[each]
+        selected = np.repeat(chosen, self.lengths)  # (N,)
+        return self.ids[selected], None if self.mask is None else self.mask[selected]
 
 
-def cut_blocks(walk: Iterable[Item], characters: Callable[[Item], int]) -> Iterator[list[Item]]:
-    """The walk in blocks: each ends with the document that fills its number or its characters."""
+def cut_blocks(
+    walk: Iterable[Item], count_characters: Callable[[Item], int]
+) -> Iterator[list[Item]]:
+    """Group items into blocks, each ending at BLOCK_DOCUMENTS or BLOCK_CHARACTERS."""
     block: list[Item] = []
-    held = 0
+    size = 0
     for item in walk:
         block.append(item)
-        held += characters(item)
-        if len(block) == DOCUMENTS or held >= CHARACTERS:
+        size += count_characters(item)
+        if len(block) == BLOCK_DOCUMENTS or size >= BLOCK_CHARACTERS:
             yield block
-            block, held = [], 0
+            block, size = [], 0
     if block:
         yield block

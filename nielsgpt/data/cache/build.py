@@ -1,7 +1,7 @@
-"""Samples to splits: each goes to training or validation by the hash of its text, for good.
+"""Build the caches: the hash of a sample's text sends it to training or validation.
 
-The builder knows no source and no tokenizer; it is handed encoded blocks and an identity of what
-they were made from, and does nothing when the cache already holds just that.
+This module knows no source and no tokenizer: it gets tokenized blocks and a recipe, the identity of
+all that they were made from.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ log = logging.getLogger("nielsgpt")
 Blocks = Callable[[int], Generator[DocumentBlock, None, None]]
 
 
-def held_out_share(val_fraction: float, train_tokens: int, val_tokens: int) -> float:
-    """The share of a source that falls to validation: by its budgets, where it has both."""
+def val_share(val_fraction: float, train_tokens: int, val_tokens: int) -> float:
+    """The share of a source that goes to validation: from its budgets if it has both."""
     if train_tokens and val_tokens:
         return val_tokens / (train_tokens + val_tokens)
     return val_fraction
@@ -31,10 +31,10 @@ def held_out_share(val_fraction: float, train_tokens: int, val_tokens: int) -> f
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a cache is made from; equal recipes give equal bytes.
+    """All that a cache is made from; equal recipes give equal bytes.
 
-    The token budgets end the build early; 0 is none. `context_length` is what SFT examples fit in;
-    none for text.
+    The token budgets end the build early; 0 means unlimited. `context_length`, for SFT only, is
+    the limit of an example.
     """
 
     source: str
@@ -51,20 +51,20 @@ class Recipe:
 
     @property
     def masked(self) -> bool:
-        """Whether the samples are conversations."""
+        """Whether the samples are conversations, which have a loss mask."""
         return self.context_length is not None
 
     @property
     def share(self) -> float:
-        """The share of the documents that falls to validation."""
-        return held_out_share(self.val_fraction, self.train_tokens, self.val_tokens)
+        """The share of the documents that goes to validation."""
+        return val_share(self.val_fraction, self.train_tokens, self.val_tokens)
 
-    def facts(self) -> dict[str, Any]:
-        """What goes into the meta beside the counts."""
+    def metadata(self) -> dict[str, Any]:
+        """The entries of a split's meta, apart from its counts."""
         rule = f"sha256(seed, text) < {self.share:g}"
         if self.train_tokens or self.val_tokens:
             rule += f", at most {self.train_tokens:,} tokens for training, {self.val_tokens:,} not"
-        known = {"context_length": self.context_length, "revision": self.revision}
+        optional = {"context_length": self.context_length, "revision": self.revision}
         return {
             "source": self.source,
             "inputs": self.inputs,
@@ -73,12 +73,12 @@ class Recipe:
             "seed": self.seed,
             "split_rule": rule,
             "shard_bytes": self.shard_bytes,
-            **{name: value for name, value in known.items() if value is not None},
+            **{name: value for name, value in optional.items() if value is not None},
         }
 
 
-def staleness(folder: Path, recipe: Recipe) -> str | None:
-    """None when the cache is just what the recipe makes, else why it is not."""
+def explain_staleness(folder: Path, recipe: Recipe) -> str | None:
+    """None if the cache is what the recipe makes, else the reason why it must be rebuilt."""
     for split in SPLITS:
         try:
             meta = read_meta(folder, f"{recipe.source}_{split}")
@@ -86,39 +86,41 @@ def staleness(folder: Path, recipe: Recipe) -> str | None:
             return str(error)
         if meta is None:
             return "not built yet"
-        for key, value in recipe.facts().items():
+        for key, value in recipe.metadata().items():
             if meta.get(key) != value:
                 return f"{key} changed from {meta.get(key)} to {value}"
     return None
 
 
 def build(
-    folder: Path, recipe: Recipe, blocks: Blocks, look: Callable[[], Mapping[str, int]] = dict
+    folder: Path, recipe: Recipe, blocks: Blocks, inspect: Callable[[], Mapping[str, int]] = dict
 ) -> None:
-    """Write both splits from `blocks(skip)`, the source's blocks after so many documents; `look`
-    says what was found in them, for the meta.
+    """Write both splits from `blocks(skip)`, the source's blocks after `skip` documents.
 
-    What a killed build of the same recipe finished is kept. Raises DataError when there is too
-    little text for two sides.
+    Resumes a killed build with the same recipe. `inspect` returns findings on the data for the
+    meta. Raises DataError if there is too little text for two splits.
     """
-    nearest = _write(folder, recipe, blocks, look, recipe.share)
+    nearest = _write_splits(folder, recipe, blocks, inspect, recipe.share)
     if nearest is not None:
-        _write(folder, recipe, blocks, look, nearest)
+        _write_splits(folder, recipe, blocks, inspect, nearest)
 
 
-def _write(
+def _write_splits(
     folder: Path,
     recipe: Recipe,
     blocks: Blocks,
-    look: Callable[[], Mapping[str, int]],
+    inspect: Callable[[], Mapping[str, int]],
     fraction: float,
 ) -> float | None:
-    """Write both splits and return None; or, when nothing fell to validation, write nothing and
-    return the fraction that the sample nearest to it needs."""
-    pair = SplitBuilder(
+    """Write both splits and return None.
+
+    If no sample went to validation, writes nothing and returns the smallest fraction that sends
+    one there.
+    """
+    builder = SplitBuilder(
         folder,
         recipe.source,
-        recipe.facts(),
+        recipe.metadata(),
         fraction,
         (recipe.train_tokens, recipe.val_tokens),
         vocab_size=recipe.vocab_size,
@@ -126,74 +128,78 @@ def _write(
         masked=recipe.masked,
     )
     try:
-        if not pair.is_full:
-            with closing(blocks(pair.counts["documents"])) as coming:
-                for block in coming:
-                    pair.add(block)
-                    if pair.is_full:
+        if not builder.is_full:
+            with closing(blocks(builder.counts["documents"])) as source_blocks:
+                for block in source_blocks:
+                    builder.add(block)
+                    if builder.is_full:
                         break
-        if _is_two_sided(pair, recipe):
-            found = {"found": dict(seen)} if (seen := look()) else {}
-            pair.finish({**recipe.facts(), **_left_out(pair, recipe), **found})
+        if _has_both_splits(builder, recipe):
+            found = {"found": dict(seen)} if (seen := inspect()) else {}
+            builder.finish({**recipe.metadata(), **_count_left_out(builder, recipe), **found})
             return None
     except BaseException:
-        pair.abandon()
+        builder.abandon()
         raise
-    pair.abandon(keep=False)
-    return pair.nearest
+    builder.abandon(keep=False)
+    return builder.nearest
 
 
-def _is_two_sided(pair: SplitBuilder, recipe: Recipe) -> bool:
-    """Whether both sides hold something; False where a larger fraction would mend it."""
-    train, val = (writer.samples for writer in pair.writers)
+def _has_both_splits(builder: SplitBuilder, recipe: Recipe) -> bool:
+    """Whether both splits have samples; False if a larger fraction would help."""
+    train, val = (writer.samples for writer in builder.writers)
     name = recipe.source
     if recipe.masked and not train + val:
         raise DataError(
-            f"source {name} holds no exchange of user and assistant that fits the context of "
+            f"source {name} has no user-assistant exchange that fits the context of "
             f"{recipe.context_length} tokens; raise model.context_length"
         )
     if train + val < 2:
         raise DataError(
-            f"source {name} holds {train + val} documents; training and validation need one each: "
+            f"source {name} has {train + val} documents; training and validation need one each: "
             "add text, or more, smaller documents"
         )
-    if not train or (not val and pair.nearest == 1.0):
+    if not train or (not val and builder.nearest == 1.0):
         raise DataError(
-            f"every document of source {name} fell to {'training' if train else 'validation'}; "
+            f"every document of source {name} went to {'training' if train else 'validation'}; "
             f"{'choose another dataset' if train else 'lower data.val_fraction'} or add text"
         )
     return bool(val)
 
 
-def _left_out(pair: SplitBuilder, recipe: Recipe) -> dict[str, Any]:
-    """What of the conversations became no example, for the meta of either side; says so too."""
+def _count_left_out(builder: SplitBuilder, recipe: Recipe) -> dict[str, Any]:
+    """Count the conversations that became no example, for the metas; warns about them."""
     if not recipe.masked:
         return {}
-    given, lost, dropped = (pair.counts[name] for name in ("replies", "left_out", "dropped"))
-    if lost:
+    replies, left_out, dropped = (
+        builder.counts[name] for name in ("replies", "left_out", "dropped")
+    )
+    if left_out:
         log.warning(
-            "source %s: %d of %d replies left out, for they or what they answer do not fit the "
-            "context of %d tokens or spell a special token (%d conversations)",
+            "source %s: %d of %d replies left out because they or their prompts do not fit the "
+            "context of %d tokens or contain a special token (%d conversations)",
             recipe.source,
-            lost,
-            given,
+            left_out,
+            replies,
             recipe.context_length,
             dropped,
         )
-    return {"replies": given, "replies_left_out": lost, "conversations_dropped": dropped}
+    return {"replies": replies, "replies_left_out": left_out, "conversations_dropped": dropped}
 
 
-def side(seed: int, text: str) -> float:
-    """A number in [0, 1) that the seed and the text alone decide."""
+def hash_to_unit(seed: int, text: str) -> float:
+    """A hash of the seed and the text, in [0, 1)."""
     digest = hashlib.sha256(f"{seed}:{text}".encode("utf-8", "replace")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def guard(text: str, where: str, policy: Literal["fail", "escape", "drop"]) -> str | None:
-    """The text with no spelled-out special token left in it; None when it is to be dropped.
+def guard_special_tokens(
+    text: str, where: str, policy: Literal["fail", "escape", "drop"]
+) -> str | None:
+    """The text without literal special tokens; None if the policy is to drop it.
 
-    Such text could never be mistaken for the token, but a model that learns to write it would look
-    as if it could. Raises DataError naming the place when the policy is to fail.
+    Such text never encodes to the token itself, but a model that learns to write it looks as if it
+    did. Raises DataError with the position if the policy is to fail.
     """
     found = [(text.find(literal), literal) for literal in SPECIAL_TEXTS if literal in text]
     if not found:
@@ -206,6 +212,6 @@ def guard(text: str, where: str, policy: Literal["fail", "escape", "drop"]) -> s
         return text
     offset, literal = min(found)
     raise DataError(
-        f"{where} spells the special token {literal} at character {offset}; remove it, "
+        f"{where} contains the special token {literal} at character {offset}; remove it, "
         "or set data.on_special_literal (SFT: data.on_special_literal_sft) to escape"
     )

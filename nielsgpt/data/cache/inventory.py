@@ -1,4 +1,4 @@
-"""What caches hold: a line for each split, and the checksums read again."""
+"""List the splits of the caches, and verify their checksums."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nielsgpt.data.cache import shards
-from nielsgpt.data.cache.loader import fill, pack, window_count
+from nielsgpt.data.cache.loader import count_windows, fill_rate, pack_rows
 from nielsgpt.errors import DataError
 
 SUFFIX = ".meta.json"
@@ -16,68 +16,70 @@ SUFFIX = ".meta.json"
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """One finished split: its meta, what it takes on disk, and when it was finished."""
+    """One finished split: its meta, its size on disk and its time of completion."""
 
     phase: str
     meta: Mapping[str, Any]
     name: str
     disk_bytes: int
-    made_at: float
-    use: float | None
+    modified_at: float
+    utilization: float | None
 
     @property
     def side(self) -> str:
-        """train or val."""
+        """`train` or `val`."""
         return self.name.rpartition("_")[2]
 
     @property
     def left_out(self) -> int:
-        """Replies of the source that became no example."""
+        """The number of replies that did not become examples."""
         return int(self.meta.get("replies_left_out", 0))
 
 
 def list_splits(folders: Mapping[str, Path], context_length: int) -> Iterator[SplitSummary]:
-    """Every split of the folders, by phase.
+    """Every split in the folders of the phases.
 
-    `use` is, for text, the share of the tokens that an epoch's rows of this context hold, and for
-    conversations the share of the rows' places that hold a token; None where there are no rows.
+    `utilization` is, for text, the share of the tokens that an epoch's rows contain; for
+    conversations, the share of the rows that is not padding; None if there are no rows.
     """
     for phase, folder in folders.items():
-        for name in names(folder):
+        for name in list_names(folder):
             meta = shards.read_meta(folder, name)
             if meta is not None:
                 path = folder / f"{name}{SUFFIX}"
-                held = path.stat().st_size + sum(e["bytes"] for e in shards.entries(meta))
-                use = _use(folder, meta, context_length)
-                yield SplitSummary(phase, meta, name, held, path.stat().st_mtime, use)
+                disk_bytes = path.stat().st_size + sum(
+                    e["bytes"] for e in shards.file_entries(meta)
+                )
+                utilization = _utilization(folder, meta, context_length)
+                yield SplitSummary(phase, meta, name, disk_bytes, path.stat().st_mtime, utilization)
 
 
-def names(folder: Path) -> list[str]:
-    """The finished splits of a folder."""
+def list_names(folder: Path) -> list[str]:
+    """The names of the finished splits in a folder."""
     return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"[!.]*{SUFFIX}"))
 
 
-def faults(folder: Path) -> Iterator[str]:
-    """A line for each file of the folder's splits that is not what its meta says."""
-    for name in names(folder):
+def find_faults(folder: Path) -> Iterator[str]:
+    """One line for each file in the folder that does not match its meta."""
+    for name in list_names(folder):
         try:
             meta = shards.read_meta(folder, name)
         except DataError as error:
             yield str(error)
             continue
         if meta is not None:
-            for file in shards.damaged(folder, meta):
-                yield f"{file} is damaged: its sha256 is not the meta's; {shards.HINT}"
+            for file in shards.find_damaged(folder, meta):
+                yield f"{file} is damaged: its sha256 differs from its meta; {shards.REMEDY}"
 
 
-def _use(folder: Path, meta: Mapping[str, Any], context_length: int) -> float | None:
+def _utilization(folder: Path, meta: Mapping[str, Any], context_length: int) -> float | None:
     tokens = int(meta["tokens"])
     if "index" not in meta:
         if tokens <= context_length:
             return None
-        return window_count(tokens, context_length) * context_length / tokens
+        return count_windows(tokens, context_length) * context_length / tokens
     starts = np.load(folder / meta["index"]["file"], allow_pickle=False)
     lengths = np.diff(np.append(starts, tokens))
     if not len(lengths) or lengths.max() > context_length + 1:
         return None
-    return fill(tokens, len(pack(lengths, context_length + 1)), context_length)
+    return fill_rate(tokens, len(pack_rows(lengths, context_length + 1)), context_length)

@@ -1,8 +1,8 @@
 """Batches as pure functions of (seed, step), so that resuming needs one integer.
 
-Every source has rows of T + 1 ids: windows of a stream, or whole examples packed into rows. Draw
-number j of a source reads row shuffled(j mod rows) of epoch j // rows, so that each epoch uses
-every row once; a step's draws follow from the shares alone.
+Every source has rows of T + 1 ids: windows of a token stream, or whole examples packed into rows.
+Draw j of a source reads row shuffle(j mod rows) of epoch j // rows, so each epoch uses every row
+once. The draws of a step follow from the shares alone.
 """
 
 from abc import ABC, abstractmethod
@@ -23,26 +23,28 @@ Matrix = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Batch:
-    """`inputs` and `targets`, both (B, T); a target of -100 does not count."""
+    """`inputs` and `targets`, both (B, T); targets of -100 are ignored by the loss."""
 
     inputs: Matrix
     targets: Matrix
 
 
 class Rows(ABC):
-    """The rows of one split."""
+    """The rows of one split, each (T,) inputs and (T,) targets."""
 
     def __init__(self, split: Split, context_length: int, seed: int) -> None:
-        self.split, self.T, self.seed = split, context_length, seed
+        self.split = split
+        self.T = context_length
+        self.seed = seed
 
     @property
     @abstractmethod
     def count(self) -> int:
-        """Rows in an epoch."""
+        """The number of rows in an epoch."""
 
     @abstractmethod
-    def row(self, number: int, phase: int) -> tuple[Matrix, Matrix]:
-        """Inputs and targets, (T,) each, of one row; `phase` is 0 where order is kept."""
+    def row(self, number: int, offset: int) -> tuple[Matrix, Matrix]:
+        """Inputs and targets, (T,) each, of one row; `offset` shifts the windows of an epoch."""
 
     def draw(self, number: int) -> tuple[Matrix, Matrix]:
         """Inputs and targets of the source's draw `number`, counted from the start of training."""
@@ -50,68 +52,70 @@ class Rows(ABC):
         key = mix_seed(self.seed, epoch)
         return self.row(shuffle_index(index, self.count, key), key)
 
-    def in_order(self, rows: int, at_once: int) -> Iterator[Batch]:
-        """At most `rows` rows, evenly spread over the split, always the same: for evaluation."""
+    def eval_batches(self, rows: int, at_once: int) -> Iterator[Batch]:
+        """Batches for evaluation: at most `rows` rows, evenly spread, always the same."""
         chosen = np.linspace(0, self.count - 1, min(rows, self.count)).round().astype(np.int64)
         for start in range(0, len(chosen), at_once):
-            yield stack([self.row(int(i), 0) for i in chosen[start : start + at_once]])
+            yield stack_rows([self.row(int(i), 0) for i in chosen[start : start + at_once]])
 
 
 class WindowRows(Rows):
-    """Windows of a stream, side by side; each epoch cuts from another starting point."""
+    """Adjacent windows of a token stream; each epoch starts at another offset."""
 
     def __init__(self, split: Split, context_length: int, seed: int) -> None:
         super().__init__(split, context_length, seed)
         if split.tokens < context_length + 1:
             raise DataError(
-                f"source {split.name} holds {split.tokens} tokens, fewer than one window of "
+                f"source {split.name} has {split.tokens} tokens, fewer than one window of "
                 f"{context_length + 1}; add text, raise data.val_fraction if it is the validation "
                 "split, or lower model.context_length"
             )
 
     @property
     def count(self) -> int:
-        """Windows that fit wherever the cutting starts."""
-        return window_count(self.split.tokens, self.T)
+        """The number of windows that fit at every offset."""
+        return count_windows(self.split.tokens, self.T)
 
-    def row(self, number: int, phase: int) -> tuple[Matrix, Matrix]:
-        """Ids `number` T + phase and the T that follow."""
+    def row(self, number: int, offset: int) -> tuple[Matrix, Matrix]:
+        """The T + 1 ids from `number` T + offset on."""
         slack = self.split.tokens - 1 - self.count * self.T
-        ids = self.split.read(number * self.T + phase % (slack + 1), self.T + 1)
+        ids = self.split.read(number * self.T + offset % (slack + 1), self.T + 1)
         return ids[:-1], ids[1:]
 
 
 class PackedRows(Rows):
-    """Whole examples, best fit into rows; padding only at a row's end."""
+    """Whole examples packed best-fit into rows; padding only at the end of a row."""
 
-    def __init__(self, split: Split, context_length: int, seed: int, end: int) -> None:
+    def __init__(self, split: Split, context_length: int, seed: int, end_id: int) -> None:
         super().__init__(split, context_length, seed)
         assert split.starts is not None and split.mask is not None
-        self.end = end
+        self.end_id = end_id
         lengths = np.diff(np.append(split.starts, split.tokens))
         if lengths.max(initial=0) > context_length + 1:
             raise DataError(
-                f"source {split.name} holds an example of {lengths.max()} tokens and the context "
+                f"source {split.name} has an example of {lengths.max()} tokens and the context "
                 f"has {context_length}; run 'nielsgpt caches' for this context"
             )
-        self.rows = pack(lengths, context_length + 1)
-        self.lengths, self.starts, self.mask = lengths, split.starts, np.asarray(split.mask)
-        assert self.mask.any(), "every cached example holds a reply"
+        self.rows = pack_rows(lengths, context_length + 1)
+        self.lengths = lengths
+        self.starts = split.starts
+        self.mask = np.asarray(split.mask)
+        assert self.mask.any(), "every cached example has a reply"
 
     @property
     def count(self) -> int:
-        """Packed rows."""
+        """The number of packed rows."""
         return len(self.rows)
 
     @property
-    def fill(self) -> float:
-        """The share of all places that hold an id of an example."""
-        return fill(self.split.tokens, self.count, self.T)
+    def fill_rate(self) -> float:
+        """The share of the rows that is not padding."""
+        return fill_rate(self.split.tokens, self.count, self.T)
 
-    def row(self, number: int, phase: int) -> tuple[Matrix, Matrix]:
-        """The examples of one row, end to end, then padding."""
+    def row(self, number: int, offset: int) -> tuple[Matrix, Matrix]:
+        """The examples of one row, concatenated, then padding; packing ignores `offset`."""
         spans = [(int(self.starts[e]), int(self.lengths[e])) for e in self.rows[number]]
-        ids = np.full(self.T + 1, self.end, dtype=np.int64)
+        ids = np.full(self.T + 1, self.end_id, dtype=np.int64)
         counts = np.zeros(self.T + 1, dtype=bool)
         used = sum(length for _, length in spans)
         ids[:used] = np.concatenate([self.split.read(*span) for span in spans])
@@ -119,24 +123,24 @@ class PackedRows(Rows):
         return ids[:-1], np.where(counts[1:], ids[1:], IGNORED)
 
 
-def window_count(tokens: int, context_length: int) -> int:
-    """Windows of an epoch, wherever the cutting of the stream starts."""
+def count_windows(tokens: int, context_length: int) -> int:
+    """The number of windows in an epoch, at any offset."""
     return max(1, (tokens - context_length) // context_length)
 
 
-def fill(tokens: int, rows: int, context_length: int) -> float:
-    """The share of the rows' places that hold an id of an example."""
+def fill_rate(tokens: int, rows: int, context_length: int) -> float:
+    """The share of the rows that is not padding."""
     return tokens / (rows * (context_length + 1))
 
 
-def pack(lengths: NDArray[np.int64], capacity: int) -> list[list[int]]:
-    """Rows of example numbers, each row's lengths at most `capacity`: best fit, longest first."""
+def pack_rows(lengths: NDArray[np.int64], capacity: int) -> list[list[int]]:
+    """Pack examples into rows of at most `capacity` ids: best fit, longest first."""
     rows: list[list[int]] = []
-    space: list[tuple[int, int]] = []  # (free places, row), sorted
+    space: list[tuple[int, int]] = []  # (free ids, row), sorted
     for example in np.argsort(-lengths, kind="stable"):
         length = int(lengths[example])
-        at = bisect_left(space, (length, -1))
-        free, row = space.pop(at) if at < len(space) else (capacity, len(rows))
+        best = bisect_left(space, (length, -1))
+        free, row = space.pop(best) if best < len(space) else (capacity, len(rows))
         if row == len(rows):
             rows.append([])
         rows[row].append(int(example))
@@ -152,7 +156,8 @@ class Mixture:
     ) -> None:
         self.names = sorted(sources)
         self.sources = [(shares[name], sources[name]) for name in self.names]
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size = batch_size
+        self.seed = seed
 
     def batch(self, step: int, drawn: int | None = None) -> Batch:
         """The (B, T) batch of a step, counted from 0, after `drawn` rows of earlier steps.
@@ -160,23 +165,25 @@ class Mixture:
         Where the batch size never changed, `drawn` is step B and can be left out.
         """
         drawn = step * self.batch_size if drawn is None else drawn
-        before, after = (self._drawn(drawn + n) for n in (0, self.batch_size))
+        before, after = (self._draws_per_source(drawn + n) for n in (0, self.batch_size))
         rows = [
             source.draw(number)
             for (_, source), start, end in zip(self.sources, before, after, strict=True)
             for number in range(start, end)
         ]
         key = mix_seed(self.seed, step, 1)
-        return stack([rows[shuffle_index(place, len(rows), key)] for place in range(len(rows))])
+        return stack_rows(
+            [rows[shuffle_index(place, len(rows), key)] for place in range(len(rows))]
+        )
 
     def epochs(self, total: int) -> dict[str, float]:
-        """The epochs of each source that the first `total` rows make."""
-        drawn = self._drawn(total)
+        """The number of epochs of each source in the first `total` rows."""
+        drawn = self._draws_per_source(total)
         counts = [rows.count for _, rows in self.sources]
         return {name: n / all_ for name, n, all_ in zip(self.names, drawn, counts, strict=True)}
 
-    def _drawn(self, total: int) -> list[int]:
-        """How many of the first `total` rows came from each source: shares in whole rows."""
+    def _draws_per_source(self, total: int) -> list[int]:
+        """The number of rows from each source among the first `total`: shares in whole rows."""
         counts, left, mass = [], total, sum(share for share, _ in self.sources)
         for share, _ in self.sources[:-1]:
             counts.append(int(left * (share / mass)))
@@ -184,6 +191,6 @@ class Mixture:
         return [*counts, left]
 
 
-def stack(rows: list[tuple[Matrix, Matrix]]) -> Batch:
-    """Rows of (T,) to a batch of (B, T)."""
+def stack_rows(rows: list[tuple[Matrix, Matrix]]) -> Batch:
+    """Stack rows of (T,) into a batch of (B, T)."""
     return Batch(np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows]))

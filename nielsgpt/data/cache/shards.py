@@ -1,9 +1,9 @@
-"""One split of one source on disk: ids, for SFT also a loss mask and where examples start.
+"""One split of one source on disk: ids and, for SFT, a loss mask and the example starts.
 
     primer_train.bin        little-endian uint16 ids (uint32 above 65,536 ids)
-    primer_train.mask.bin   SFT: one byte an id, 1 where the loss counts
+    primer_train.mask.bin   SFT: one byte per id, 1 where it counts in the loss
     primer_train.idx.npy    SFT: int64 position of each example's first id
-    primer_train.meta.json  written last: what it was made from, sizes and sha256 of every file
+    primer_train.meta.json  written last: provenance, size and sha256 of every file
 
 Above `shard_bytes` the ids are split into primer_train-00000-of-00003.bin and so on.
 """
@@ -16,63 +16,62 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nielsgpt.data.cache.append_file import hidden
+from nielsgpt.data.cache.append_file import part_path
 from nielsgpt.errors import DataError
 from nielsgpt.system.workspace import file_sha256, fingerprint, read_json, remove_meta
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "val")
-HINT = "delete the folder and run 'nielsgpt caches'"
+REMEDY = "delete the folder and run 'nielsgpt caches'"
 
 
 def token_dtype(vocab_size: int) -> str:
-    """The dtype on disk of ids below `vocab_size`."""
+    """The on-disk dtype of ids below `vocab_size`."""
     return "<u2" if vocab_size <= 65_536 else "<u4"
 
 
-def reopen(folder: Path, name: str) -> None:
-    """Take the names away from the files of a split whose build ended before it was finished."""
+def hide_files(folder: Path, name: str) -> None:
+    """Rename the files of an unfinished split back to their hidden names."""
     remove_meta(folder / f"{name}.meta.json")
-    for file in files_of(folder, name):
+    for file in list_files(folder, name):
         whole = re.sub(r"(-\d{5})-of-\d{5}\.bin$", r"\1", file.name)
         first = f"{name}-00000" if whole == f"{name}.bin" else whole
-        file.replace(hidden(folder / first))
+        file.replace(part_path(folder / first))
 
 
 def read_meta(folder: Path, name: str) -> dict[str, Any] | None:
-    """The split's meta, or None when it was never finished.
+    """The meta of a split, or None if the split is unfinished.
 
-    Raises DataError when it is from another version of the format, or a file's size is not what
-    the meta says.
+    Raises DataError for another format version, or if a file's size differs from the meta.
     """
     path = folder / f"{name}.meta.json"
     meta: dict[str, Any] | None = read_json(path)
     if meta is None:
         return None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT_VERSION:
-        raise DataError(f"{path} is not of cache format {FORMAT_VERSION}; {HINT}")
-    for entry in entries(meta):
+        raise DataError(f"{path} is not in cache format {FORMAT_VERSION}; {REMEDY}")
+    for entry in file_entries(meta):
         file = folder / entry["file"]
         size = file.stat().st_size if file.is_file() else None
         if size != entry["bytes"]:
             raise DataError(
-                f"{file} has {'no' if size is None else size} bytes where its meta says "
-                f"{entry['bytes']}; {HINT}"
+                f"{file} has {'no' if size is None else size} bytes but its meta says "
+                f"{entry['bytes']}; {REMEDY}"
             )
     return meta
 
 
-def forget(folder: Path, name: str) -> None:
-    """Remove a split, its meta first, so that no meta ever names files of another build."""
+def remove_split(folder: Path, name: str) -> None:
+    """Remove a split, its meta first, so that no meta ever names the files of another build."""
     remove_meta(folder / f"{name}.meta.json")
     parts = (f".{name}-[0-9]*.part", f".{name}.mask.bin.part", f".{name}.idx.npy.part")
-    for file in [*files_of(folder, name), *(f for part in parts for f in folder.glob(part))]:
+    for file in [*list_files(folder, name), *(f for part in parts for f in folder.glob(part))]:
         file.unlink()
 
 
-def damaged(folder: Path, meta: dict[str, Any]) -> Iterator[Path]:
-    """The files of a split whose sha256 is not the meta's."""
-    for entry in entries(meta):
+def find_damaged(folder: Path, meta: dict[str, Any]) -> Iterator[Path]:
+    """The files of a split whose sha256 differs from the meta."""
+    for entry in file_entries(meta):
         if file_sha256(folder / entry["file"]) != entry["sha256"]:
             yield folder / entry["file"]
 
@@ -89,16 +88,16 @@ class Split:
                 f"cache {folder / name} was made with tokenizer {meta['tokenizer']}, and this "
                 f"run's is {tokenizer_fingerprint}; run 'nielsgpt caches'"
             )
-        for file in damaged(folder, meta):
-            raise DataError(f"{file} is damaged: its sha256 is not the meta's; {HINT}")
+        for file in find_damaged(folder, meta):
+            raise DataError(f"{file} is damaged: its sha256 differs from its meta; {REMEDY}")
         self.meta, self.name = meta, name
         dtype = np.dtype({"uint16-le": "<u2", "uint32-le": "<u4"}[meta["token_dtype"]])
-        self._shards = [_map(folder / entry["file"], dtype) for entry in meta["shards"]]
+        self._shards = [_map_file(folder / entry["file"], dtype) for entry in meta["shards"]]
         self._ends = np.cumsum([len(shard) for shard in self._shards])
         self.mask: NDArray[np.uint8] | None = None
         self.starts: NDArray[np.int64] | None = None
         if "mask" in meta:
-            self.mask = _map(folder / meta["mask"]["file"], np.dtype(np.uint8))
+            self.mask = _map_file(folder / meta["mask"]["file"], np.dtype(np.uint8))
             self.starts = np.load(folder / meta["index"]["file"], allow_pickle=False)
 
     @property
@@ -107,33 +106,33 @@ class Split:
         return int(self.meta["tokens"])
 
     def read(self, start: int, count: int) -> NDArray[np.int64]:
-        """(count,) ids from `start` on, across files."""
-        pieces = []
+        """(count,) ids from `start` on, across shards."""
+        chunks = []
         shard = int(np.searchsorted(self._ends, start, side="right"))
         while count > 0:
             begin = start - (int(self._ends[shard - 1]) if shard else 0)
-            piece = self._shards[shard][begin : begin + count].astype(np.int64)
-            pieces.append(piece)
-            start, count, shard = start + len(piece), count - len(piece), shard + 1
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+            chunk = self._shards[shard][begin : begin + count].astype(np.int64)
+            chunks.append(chunk)
+            start, count, shard = start + len(chunk), count - len(chunk), shard + 1
+        return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
 
 
-def identity(meta: dict[str, Any]) -> str:
-    """A name for a split's content: equal for equal files, whoever built them."""
-    return fingerprint([entry["sha256"] for entry in entries(meta)])
+def split_fingerprint(meta: dict[str, Any]) -> str:
+    """A fingerprint of a split's content: equal for equal files."""
+    return fingerprint([entry["sha256"] for entry in file_entries(meta)])
 
 
-def files_of(folder: Path, name: str) -> list[Path]:
-    """The files of a split that have their names, but its meta."""
+def list_files(folder: Path, name: str) -> list[Path]:
+    """The visible files of a split, except its meta."""
     names = (f"{name}.bin", f"{name}-*-of-*.bin", f"{name}.mask.bin", f"{name}.idx.npy")
     return [file for pattern in names for file in folder.glob(pattern)]
 
 
-def entries(meta: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """File, bytes and sha256 of each file of a split but its meta."""
+def file_entries(meta: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Name, size and sha256 of each file of a split, except its meta."""
     return [*meta["shards"], *(meta[key] for key in ("mask", "index") if key in meta)]
 
 
-def _map(path: Path, dtype: "np.dtype[Any]") -> NDArray[Any]:
-    # A plain array over the mapping: slices of np.memmap itself cost ten times as much.
+def _map_file(path: Path, dtype: "np.dtype[Any]") -> NDArray[Any]:
+    # A plain array over the mapping: slicing np.memmap itself is ten times slower.
     return np.asarray(np.memmap(path, dtype=dtype, mode="r"))

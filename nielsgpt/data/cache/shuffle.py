@@ -1,8 +1,8 @@
-"""A shuffle without a list: the place of any index in a random order of `count` things.
+"""A shuffle without a list: a random permutation of range(count), computed index by index.
 
-A Feistel network permutes the next power of four; an index that lands outside is sent through
-again until it lands inside (cycle walking, Black and Rogaway 2002). Four rounds, mixed by the
-finaliser of splitmix64 (Steele et al. 2014).
+A Feistel network permutes the next power of four; an index that maps outside the range is mapped
+again until it is inside (cycle walking, Black and Rogaway 2002). Four rounds, with the finalizer of
+splitmix64 as the round function (Steele et al. 2014).
 """
 
 ROUNDS = 4
@@ -10,23 +10,23 @@ WORD = 2**64 - 1
 
 
 def shuffle_index(index: int, count: int, key: int) -> int:
-    """The place of an index below `count`: a permutation of range(count) for each key."""
+    """The image of an index below `count`: a permutation of range(count) for each key."""
     half = max(1, ((count - 1).bit_length() + 1) // 2)
-    place = _network(index, half, key)
-    while place >= count:
-        place = _network(place, half, key)
-    return place
+    image = _permute(index, half, key)
+    while image >= count:
+        image = _permute(image, half, key)
+    return image
 
 
 def mix_seed(*numbers: int) -> int:
-    """64 bits that depend on every bit of the numbers and on their order."""
+    """A 64-bit seed that depends on every bit of the numbers and on their order."""
     state = 0
     for number in numbers:
         state = _mix(state + number)
     return state
 
 
-def _network(value: int, half: int, key: int) -> int:
+def _permute(value: int, half: int, key: int) -> int:
     mask = (1 << half) - 1
     left, right = value >> half, value & mask
     for number in range(ROUNDS):

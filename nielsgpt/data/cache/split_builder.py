@@ -1,7 +1,7 @@
-"""Both splits of a source while they are built, and how far that is, kept over the process's end.
+"""The builder of both splits of a source, which saves its progress and can resume.
 
-.wikitext.progress.json   after each finished shard: documents read, counts, shards so far
-.wikitext_train-00003.part  and so on: what becomes the splits' files
+.wikitext.progress.json   saved after each finished shard: counts and shards so far
+.wikitext_train-00003.part  and so on: the future files of the splits
 """
 
 import logging
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nielsgpt.data.cache.blocks import DocumentBlock
-from nielsgpt.data.cache.shards import FORMAT_VERSION, SPLITS, forget
+from nielsgpt.data.cache.shards import FORMAT_VERSION, SPLITS, remove_split
 from nielsgpt.data.cache.split_writer import SplitWriter
 from nielsgpt.errors import DataError, NielsError
 from nielsgpt.system.workspace import fingerprint, read_json, write_sealed
@@ -22,86 +22,99 @@ COUNTS = ("documents", "replies", "left_out", "dropped")
 
 
 class SplitBuilder:
-    """Takes blocks in order; `made_from` names all that decides the bytes.
+    """Splits blocks, in order, into training and validation; `recipe` determines the bytes.
 
-    `budgets` are tokens of train and val, 0 for none: a side that has its budget takes no more.
+    `budgets` are the token budgets of train and val, 0 for unlimited; a full split takes no more.
     """
 
     def __init__(
         self,
         folder: Path,
         source: str,
-        made_from: dict[str, Any],
+        recipe: dict[str, Any],
         fraction: float,
         budgets: Sequence[int],
         **shape: Any,
     ) -> None:
-        self.folder, self.source, self.fraction, self.shape = folder, source, fraction, shape
+        self.folder = folder
+        self.source = source
+        self.fraction = fraction
+        self.shape = shape
         self.budgets = budgets
         self.path = folder / f".{source}.progress.json"
-        self.made_from = fingerprint(FORMAT_VERSION, fraction, made_from)
+        self.recipe_fingerprint = fingerprint(FORMAT_VERSION, fraction, recipe)
         self.counts = dict.fromkeys(COUNTS, 0)
         self.nearest = 1.0
-        self.begun = self._go_on() or self._begin()
+        self.resumed = self._resume() or self._start()
 
     @property
     def is_full(self) -> bool:
-        """Whether more documents would change nothing."""
-        met = [w.tokens >= most for w, most in zip(self.writers, self.budgets, strict=True) if most]
+        """Whether both budgets are met, so that more documents change nothing."""
+        met = [
+            w.tokens >= budget
+            for w, budget in zip(self.writers, self.budgets, strict=True)
+            if budget
+        ]
         return bool(self.budgets[0]) and all(met)
 
     def add(self, block: DocumentBlock) -> None:
-        """Append a block's samples to their sides; remember it all when a shard is finished."""
+        """Append the samples of a block to their splits; save progress after a finished shard."""
         finished = [len(writer.finished) for writer in self.writers]
-        falls = block.places <= self.fraction
-        for writer, most, chosen in zip(self.writers, self.budgets, (~falls, falls), strict=True):
-            if most:
+        is_val = block.places <= self.fraction
+        for writer, budget, chosen in zip(
+            self.writers, self.budgets, (~is_val, is_val), strict=True
+        ):
+            if budget:
                 before = np.cumsum(block.lengths * chosen) - block.lengths * chosen
-                chosen = chosen & (writer.tokens + before < most)
+                chosen = chosen & (writer.tokens + before < budget)
             if chosen.any():
-                ids, mask = block.of(chosen)
-                spelled = int(block.text_bytes[chosen].sum())
-                writer.add(ids, block.lengths[chosen], spelled, mask)
+                ids, mask = block.select(chosen)
+                text_bytes = int(block.text_bytes[chosen].sum())
+                writer.add(ids, block.lengths[chosen], text_bytes, mask)
         for name in COUNTS:
             self.counts[name] += getattr(block, name)
         own = block.places[(block.places >= 0.0) & (block.places < 1.0)]
         self.nearest = min(self.nearest, float(own.min(initial=1.0)))
         if finished != [len(writer.finished) for writer in self.writers]:
-            self._remember()
+            self._save_progress()
 
-    def finish(self, facts: dict[str, Any]) -> None:
-        """Give both splits their names."""
+    def finish(self, metadata: dict[str, Any]) -> None:
+        """Complete both splits."""
         for writer in self.writers:
-            writer.finish(facts)
+            writer.finish(metadata)
         self.path.unlink(missing_ok=True)
 
     def abandon(self, keep: bool = True) -> None:
-        """Stop here. What a later build can go on from stays, if `keep`."""
+        """Stop the build; with `keep`, what a later build can resume from stays."""
         for writer in self.writers:
             writer.abandon()
         if not keep or not self.path.exists():
-            self._forget()
+            self._remove_files()
 
-    def _begin(self) -> bool:
-        self._forget()
+    def _start(self) -> bool:
+        self._remove_files()
         self.writers = self._open({})
         return False
 
-    def _go_on(self) -> bool:
-        """Whether there is something to go on from, and it is opened."""
+    def _resume(self) -> bool:
+        """Open the state of an earlier build; False if there is none that fits."""
         try:
             state = read_json(self.path)
             if state is None:
                 return False
-            if state["made_from"] != self.made_from:
-                raise DataError("it was made from something else")
+            if state["made_from"] != self.recipe_fingerprint:
+                raise DataError("it was made from other inputs")
             self.writers = self._open(state["splits"])
             self.counts, self.nearest = state["counts"], state["nearest"]
         except (DataError, KeyError, TypeError) as error:
-            log.info("source %s: what was half built is begun again (%s)", self.source, error)
+            log.info(
+                "source %s: cannot resume the unfinished build (%s); starting over",
+                self.source,
+                error,
+            )
             return False
         log.info(
-            "source %s: going on after %s documents", self.source, f"{self.counts['documents']:,}"
+            "source %s: resuming after %s documents", self.source, f"{self.counts['documents']:,}"
         )
         return True
 
@@ -117,12 +130,16 @@ class SplitBuilder:
             raise
         return opened
 
-    def _remember(self) -> None:
+    def _save_progress(self) -> None:
         splits = {s: writer.state() for s, writer in zip(SPLITS, self.writers, strict=True)}
-        state = {"made_from": self.made_from, "counts": self.counts, "nearest": self.nearest}
+        state = {
+            "made_from": self.recipe_fingerprint,
+            "counts": self.counts,
+            "nearest": self.nearest,
+        }
         write_sealed(self.path, {**state, "splits": splits})
 
-    def _forget(self) -> None:
+    def _remove_files(self) -> None:
         self.path.unlink(missing_ok=True)
         for split in SPLITS:
-            forget(self.folder, f"{self.source}_{split}")
+            remove_split(self.folder, f"{self.source}_{split}")

@@ -1,1 +1,1 @@
-"""Where text and conversations come from."""
+"""Sources of text and conversations."""

@@ -1,14 +1,14 @@
-"""A book of Project Gutenberg as plain prose: paragraphs of one line, a blank line between them.
+"""Convert a Project Gutenberg book to plain prose: paragraphs as lines, blank lines between.
 
-Each rule takes the whole text and returns it without one kind of thing that is not the book's own
-prose, or with one thing written in one way. STEPS is the order in which they are applied.
+Each step takes the whole text and removes one kind of text that is not prose, or normalizes one
+aspect of it. STEPS is the order of the steps.
 """
 
 import re
 from collections import Counter
 from collections.abc import Callable
 
-from nielsgpt.data.sources.gutenberg import body
+from nielsgpt.data.sources.gutenberg import extract_body
 
 BLANK = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 PART = r"(?:chapter|book|part|section|canto|act|scene|volume|vol|letter|epistle|ode|satire|fable)"
@@ -18,10 +18,12 @@ HEADING = re.compile(
     rf"|(?i:{PART}\.?)|[IVXLCDM]+[.:]?|\d+[.:]?",
     re.S,
 )
-OF_CONTENTS = re.compile(
+CONTENTS_HEADING = re.compile(
     r"(?:the )?(?:table of )?contents\.?|index\.?|list of illustrations\.?", re.I
 )
-OF_NOTES = re.compile(r"(?:foot|end)?notes(?: to .{0,60})?[.:]?|transcriber'?s notes?[.:]?", re.I)
+NOTES_HEADING = re.compile(
+    r"(?:foot|end)?notes(?: to .{0,60})?[.:]?|transcriber'?s notes?[.:]?", re.I
+)
 ENTRY = re.compile(
     rf"{PART}\b|[ivxlcdm]+[.):]\s|\d+[.)]?\s|.*?(?:\.\s?\.|\s\s)\s*(?:\d+|[ivxlc]+)$", re.I
 )
@@ -44,22 +46,21 @@ MARKS = str.maketrans(
 )
 
 
-def clean(text: str) -> str:
-    """The book's prose. Empty when there is none."""
+def clean_book(text: str) -> str:
+    """The prose of the book; empty if there is no prose."""
     for step in STEPS:
         text = step(text)
     return text.strip()
 
 
 def normalize_line_ends(text: str) -> str:
-    """Line ends \\n, no spaces before them."""
+    """Convert line ends to \\n and strip trailing spaces."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return "\n".join(map(str.rstrip, lines))
 
 
 def join_hyphenated(text: str) -> str:
-    """Words that a line break divided, put together; the hyphen stays where the book spells the
-    word with one elsewhere, and never without."""
+    """Join words hyphenated at line ends; keep hyphens that the book always uses elsewhere."""
     spelled = set(re.findall(r"\w+(?:-\w+)*", text))
 
     def joined(found: re.Match[str]) -> str:
@@ -71,7 +72,7 @@ def join_hyphenated(text: str) -> str:
 
 
 def remove_dedications(text: str) -> str:
-    """No paragraph near either end that speaks of copyright or the public domain."""
+    """Remove paragraphs near either end that mention copyright or the public domain."""
     found = _paragraphs(text)
     last = len(found) - 1
     return "\n\n".join(
@@ -82,11 +83,11 @@ def remove_dedications(text: str) -> str:
 
 
 def remove_contents(text: str) -> str:
-    """No table of contents, index or list of illustrations: its heading, and the entries below."""
+    """Remove tables of contents, indexes and lists of illustrations, with their headings."""
     kept, listing = [], False
     for paragraph in _paragraphs(text):
         lines = [line.strip() for line in paragraph.split("\n")]
-        if OF_CONTENTS.fullmatch(lines[0]):
+        if CONTENTS_HEADING.fullmatch(lines[0]):
             listing = True
             lines = lines[1:]
         listing = listing and 2 * sum(map(_is_entry, lines)) >= len(lines)
@@ -96,13 +97,15 @@ def remove_contents(text: str) -> str:
 
 
 def remove_notes(text: str) -> str:
-    """No footnotes, and no section of notes up to the next heading. A paragraph that opens with [7]
-    is a note only if something else refers to it; else it is the seventh of the book."""
+    """Remove footnotes, and sections of notes up to the next heading.
+
+    A paragraph that begins with [7] is a note only if the text cites it.
+    """
     cited = set(CITED.findall(text))
     kept, inside = [], False
     for paragraph in _paragraphs(text):
         plain = paragraph.strip()
-        if OF_NOTES.fullmatch(plain.split("\n")[0]):
+        if NOTES_HEADING.fullmatch(plain.split("\n")[0]):
             inside = True
         elif inside and _is_heading(plain):
             inside = False
@@ -113,30 +116,30 @@ def remove_notes(text: str) -> str:
 
 
 def remove_brackets(text: str) -> str:
-    """Nothing in square brackets or braces, which hold editors' words and numbers of pages."""
+    """Remove text in square brackets or braces: editors' notes and page numbers."""
     for _ in range(3):
         text = re.sub(r"\[[^\[\]]{0,3000}\]|\{[^{}]{0,3000}\}", "", text)
     return re.sub(r"[\[\]{}]", "", text)
 
 
 def remove_italics(text: str) -> str:
-    """No underscores around what was printed in italics."""
+    """Remove the underscores that mark italics."""
     return text.replace("_", "")
 
 
 def remove_line_numbers(text: str) -> str:
-    """No numbers in the margin of verse, and no lines that are a number alone."""
+    """Remove line numbers of verse, and lines that are only a number."""
     text = re.sub(r"^[ \t]*\(?\d{1,5}\)?[ \t]*$", "", text, flags=re.M)
     return re.sub(r"(?<=\S)[ \t]{2,}\d{1,5}$|^[ \t]*\d{1,5}[ \t]{2,}(?=\S)", "", text, flags=re.M)
 
 
 def remove_headings(text: str) -> str:
-    """No paragraph that is a heading: a part's name and numeral, or a line in capitals."""
+    """Remove headings: the name and numeral of a part, or a line in capitals."""
     return "\n\n".join(p for p in _paragraphs(text) if not _is_heading(p.strip()))
 
 
 def remove_speakers(text: str) -> str:
-    """No name of who speaks before what is said, where a name opens five paragraphs or more."""
+    """Remove speakers' names that open at least five paragraphs."""
     counted = Counter(name for name, mark in LABEL.findall(text) if mark == ":" or name.isupper())
 
     def spoken(found: re.Match[str]) -> str:
@@ -146,24 +149,24 @@ def remove_speakers(text: str) -> str:
 
 
 def join_lines(text: str) -> str:
-    """Every paragraph in one line."""
+    """Join the lines of each paragraph."""
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in _paragraphs(text))
 
 
 def simplify_punctuation(text: str) -> str:
-    """Straight quotation marks, two hyphens for a dash, three dots, no space before a mark."""
+    """Use straight quotes, -- and ..., and remove spaces before punctuation."""
     text = re.sub(r" {2,}", " ", text.translate(MARKS))
     text = re.sub(r"\.(?: ?\.){2,}", "...", re.sub(r"-{2,}", "--", text))
     return re.sub(r" ([,;:!?]|\.(?!\.))", r"\1", text)
 
 
 def capitalize_i(text: str) -> str:
-    """The word I in its capital, where a copy lost it; not the numeral of `i.` or `(i)`."""
+    """Capitalize the word I, but not the numerals in `i.` and `(i)`."""
     return re.sub(r"(?<![\w.'(-])i(?![\w.)-])", "I", text)
 
 
 def remove_blanks(text: str) -> str:
-    """No paragraph without a letter."""
+    """Remove paragraphs without letters."""
     return "\n\n".join(p for p in _paragraphs(text) if any(map(str.isalpha, p)))
 
 
@@ -191,7 +194,7 @@ def _is_entry(line: str) -> bool:
 
 STEPS: tuple[Callable[[str], str], ...] = (
     normalize_line_ends,
-    body,
+    extract_body,
     join_hyphenated,
     remove_dedications,
     remove_contents,

@@ -1,4 +1,4 @@
-"""Two small classic texts, each downloaded once: a list of names, and a book."""
+"""Two small classic datasets, each downloaded once: a list of names, and a book."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,38 +7,42 @@ from nielsgpt.config.source_settings import LinesSettings
 from nielsgpt.conversation import Document
 from nielsgpt.data.sources import files, gutenberg
 from nielsgpt.data.sources.download import download
-from nielsgpt.data.sources.http import Patience
+from nielsgpt.data.sources.http import RetryPolicy
 from nielsgpt.errors import DataError
 
 
-def obtain(root: Path, settings: LinesSettings, setting: str) -> Path:
-    """The file, downloaded when it is missing. Raises DataError where it cannot be had."""
+def download_if_missing(root: Path, settings: LinesSettings, setting: str) -> Path:
+    """The path of the file, downloaded if missing. Raises DataError if that fails."""
     path = root / settings.path
     if not path.exists():
-        instead = f"put a copy at {path}, or set {setting}.path"
-        download(settings.url, path, patience=Patience(), instead=instead)
+        remedy = f"put a copy at {path}, or set {setting}.path"
+        download(settings.url, path, policy=RetryPolicy(), remedy=remedy)
     return path
 
 
-def names(path: Path) -> Iterator[Document]:
-    """A document a line, so that the end token ends a name and a name that is listed twice falls to
-    one side of the split. Raises DataError when there is none."""
+def read_names(path: Path) -> Iterator[Document]:
+    """One document per line, so that each name gets an end token and repeats share a split.
+
+    Raises DataError if there are no names.
+    """
     empty = True
-    for number, line in enumerate(files.lines(files.blocks(path)), start=1):
+    for number, line in enumerate(files.split_lines(files.read_blocks(path)), start=1):
         if line.strip():
             empty = False
             yield Document(line.strip(), f"{path}, line {number}")
     if empty:
-        raise DataError(f"{path} holds no line of text; delete it to have it downloaded again")
+        raise DataError(f"{path} has no text; delete it and run the command again to download it")
 
 
-def book(path: Path, characters: int) -> Iterator[Document]:
-    """The book in chunks of whole paragraphs, without Project Gutenberg's header and licence.
+def read_book(path: Path, characters: int) -> Iterator[Document]:
+    """The book in chunks of whole paragraphs, without Project Gutenberg's header and license.
 
-    Raises DataError when nothing is left.
+    Raises DataError if nothing is left.
     """
-    text = gutenberg.body(files.read(path))
+    text = gutenberg.extract_body(files.read_text(path))
     if not text.strip():
-        raise DataError(f"{path} holds no book; delete it to have it downloaded again")
+        raise DataError(
+            f"{path} has no text of a book; delete it and run the command again to download it"
+        )
     size = files.chunk_size(len(text), characters)
     yield from files.split_chunks(path, [text], size)

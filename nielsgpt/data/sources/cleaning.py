@@ -1,4 +1,4 @@
-"""What is done to the text of every pretraining source, where data.cleaning asks for it."""
+"""Clean the text of the pretraining sources, as configured by data.cleaning."""
 
 import logging
 import re
@@ -14,15 +14,15 @@ log = logging.getLogger("nielsgpt")
 UNCOMMON = re.compile(r"""[^A-Za-z0-9 \t\n.,;:!?"'()\-\[\]]""")
 
 
-def clean(text: str, settings: CleaningSettings) -> str:
-    """The text as the settings want it; untouched where nothing is on.
+def clean_text(text: str, settings: CleaningSettings) -> str:
+    """Clean the text; unchanged if nothing is on.
 
-    sanitize=ascii takes compatible characters apart (NFKD) and drops what is not ASCII; basic then
-    puts a space for all but letters, digits, space, tab, newline and . , ; : ! ? " ' ( ) - [ ].
-    collapse_whitespace leaves one space of several, none around a line, at most one blank line.
-    Line ends become \\n, and lower case comes last.
+    sanitize=ascii decomposes characters (NFKD) and drops what is not ASCII; basic also replaces all
+    but letters, digits, space, tab, newline and . , ; : ! ? " ' ( ) - [ ] by a space.
+    collapse_whitespace leaves single spaces, none around lines, and at most one blank line.
+    Line ends become \\n; lowercase is applied last.
 
-    >>> clean("Café *\\r\\nOlé", CleaningSettings(sanitize="basic", lowercase=True))
+    >>> clean_text("Café *\\r\\nOlé", CleaningSettings(sanitize="basic", lowercase=True))
     'cafe  \\nole'
     """
     if not is_on(settings):
@@ -34,20 +34,20 @@ def clean(text: str, settings: CleaningSettings) -> str:
 
 
 def is_on(settings: CleaningSettings) -> bool:
-    """Whether any text could change."""
+    """Whether the settings can change any text."""
     return settings != CleaningSettings()
 
 
 def clean_documents(
     documents: Iterable[Document], settings: CleaningSettings, source: str
 ) -> Iterator[Document]:
-    """The documents with clean text; one that has none left is left out, and counted in a line.
+    """Clean the documents; those that become blank are left out and counted in the log.
 
-    Raises DataError when that befalls all of them.
+    Raises DataError if all become blank.
     """
     kept = blank = 0
     for document in documents:
-        text = clean(document.text, settings)
+        text = clean_text(document.text, settings)
         if text.strip():
             kept += 1
             yield replace(document, text=text)
@@ -56,10 +56,11 @@ def clean_documents(
     if blank and not kept:
         raise DataError(
             f"data.cleaning leaves nothing of the {blank:,} documents of source {source}; "
-            f"sanitize={settings.sanitize} is not for their script: set data.cleaning.sanitize=none"
+            f"sanitize={settings.sanitize} does not fit their script: "
+            "set data.cleaning.sanitize=none"
         )
     if blank:
-        log.info("source %s: %d documents left out, for cleaning emptied them", source, blank)
+        log.info("source %s: %d documents left out because cleaning emptied them", source, blank)
 
 
 def _ascii(text: str) -> str:

@@ -1,9 +1,8 @@
-"""Near-duplicates: drafts, copies and chats saved after each turn, found before they are split.
+"""Find near-duplicates (drafts, copies, chats saved after each turn), to keep them in one split.
 
-A text is known by the smallest hashes of its runs of 16 bytes (a bottom-k sketch, Broder 1997);
-two texts are near-duplicates where the sketches share 40 %. A conversation that another one
-begins with is one too. Texts that are linked, over others too, are a group: they go to one side
-of the split. Nothing is left out.
+A text is represented by the smallest hashes of its 16-byte substrings (a bottom-k sketch, Broder
+1997). Two texts are near-duplicates if their sketches share 40 %, or if one is a conversation that
+begins with the other. Connected texts form a group, which goes to one split. Nothing is dropped.
 """
 
 import hashlib
@@ -17,116 +16,119 @@ from numpy.typing import NDArray
 from nielsgpt.conversation import Conversation, Document
 
 Hashes = NDArray[np.uint64]
-SKETCH = 48  # hashes that are kept of a text
-KEYS = 6  # of these, those under which a text is looked up
-LIKE = 0.4  # share of a sketch; chunks that overlap by half share a third
-FEWEST = 8  # hashes that a sketch needs to tell anything
-MOST = 500_000  # texts that are compared; about 600 MB
-PIECE = 2**14  # bytes that are hashed at once
+SKETCH = 48  # hashes per text
+KEYS = 6  # the hashes of a sketch by which a text is looked up
+MIN_SIMILARITY = 0.4  # chunks that overlap by half have a third in common
+MIN_HASHES = 8  # shorter sketches are not compared
+MAX_TEXTS = 500_000  # about 600 MB of memory
+CHUNK_BYTES = 2**14  # bytes hashed at once
 MULTIPLIER = 0x9E3779B97F4A7C15
 REPEATS = "exact repeats of another text"
 NEAR = "near-duplicates, kept on one side of the split"
 APART = "near-duplicates that are more than half of the source, so split as any other text"
-BEYOND = "texts that were not compared, for there were too many"
+NOT_COMPARED = "texts that were not compared, for there were too many"
 
 
 @dataclass(frozen=True)
-class Found:
-    """The group of each text that has one, by the text's digest; and counts, in words."""
+class Duplicates:
+    """The group of each near-duplicate by its digest, and counts by description."""
 
     groups: dict[bytes, str]
     counts: Counter[str]
 
     def group(self, item: Document | Conversation) -> str | None:
-        """The item's group, where it has near-duplicates."""
+        """The group of the item; None if it has no near-duplicates."""
         return self.groups.get(digest(item.text))
 
 
-def find(items: Iterable[Document | Conversation]) -> Found:
-    """Walk the items once and find the groups; the memory is that of at most MOST texts."""
-    compared, counts = _Compared(), Counter[str]()
+def find_duplicates(items: Iterable[Document | Conversation]) -> Duplicates:
+    """Group the near-duplicates among the items; compares at most MAX_TEXTS texts."""
+    compared, counts = _Index(), Counter[str]()
     for item in items:
         name = digest(item.text)
         if name in compared.numbers:
             counts[REPEATS] += 1
-        elif len(compared.numbers) < MOST:
+        elif len(compared.numbers) < MAX_TEXTS:
             compared.add(name, item)
         else:
-            counts[BEYOND] += 1
+            counts[NOT_COMPARED] += 1
     groups: dict[bytes, str] = {}
-    for names in compared.groups():
-        apart = 2 * len(names) > len(compared.numbers)
-        counts[APART if apart else NEAR] += len(names)
+    for digests in compared.groups():
+        apart = 2 * len(digests) > len(compared.numbers)
+        counts[APART if apart else NEAR] += len(digests)
         if not apart:
-            groups |= dict.fromkeys(names, f"near {min(names).hex()}")
-    return Found(groups, +counts)
+            groups |= dict.fromkeys(digests, f"near {min(digests).hex()}")
+    return Duplicates(groups, +counts)
 
 
 def digest(text: str) -> bytes:
-    """16 bytes that stand for the text."""
+    """A 16-byte hash of the text."""
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
 
 
-def sketch(text: str) -> Hashes:
-    """The SKETCH smallest hashes of its runs of 16 bytes, case and white space aside."""
+def sketch_text(text: str) -> Hashes:
+    """The SKETCH smallest hashes of 16-byte substrings, ignoring case and white space."""
     data = np.frombuffer(" ".join(text.lower().split()).encode("utf-8", "replace"), np.uint8)
     smallest = np.empty(0, np.uint64)
-    for start in range(0, len(data), PIECE):
-        hashes = _hashes(data[start : start + PIECE + 15])
+    for start in range(0, len(data), CHUNK_BYTES):
+        hashes = _hash_runs(data[start : start + CHUNK_BYTES + 15])
         smallest = np.unique(np.concatenate([smallest, hashes]))[:SKETCH]
     return smallest
 
 
-def likeness(one: Hashes, other: Hashes) -> float:
-    """An estimate of the share of runs that two texts have in common, of all that either has."""
+def estimate_similarity(one: Hashes, other: Hashes) -> float:
+    """Estimate the Jaccard similarity of two texts from their sketches."""
     both = np.union1d(one, other)[:SKETCH]
     shared = np.isin(both, one) & np.isin(both, other)
     return float(shared.sum() / max(1, len(both)))
 
 
-def _hashes(data: NDArray[np.uint8]) -> Hashes:
-    """A hash of each run of 16 bytes: of 2 by those of 1, of 4 by those of 2, and so on."""
+def _hash_runs(data: NDArray[np.uint8]) -> Hashes:
+    """The hash of each 16-byte substring, by doubling: 2 bytes from 1, 4 from 2, and so on."""
     hashes = data.astype(np.uint64)
-    for reach in (1, 2, 4, 8):
-        factor = np.uint64(pow(MULTIPLIER, reach, 2**64))
-        hashes = hashes[:-reach] * factor + hashes[reach:]
+    for width in (1, 2, 4, 8):
+        factor = np.uint64(pow(MULTIPLIER, width, 2**64))
+        hashes = hashes[:-width] * factor + hashes[width:]
     hashes ^= hashes >> np.uint64(32)
     hashes *= np.uint64(MULTIPLIER)
     return hashes ^ (hashes >> np.uint64(29))
 
 
-class _Compared:
-    """The texts so far, each linked to those before that it is like."""
+class _Index:
+    """The texts so far, each linked to similar earlier ones (union-find)."""
 
     def __init__(self) -> None:
         self.numbers: dict[bytes, int] = {}
-        self._links: list[int] = []  # each text's link towards the first of its group
+        self._links: list[int] = []  # the parent of each text in the union-find forest
         self._sketches: list[Hashes] = []
         self._by_hash: dict[int, int] = {}
         self._beginnings: list[tuple[int, bytes]] = []
 
     def add(self, name: bytes, item: Document | Conversation) -> None:
-        """Link the item to what it is like."""
+        """Add an item and link it to similar ones."""
         number = self.numbers[name] = len(self.numbers)
         self._links.append(number)
-        self._sketches.append(sketch(_said(item)))
-        if len(self._sketches[number]) >= FEWEST:
+        self._sketches.append(sketch_text(_text_without_system(item)))
+        if len(self._sketches[number]) >= MIN_HASHES:
             keys = self._sketches[number][:KEYS].tolist()
             for other in dict.fromkeys(self._by_hash.setdefault(key, number) for key in keys):
-                if likeness(self._sketches[number], self._sketches[other]) >= LIKE:
+                if (
+                    estimate_similarity(self._sketches[number], self._sketches[other])
+                    >= MIN_SIMILARITY
+                ):
                     self._link(number, other)
         if isinstance(item, Conversation):
-            self._beginnings += [(number, digest(begun)) for begun in _beginnings(item)]
+            self._beginnings += [(number, digest(beginning)) for beginning in _beginnings(item)]
 
     def groups(self) -> list[list[bytes]]:
-        """The names of each group of two or more."""
-        for number, begun in self._beginnings:
-            if begun in self.numbers:
-                self._link(number, self.numbers[begun])
+        """The digests of each group of two or more texts."""
+        for number, beginning in self._beginnings:
+            if beginning in self.numbers:
+                self._link(number, self.numbers[beginning])
         found: dict[int, list[bytes]] = {}
         for name, number in self.numbers.items():
             found.setdefault(self._first(number), []).append(name)
-        return [names for names in found.values() if len(names) > 1]
+        return [digests for digests in found.values() if len(digests) > 1]
 
     def _first(self, number: int) -> int:
         while self._links[number] != number:
@@ -139,14 +141,14 @@ class _Compared:
         self._links[second] = first
 
 
-def _said(item: Document | Conversation) -> str:
-    """The text without the system prompt, which many conversations have in common."""
+def _text_without_system(item: Document | Conversation) -> str:
+    """The text without the system prompt, which many conversations share."""
     if isinstance(item, Document) or not item.system:
         return item.text
     return "\n".join(message.content for message in item.messages[1:])
 
 
 def _beginnings(item: Conversation) -> list[str]:
-    """The text of the conversation as it was after each reply but the last."""
+    """The text of the conversation up to each reply except the last."""
     ends = [n for n, message in enumerate(item.messages, start=1) if message.role == "assistant"]
     return [Conversation(item.messages[:end]).text for end in ends if end < len(item.messages)]

@@ -1,4 +1,4 @@
-"""What of a Project Gutenberg file is the book: not its header, and not its licence."""
+"""Extract the book from a Project Gutenberg file, without its header and license."""
 
 import re
 
@@ -22,12 +22,13 @@ CREDIT = re.compile(
 HEAD_CHARACTERS = 12_000
 
 
-def body(text: str) -> str:
-    """The text between the START and END lines; where there are none, after what stands before the
-    book and speaks of the licence, and before the line that ends it.
+def extract_body(text: str) -> str:
+    """The text between the START and END lines.
 
-    >>> body("X\\n*** START OF THE PROJECT GUTENBERG EBOOK X ***\\nOne.\\nEnd of Project Gutenberg")
-    'One.'
+    Without these lines, the text after the last paragraph about the license near the top.
+
+    >>> extract_body("*** START OF THE PROJECT GUTENBERG EBOOK ***\\nA.\\nEnd of Project Gutenberg")
+    'A.'
     """
     starts = list(START.finditer(text, 0, HEAD_CHARACTERS)) or list(
         SMALL_PRINT.finditer(text, 0, 3 * HEAD_CHARACTERS)
@@ -35,11 +36,11 @@ def body(text: str) -> str:
     text = text[starts[-1].end() :] if starts else text
     end = END.search(text)
     text = text[: end.start()] if end else text
-    return _remove_credits(text[0 if starts else _skip_licence(text) :].strip("\n"))
+    return _remove_credits(text[0 if starts else _find_licence_end(text) :].strip("\n"))
 
 
-def _skip_licence(text: str) -> int:
-    """Where the last paragraph ends that names Project Gutenberg near the top."""
+def _find_licence_end(text: str) -> int:
+    """The end of the last paragraph near the top that names Project Gutenberg."""
     place = passed = 0
     for paragraph in text[:HEAD_CHARACTERS].split("\n\n")[:-1]:
         passed += len(paragraph) + 2
@@ -48,7 +49,7 @@ def _skip_licence(text: str) -> int:
 
 
 def _remove_credits(text: str) -> str:
-    """The text without the leading paragraphs that say who made the file."""
+    """Remove the leading paragraphs that credit the producers of the file."""
     while True:
         first, blank, rest = text.partition("\n\n")
         if not (blank and CREDIT.match(first.strip())):

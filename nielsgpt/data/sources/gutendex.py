@@ -1,4 +1,4 @@
-"""The catalogue of Project Gutenberg as Gutendex serves it: pages of records, and which to keep.
+"""The catalog of Project Gutenberg, as served by Gutendex: fetch its records and select books.
 
 GET /books?author_year_end=500&languages=en
 {"next": "https://.../books/?page=2&...", "results": [{"id": 1497, "title": "The Republic",
@@ -17,18 +17,18 @@ from urllib.parse import urlencode, urlunsplit
 from pydantic import BaseModel, Field, ValidationError
 
 from nielsgpt.config.source_settings import AncientSettings
-from nielsgpt.data.sources.http import Patience, address, fetch
+from nielsgpt.data.sources.http import RetryPolicy, fetch, parse_url
 from nielsgpt.errors import DataError
 
 log = logging.getLogger("nielsgpt")
 PAGE_BYTES = 16 * 2**20
-MOST_PAGES = 5000
+MAX_PAGES = 5000
 FORMATS = ("text/plain; charset=utf-8", "text/plain; charset=us-ascii", "text/plain")
 ARTICLES = ("the", "a", "an")
 
 
 class Person(BaseModel):
-    """An author or translator; years before Christ are negative."""
+    """An author or translator; years BC are negative."""
 
     name: str
     birth_year: int | None = None
@@ -36,7 +36,7 @@ class Person(BaseModel):
 
 
 class CatalogEntry(BaseModel):
-    """What the catalogue says of one book."""
+    """The catalog's record of a book."""
 
     id: int = Field(ge=1)
     title: str
@@ -50,7 +50,7 @@ class CatalogEntry(BaseModel):
 
     @property
     def text_url(self) -> str | None:
-        """Where its plain text lies: UTF-8 before ASCII before any other, never an archive."""
+        """The URL of the plain text: UTF-8, else ASCII, else any other encoding; never a zip."""
         plain = {
             kind.lower(): url for kind, url in self.formats.items() if not url.endswith(".zip")
         }
@@ -61,43 +61,45 @@ class CatalogEntry(BaseModel):
         return None
 
 
-def books(settings: AncientSettings, patience: Patience, instead: str) -> list[CatalogEntry]:
-    """The books to have, the most downloaded first: old enough, as plain text, one translation of
-    each. Raises DataError with `instead` where the catalogue cannot be had."""
+def select_books(settings: AncientSettings, policy: RetryPolicy, remedy: str) -> list[CatalogEntry]:
+    """The books that are old enough and have a plain text, one translation of each.
+
+    The most downloaded come first. Raises DataError with `remedy` if the catalog is unreachable.
+    """
     wanted = [
         record
-        for record in records(settings, patience, instead)
-        if record.text_url and not _later(record, settings.author_year_end)
+        for record in fetch_records(settings, policy, remedy)
+        if record.text_url and not _is_later(record, settings.author_year_end)
     ]
-    return best_translations(wanted)
+    return pick_translations(wanted)
 
 
-def records(settings: AncientSettings, patience: Patience, instead: str) -> Iterator[CatalogEntry]:
-    """Every record that the catalogue has for these settings, `delay_seconds` between two pages."""
-    asked = {"author_year_end": settings.author_year_end, "languages": settings.languages}
-    url: str | None = f"{settings.url}?{urlencode(asked)}"
-    seen, strange = set[str](), 0
+def fetch_records(
+    settings: AncientSettings, policy: RetryPolicy, remedy: str
+) -> Iterator[CatalogEntry]:
+    """All records for these settings, waiting `delay_seconds` between pages."""
+    query = {"author_year_end": settings.author_year_end, "languages": settings.languages}
+    url: str | None = f"{settings.url}?{urlencode(query)}"
+    seen, invalid = set[str](), 0
     while url:
-        if url in seen or len(seen) >= MOST_PAGES:
-            raise DataError(
-                f"the catalogue at {settings.url} leads in a circle at {url}; {instead}"
-            )
+        if url in seen or len(seen) >= MAX_PAGES:
+            raise DataError(f"the catalog at {settings.url} has a circular link to {url}; {remedy}")
         if seen:
-            patience.sleep(settings.delay_seconds)
+            policy.sleep(settings.delay_seconds)
         seen.add(url)
-        page = _page(url, patience, instead)
+        page = _fetch_page(url, policy, remedy)
         for entry in page["results"]:
             try:
                 yield CatalogEntry.model_validate(entry)
             except ValidationError:
-                strange += 1
-        url = _next(page.get("next"), settings.url, instead)
-    if strange:
-        log.warning("%d records of the catalogue are not as they should be; left out", strange)
+                invalid += 1
+        url = _next_url(page.get("next"), settings.url, remedy)
+    if invalid:
+        log.warning("%d invalid records of the catalog are left out", invalid)
 
 
-def best_translations(found: Iterable[CatalogEntry]) -> list[CatalogEntry]:
-    """Of the records with the same authors and title, the most downloaded; those come first."""
+def pick_translations(found: Iterable[CatalogEntry]) -> list[CatalogEntry]:
+    """The most downloaded record per authors and title, sorted by downloads."""
     chosen: dict[tuple[tuple[str, ...], str], CatalogEntry] = {}
     for record in sorted(found, key=lambda record: (-record.download_count, record.id)):
         authors = tuple(sorted(person.name for person in record.authors))
@@ -106,9 +108,9 @@ def best_translations(found: Iterable[CatalogEntry]) -> list[CatalogEntry]:
 
 
 def normalize_title(title: str) -> str:
-    """The title in lower case, without accents, marks and a leading article.
+    """The title in lower case, without accents, punctuation and leading article.
 
-    >>> normalised("The Æneid, of Virgil")
+    >>> normalize_title("The Æneid, of Virgil")
     'æneid of virgil'
     """
     plain = unicodedata.normalize("NFKD", title.casefold())
@@ -116,8 +118,8 @@ def normalize_title(title: str) -> str:
     return " ".join(words[1:] if len(words) > 1 and words[0] in ARTICLES else words)
 
 
-def _later(record: CatalogEntry, year: int) -> bool:
-    """Whether an author died after the year or, where that is not known, was born after it."""
+def _is_later(record: CatalogEntry, year: int) -> bool:
+    """Whether an author died after the year or, if unknown, was born after it."""
     for person in record.authors:
         known = person.birth_year if person.death_year is None else person.death_year
         if known is not None and known > year:
@@ -125,22 +127,22 @@ def _later(record: CatalogEntry, year: int) -> bool:
     return False
 
 
-def _page(url: str, patience: Patience, instead: str) -> dict[str, Any]:
-    content = fetch(url, patience, PAGE_BYTES, instead)
+def _fetch_page(url: str, policy: RetryPolicy, remedy: str) -> dict[str, Any]:
+    content = fetch(url, policy, PAGE_BYTES, remedy)
     try:
         page = json.loads(content)
     except (ValueError, RecursionError):
         page = None
     if not isinstance(page, dict) or not isinstance(page.get("results"), list):
-        raise DataError(f"{url} is no page of a Gutendex catalogue; {instead}")
+        raise DataError(f"{url} is not a page of a Gutendex catalog; {remedy}")
     return page
 
 
-def _next(url: object, base: str, instead: str) -> str | None:
-    """The next page's address, on the catalogue's own server and in its own scheme."""
+def _next_url(url: object, base: str, remedy: str) -> str | None:
+    """The URL of the next page, on the catalog's own server and scheme."""
     if not url:
         return None
-    home, there = address(base, instead), address(str(url), instead)
+    home, there = parse_url(base, remedy), parse_url(str(url), remedy)
     if there.hostname != home.hostname:
-        raise DataError(f"the catalogue at {base} leads away to {url}; {instead}")
+        raise DataError(f"the catalog at {base} links to another server, {url}; {remedy}")
     return urlunsplit((home.scheme, home.netloc, there.path, there.query, ""))

@@ -1,7 +1,7 @@
-"""A dataset of the Hugging Face Hub at one commit: named, fetched whole and checked, or streamed.
+"""Datasets of the Hugging Face Hub at a fixed commit, downloaded and verified, or streamed.
 
-`datasets` takes a second to import and reads HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE as it does,
-so it is imported where a dataset is opened.
+`datasets` takes a second to import and reads HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE at import, so
+it is imported when a dataset is opened.
 """
 
 import functools
@@ -24,7 +24,7 @@ from nielsgpt.system.workspace import file_sha256
 log = logging.getLogger("nielsgpt")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 LARGE = re.compile(r"[0-9a-f]{64}")
-WAITS = (1.0, 5.0, 25.0)  # seconds before each further attempt
+RETRY_WAITS = (1.0, 5.0, 25.0)  # seconds before each further attempt
 BUDGETS = {"train_tokens", "val_tokens"}
 SPLITS = ("validation", "train")
 Row = Mapping[str, Any]
@@ -33,98 +33,100 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Dataset:
-    """A source's dataset at one commit."""
+    """The dataset of a source at one commit."""
 
     source: str
-    wanted: HubSettings
+    settings: HubSettings
     revision: str
 
     @property
     def label(self) -> str:
-        """How error messages name it."""
-        parts = (self.wanted.dataset, self.wanted.config)
+        """The name of the dataset in error messages."""
+        parts = (self.settings.dataset, self.settings.config)
         named = " ".join(part for part in parts if part)
         return f"source {self.source}: {named} at {self.revision[:12]}"
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """What decides its rows and their order."""
-        return {**self.wanted.model_dump(exclude=BUDGETS), "revision": self.revision}
+        """All that determines the rows and their order."""
+        return {**self.settings.model_dump(exclude=BUDGETS), "revision": self.revision}
 
 
-def find(source: str, wanted: HubSettings) -> Dataset:
-    """The dataset at the commit that the settings name, or at the newest one.
+def resolve_dataset(source: str, settings: HubSettings) -> Dataset:
+    """The dataset at the revision of the settings, by default the newest.
 
-    A full commit is taken as it is, without network; a name, or none, is asked of the Hub, and
-    remembered for when it cannot be asked. Raises DataError where neither works.
+    A full commit hash needs no network. A branch or tag is looked up on the Hub, and remembered
+    for when the Hub is unreachable. Raises DataError if neither works.
     """
-    revision = wanted.revision or "main"
+    revision = settings.revision or "main"
     if COMMIT.fullmatch(revision):
-        return Dataset(source, wanted, revision)
-    return Dataset(source, wanted, commit(source, wanted.dataset, revision))
+        return Dataset(source, settings, revision)
+    return Dataset(source, settings, resolve_commit(source, settings.dataset, revision))
 
 
 @functools.cache
-def commit(source: str, name: str, revision: str) -> str:
-    """The commit that a name stands for: one for the whole of this process."""
-    known = machine.recall("hub", f"{name}@{revision}")
+def resolve_commit(source: str, name: str, revision: str) -> str:
+    """The commit of a branch or tag, looked up once per process."""
+    find_known = machine.recall("hub", f"{name}@{revision}")
     named = Dataset(source, HubSettings(dataset=name), revision)
     try:
-        found = _retry(named, lambda: _request(named), () if known else WAITS)
+        result = _retry(named, lambda: _request_commit(named), () if find_known else RETRY_WAITS)
     except DataError as error:
-        if known is None or not is_passing(error.__cause__):
+        if find_known is None or not is_passing(error.__cause__):
             raise
-        log.info("%s: the Hub cannot be asked; taking %s as the last time", named.label, known[:12])
-        return str(known)
-    if found != known:
-        machine.remember("hub", f"{name}@{revision}", found)
-    return found
+        log.info(
+            "%s: the Hub is unreachable; using commit %s as last time", named.label, find_known[:12]
+        )
+        return str(find_known)
+    if result != find_known:
+        machine.remember("hub", f"{name}@{revision}", result)
+    return result
 
 
-def known(source: str, wanted: HubSettings) -> Dataset | None:
-    """The dataset as far as it is known without network."""
-    revision = wanted.revision or "main"
+def find_known(source: str, settings: HubSettings) -> Dataset | None:
+    """The dataset if its commit is known without network, else None."""
+    revision = settings.revision or "main"
     if not COMMIT.fullmatch(revision):
-        revision = machine.recall("hub", f"{wanted.dataset}@{revision}") or ""
-    return Dataset(source, wanted, revision) if revision else None
+        revision = machine.recall("hub", f"{settings.dataset}@{revision}") or ""
+    return Dataset(source, settings, revision) if revision else None
 
 
-def splits(dataset: Dataset, seed: int) -> dict[str, Iterator[Row]]:
-    """The rows of validation, where the dataset has it, and of train, in one order for one seed.
+def open_splits(dataset: Dataset, seed: int) -> dict[str, Iterator[Row]]:
+    """The rows of the validation split, if any, and of train, in an order that the seed fixes.
 
-    What is fetched whole is checked against its checksums and then read without network. What is
-    streamed goes on where a connection broke. Raises DataError, then and while it is walked.
+    Downloads are verified by checksum and then read without network. Streams resume after a broken
+    connection. Raises DataError, also during iteration.
     """
     opened = _open_dataset(dataset)
-    there = [split for split in SPLITS if split in opened]
-    if "train" not in there:
+    available = [split for split in SPLITS if split in opened]
+    if "train" not in available:
         raise DataError(
             f"{dataset.label}: has no split called train, only {', '.join(opened)}; "
             f"set data.{dataset.source}.config, or data.{dataset.source}.dataset to another"
         )
-    return {split: _rows(dataset, opened[split], split, seed) for split in there}
+    return {split: _rows(dataset, opened[split], split, seed) for split in available}
 
 
-def is_here(dataset: Dataset) -> bool:
-    """Whether the dataset lies in the Hugging Face cache, whole."""
-    return not dataset.wanted.streaming and _prepare(dataset) is not None
+def is_downloaded(dataset: Dataset) -> bool:
+    """Whether the complete dataset is in the Hugging Face cache."""
+    return not dataset.settings.streaming and _open_prepared(dataset) is not None
 
 
-def _request(dataset: Dataset) -> str:
-    """The commit that the Hub has for the dataset's revision."""
+def _request_commit(dataset: Dataset) -> str:
+    """Ask the Hub for the commit of the dataset's revision."""
     from huggingface_hub import HfApi
 
-    wanted = dataset.wanted
+    settings = dataset.settings
     revision = None if dataset.revision == "main" else dataset.revision
-    return str(HfApi().dataset_info(wanted.dataset, revision=revision).sha)
+    return str(HfApi().dataset_info(settings.dataset, revision=revision).sha)
 
 
 def _retry(
-    dataset: Dataset, attempt: Callable[[], Result], waits: tuple[float, ...] = WAITS
+    dataset: Dataset, attempt: Callable[[], Result], waits: tuple[float, ...] = RETRY_WAITS
 ) -> Result:
-    """What the attempt returns, tried again where what failed may pass.
+    """The result of the attempt, retried after transient failures.
 
-    Raises DataError in one line, the last failure its cause.
+    Raises a one-line DataError, with the last failure as its cause.
     """
     for wait in (*waits, None):
         try:
@@ -148,12 +150,12 @@ def _open_dataset(dataset: Dataset) -> Mapping[str, Any]:
     """The dataset's splits: from the cache, else from the Hub."""
     import datasets
 
-    if not sys.stderr.isatty():  # those of huggingface_hub look themselves
+    if not sys.stderr.isatty():  # huggingface_hub checks this itself
         datasets.disable_progress_bars()
-    if not dataset.wanted.streaming and (prepared := _prepare(dataset)) is not None:
+    if not dataset.settings.streaming and (prepared := _open_prepared(dataset)) is not None:
         return prepared
     if datasets.config.HF_HUB_OFFLINE:
-        what = "is streamed" if dataset.wanted.streaming else "is not in the Hugging Face cache"
+        what = "is streamed" if dataset.settings.streaming else "is not in the Hugging Face cache"
         raise DataError(
             f"{dataset.label}: {what} and HF_HUB_OFFLINE is set; unset it and run "
             "'nielsgpt caches' once"
@@ -161,77 +163,79 @@ def _open_dataset(dataset: Dataset) -> Mapping[str, Any]:
     return _retry(dataset, lambda: _fetch_files(dataset))
 
 
-def _prepare(dataset: Dataset) -> Mapping[str, Any] | None:
-    """The dataset from the Hugging Face cache, at just this commit; None where it is not there."""
+def _open_prepared(dataset: Dataset) -> Mapping[str, Any] | None:
+    """Open the dataset from the Hugging Face cache at this exact commit; None if not cached."""
     from datasets.packaged_modules.cache.cache import Cache
 
-    config = dataset.wanted.config or "default"
+    config = dataset.settings.config or "default"
     builder = Cache(
-        repo_id=dataset.wanted.dataset,
-        dataset_name=dataset.wanted.dataset.split("/")[-1],
+        repo_id=dataset.settings.dataset,
+        dataset_name=dataset.settings.dataset.split("/")[-1],
         config_name=config,
         hash=dataset.revision,
     )
     if not Path(builder.cache_dir).is_dir():
         return None
-    found: Mapping[str, Any] = builder.as_dataset()
-    return found
+    result: Mapping[str, Any] = builder.as_dataset()
+    return result
 
 
 def _fetch_files(dataset: Dataset) -> Mapping[str, Any]:
-    """The dataset's splits, fetched from the Hub or opened as streams of it."""
+    """Download the dataset's splits from the Hub, or open them as streams."""
     from datasets import load_dataset_builder
 
-    _request(dataset)  # says what is wrong; the loader hides it, and takes any commit on disk
-    wanted = dataset.wanted
-    builder = load_dataset_builder(wanted.dataset, wanted.config, revision=dataset.revision)
+    _request_commit(
+        dataset
+    )  # raises clear errors; the loader hides them and takes any commit on disk
+    settings = dataset.settings
+    builder = load_dataset_builder(settings.dataset, settings.config, revision=dataset.revision)
     if builder.hash != dataset.revision:
         raise ConnectionError(f"only commit {builder.hash[:12]} is on disk")
-    if not wanted.streaming:
+    if not settings.streaming:
         _download(dataset, builder.config.data_files)
         builder.download_and_prepare()
-    found: Mapping[str, Any] = (
-        builder.as_streaming_dataset() if wanted.streaming else builder.as_dataset()
+    result: Mapping[str, Any] = (
+        builder.as_streaming_dataset() if settings.streaming else builder.as_dataset()
     )
-    return found
+    return result
 
 
 def _download(dataset: Dataset, files: Mapping[str, list[str]]) -> None:
-    """Fetch the files into the Hugging Face cache, each checked against the sha256 it is named by.
+    """Download the files into the Hugging Face cache and verify their sha256.
 
-    Raises Damaged, and forgets the file, where its bytes are others.
+    Raises DamagedDownload after deleting a file that differs.
     """
     from huggingface_hub import hf_hub_download
 
     for url in itertools.chain.from_iterable(files.values()):
         name = url.split(f"@{dataset.revision}/", 1)[1]
         path = hf_hub_download(
-            dataset.wanted.dataset, name, repo_type="dataset", revision=dataset.revision
+            dataset.settings.dataset, name, repo_type="dataset", revision=dataset.revision
         )
         stored = Path(path).resolve()
         if LARGE.fullmatch(stored.name) and file_sha256(stored) != stored.name:
             stored.unlink()
-            raise DamagedDownload(f"{name} has another sha256 than the Hub names")
+            raise DamagedDownload(f"{name} differs from the sha256 on the Hub")
 
 
 def _rows(dataset: Dataset, opened: Any, split: str, seed: int) -> Iterator[Row]:
-    """The split's rows; after a failure that may pass it is opened again and goes on."""
-    given, waits = 0, iter(WAITS)
+    """The rows of a split; after a transient failure, reopens it and continues."""
+    yielded, waits = 0, iter(RETRY_WAITS)
     while True:
         try:
-            for row in itertools.islice(_sort_files(dataset, opened, seed), given, None):
+            for row in itertools.islice(_iterate_rows(dataset, opened, seed), yielded, None):
                 yield row
-                given, waits = given + 1, iter(WAITS)
+                yielded, waits = yielded + 1, iter(RETRY_WAITS)
             return
         except Exception as error:
             _wait_or_raise(dataset, error, next(waits, None))
         opened = _open_dataset(dataset)[split]
 
 
-def _sort_files(dataset: Dataset, opened: Any, seed: int) -> Iterator[Row]:
-    """The split from its start, shuffled where the settings say so."""
-    buffer = dataset.wanted.shuffle_buffer
+def _iterate_rows(dataset: Dataset, opened: Any, seed: int) -> Iterator[Row]:
+    """Iterate over a split from its start, shuffled if the settings say so."""
+    buffer = dataset.settings.shuffle_buffer
     if not buffer:
         return iter(opened)
-    stream = opened if dataset.wanted.streaming else opened.to_iterable_dataset()
+    stream = opened if dataset.settings.streaming else opened.to_iterable_dataset()
     return iter(stream.shuffle(seed=seed, buffer_size=buffer))

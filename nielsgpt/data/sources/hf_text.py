@@ -1,4 +1,4 @@
-"""Documents of the Hub's text datasets: a row each, or for WikiText the lines of an article."""
+"""Documents of the Hub's text datasets: one per row, or per article for WikiText."""
 
 import itertools
 import re
@@ -16,25 +16,25 @@ SIDES: dict[str, Literal["train", "val"]] = {"train": "train", "validation": "va
 Side = Literal["train", "val"] | None
 
 
-def documents(dataset: Dataset, seed: int) -> Iterator[Document]:
-    """The documents of train and validation, those of a validation split of its own marked so.
+def read_documents(dataset: Dataset, seed: int) -> Iterator[Document]:
+    """The documents of train and validation; those of the dataset's own splits have a `side`.
 
-    Where both have a token budget the two come in turn, as their budgets are to each other: so the
-    walk can end when both are full. Raises DataError where a row has no text.
+    If both have a token budget, they are interleaved in the ratio of the budgets, so that a build
+    can stop when both are met. Raises DataError if a row has no text column.
     """
-    rows = hf_hub.splits(dataset, seed)
+    rows = hf_hub.open_splits(dataset, seed)
     own = len(rows) > 1
-    found = {split: _of_split(dataset, split, rows[split], own) for split in rows}
+    found = {split: _read_split(dataset, split, rows[split], own) for split in rows}
     if not own:
         yield from found["train"]
         return
-    wanted = dataset.wanted
+    wanted = dataset.settings
     every = wanted.train_tokens // wanted.val_tokens if wanted.val_tokens else 0
-    yield from in_turn(found["validation"], found["train"], max(1, every) if every else 0)
+    yield from interleave(found["validation"], found["train"], max(1, every) if every else 0)
 
 
-def in_turn(few: Iterator[Document], many: Iterator[Document], every: int) -> Iterator[Document]:
-    """One of `few`, then `every` of `many`, and so on, then what is left; 0: all of `few` first."""
+def interleave(few: Iterator[Document], many: Iterator[Document], every: int) -> Iterator[Document]:
+    """One of `few`, then `every` of `many`, and so on, then the rest; 0: all of `few` first."""
     while every:
         turn = [*itertools.islice(few, 1), *itertools.islice(many, every)]
         yield from turn
@@ -44,10 +44,10 @@ def in_turn(few: Iterator[Document], many: Iterator[Document], every: int) -> It
     yield from many
 
 
-def articles(rows: Iterator[Row], where: str, side: Side) -> Iterator[Document]:
-    """The lines of WikiText joined to articles: a line ` = Title = ` after a blank one opens one.
+def join_articles(rows: Iterator[Row], where: str, side: Side) -> Iterator[Document]:
+    """Join WikiText lines to articles; a line ` = Title = ` after a blank line begins a new one.
 
-    Blank lines are left out, everything else is as it was.
+    Blank lines are dropped, everything else is kept.
     """
     lines: list[str] = []
     begun, blank = 1, True
@@ -63,8 +63,8 @@ def articles(rows: Iterator[Row], where: str, side: Side) -> Iterator[Document]:
         yield Document("".join(lines), f"{where}, the article at row {begun}", side)
 
 
-def texts(rows: Iterator[Row], where: str, side: Side) -> Iterator[Document]:
-    """Each row's text: of its columns text, content and document the first that is a string."""
+def read_texts(rows: Iterator[Row], where: str, side: Side) -> Iterator[Document]:
+    """The text of each row: the first string among the columns text, content and document."""
     for number, row in enumerate(rows, start=1):
         text = next((row[key] for key in COLUMNS if isinstance(row.get(key), str)), None)
         if text is None and not set(COLUMNS) & set(row):
@@ -77,13 +77,13 @@ def texts(rows: Iterator[Row], where: str, side: Side) -> Iterator[Document]:
 
 
 SHAPES: dict[str, Callable[[Iterator[Row], str, Side], Iterator[Document]]] = {
-    "wikitext": articles,
-    "fineweb_edu": texts,
-    "gutenberg": texts,
-    "tinystories": texts,
+    "wikitext": join_articles,
+    "fineweb_edu": read_texts,
+    "gutenberg": read_texts,
+    "tinystories": read_texts,
 }
 
 
-def _of_split(dataset: Dataset, split: str, rows: Iterator[Row], own: bool) -> Iterator[Document]:
+def _read_split(dataset: Dataset, split: str, rows: Iterator[Row], own: bool) -> Iterator[Document]:
     side = SIDES[split] if own else None
     return SHAPES[dataset.source](rows, f"{dataset.label}, {split}", side)

@@ -1,4 +1,4 @@
-"""How nielsgpt asks a server: again when it is busy, and never when told to stay offline."""
+"""HTTP requests: retried while a server is busy, refused if HF_HUB_OFFLINE is set."""
 
 import os
 import time
@@ -16,13 +16,13 @@ from urllib3.util import Retry
 
 from nielsgpt.errors import DataError
 
-PIECE_BYTES = 2**14
-BUSY = (429, 500, 502, 503, 504)
+CHUNK_BYTES = 2**14
+BUSY_STATUSES = (429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long to wait for a server and how often to ask it again."""
+class RetryPolicy:
+    """How often to retry a request, and how long to wait."""
 
     tries: int = 5
     backoff_s: float = 1.0
@@ -31,83 +31,83 @@ class Patience:
     sleep: Callable[[float], None] = time.sleep
 
     def pause(self, failures: int) -> None:
-        """Wait before the next try: twice as long after each failure."""
+        """Wait before the next attempt: exponential backoff."""
         self.sleep(min(self.backoff_s * 2 ** (failures - 1), self.longest_s))
 
 
-class HTTPRefusal(Exception):
-    """Why an answer is of no use, however often one asks."""
+class UnusableResponse(Exception):
+    """A response that no retry can improve."""
 
 
-def address(url: str, instead: str) -> SplitResult:
-    """The parts of an address. Raises DataError with `instead` if it is none of the web."""
+def parse_url(url: str, remedy: str) -> SplitResult:
+    """Parse an http or https URL. Raises DataError with `remedy` for anything else."""
     with suppress(ValueError):
         parts = urlsplit(url)
         if parts.scheme in ("http", "https"):
             return parts
-    raise DataError(f"{url} is no http or https address; {instead}")
+    raise DataError(f"{url} is not an http or https address; {remedy}")
 
 
-def may_ask(url: str, instead: str) -> None:
-    """Raises DataError with `instead` as remedy where the address may not be asked for.
+def check_allowed(url: str, remedy: str) -> None:
+    """Raises DataError with `remedy` if the URL must not be requested.
 
-    HF_HUB_OFFLINE=1 holds for everything, as it does for datasets.
+    HF_HUB_OFFLINE=1 applies to every server, as it does to datasets.
     """
-    address(url, instead)
+    parse_url(url, remedy)
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        raise DataError(f"{url} may not be asked for, with HF_HUB_OFFLINE set; {instead}")
+        raise DataError(f"{url} cannot be downloaded while HF_HUB_OFFLINE is set; {remedy}")
 
 
-def session(patience: Patience) -> requests.Session:
-    """A session that asks a busy server again, after its Retry-After or ever longer pauses."""
+def open_session(policy: RetryPolicy) -> requests.Session:
+    """A session that retries busy servers, after their Retry-After or exponential backoff."""
 
     class Patient(Retry):
         def sleep(self, response: BaseHTTPResponse | None = None) -> None:
-            told = None
+            text = None
             if response is not None:
                 with suppress(InvalidHeader):
-                    told = self.get_retry_after(response)
-            patience.sleep(min(told or self.get_backoff_time(), patience.longest_s))
+                    text = self.get_retry_after(response)
+            policy.sleep(min(text or self.get_backoff_time(), policy.longest_s))
 
     class Timed(HTTPAdapter):
         def send(self, *words: Any, **options: Any) -> requests.Response:
-            return super().send(*words, **{**options, "timeout": patience.timeout_s})
+            return super().send(*words, **{**options, "timeout": policy.timeout_s})
 
     retries = Patient(
-        total=patience.tries - 1,
-        status_forcelist=BUSY,
-        backoff_factor=patience.backoff_s,
+        total=policy.tries - 1,
+        status_forcelist=BUSY_STATUSES,
+        backoff_factor=policy.backoff_s,
         raise_on_status=False,
     )
-    made = requests.Session()
-    made.headers["User-Agent"] = "nielsgpt (trains a small language model)"
+    session = requests.Session()
+    session.headers["User-Agent"] = "nielsgpt (trains a small language model)"
     for scheme in ("http://", "https://"):
-        made.mount(scheme, Timed(max_retries=retries))
-    return made
+        session.mount(scheme, Timed(max_retries=retries))
+    return session
 
 
-def fetch(url: str, patience: Patience, limit_bytes: int, instead: str) -> bytes:
-    """A small answer, whole. Raises DataError with the address, the reason and `instead`."""
-    may_ask(url, instead)
+def fetch(url: str, policy: RetryPolicy, limit_bytes: int, remedy: str) -> bytes:
+    """A small response body. Raises DataError with the URL, the reason and `remedy`."""
+    check_allowed(url, remedy)
     try:
-        with session(patience) as asking, asking.get(url, stream=True) as answer:
-            answer.raise_for_status()
+        with open_session(policy) as http, http.get(url, stream=True) as response:
+            response.raise_for_status()
             found = bytearray()
-            for piece in answer.iter_content(PIECE_BYTES):
+            for piece in response.iter_content(CHUNK_BYTES):
                 found += piece
                 if len(found) > limit_bytes:
-                    raise HTTPRefusal(f"more than {limit_bytes:,} bytes")
+                    raise UnusableResponse(f"more than {limit_bytes:,} bytes")
             return bytes(found)
-    except (HTTPRefusal, requests.RequestException) as error:
-        raise DataError(f"{url} cannot be read ({reason(error)}); {instead}") from None
+    except (UnusableResponse, requests.RequestException) as error:
+        raise DataError(f"{url} cannot be read ({describe_error(error)}); {remedy}") from None
 
 
-def reason(error: Exception) -> str:
-    """Why it failed, in a few words."""
-    answer = getattr(error, "response", None)
-    if isinstance(error, requests.HTTPError) and answer is not None:
-        return f"{answer.status_code} {answer.reason}"
+def describe_error(error: Exception) -> str:
+    """The reason of a failure in a few words."""
+    response = getattr(error, "response", None)
+    if isinstance(error, requests.HTTPError) and response is not None:
+        return f"{response.status_code} {response.reason}"
     inner: Any = error.args[0] if error.args else error
-    told = str(getattr(inner, "reason", inner))
-    # urllib3 puts the connection itself before what befell it.
-    return " ".join(told.rsplit("): ", 1)[-1].rsplit(">: ", 1)[-1].split()) or type(error).__name__
+    text = str(getattr(inner, "reason", inner))
+    # urllib3 prefixes the reason with the connection object.
+    return " ".join(text.rsplit("): ", 1)[-1].rsplit(">: ", 1)[-1].split()) or type(error).__name__

@@ -1,6 +1,6 @@
-"""What can go wrong with the Hub, told in one line: a table by the class of the error.
+"""Errors of the Hub as one-line messages: a table keyed by exception class.
 
-The classes are named, not imported: they belong to libraries that are slow to load.
+The classes are given by name, because importing their libraries is slow.
 """
 
 import errno
@@ -10,8 +10,8 @@ from pathlib import Path
 from nielsgpt.errors import DataError, NielsError, first_line
 from nielsgpt.system.workspace import explain_unwritable
 
-AGAIN = "see that the network works and run the command again"
-# The class, whether it may pass by itself, what is wrong, and what to do. The first that fits.
+RETRY = "check the network and run the command again"
+# Exception class, whether it is transient, the problem, the remedy. The first match counts.
 FAULTS: tuple[tuple[str, bool, str, str], ...] = (
     (
         "OfflineModeIsEnabled",
@@ -41,15 +41,15 @@ FAULTS: tuple[tuple[str, bool, str, str], ...] = (
     (
         "HFValidationError",
         False,
-        "is no name of a dataset",
+        "is not a dataset name",
         "write owner/name in data.{source}.dataset",
     ),
-    ("DamagedDownload", True, "came damaged ({error})", AGAIN),
-    ("HfHubHTTPError", True, "the Hub failed ({error})", AGAIN),
-    ("RequestError", True, "the Hub cannot be reached ({error})", AGAIN),
-    ("LocalEntryNotFoundError", True, "the Hub cannot be reached ({error})", AGAIN),
-    ("ConnectionError", True, "the Hub cannot be reached ({error})", AGAIN),
-    ("TimeoutError", True, "the Hub cannot be reached ({error})", AGAIN),
+    ("DamagedDownload", True, "came damaged ({error})", RETRY),
+    ("HfHubHTTPError", True, "the Hub failed ({error})", RETRY),
+    ("RequestError", True, "the Hub cannot be reached ({error})", RETRY),
+    ("LocalEntryNotFoundError", True, "the Hub cannot be reached ({error})", RETRY),
+    ("ConnectionError", True, "the Hub cannot be reached ({error})", RETRY),
+    ("TimeoutError", True, "the Hub cannot be reached ({error})", RETRY),
     (
         "SplitsVerificationError",
         False,
@@ -68,61 +68,63 @@ FAULTS: tuple[tuple[str, bool, str, str], ...] = (
         "holds a file that cannot be read ({error})",
         "choose another data.{source}.revision",
     ),
-    ("OSError", True, "came damaged ({error})", AGAIN),
+    ("OSError", True, "came damaged ({error})", RETRY),
     ("ValueError", False, "{error}", "see data.{source}.config and data.{source}.revision"),
 )
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
-LASTING = range(400, 500)
-PASSING = (408, 429)
+DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
+CLIENT_ERRORS = range(400, 500)
+TRANSIENT_STATUSES = (408, 429)
 
 
 class DamagedDownload(Exception):
-    """Bytes that are not those that the Hub names."""
+    """A file whose sha256 differs from the Hub's."""
 
 
 def explain(error: BaseException, label: str, source: str) -> NielsError:
-    """The error in one line: the label, what is wrong, what to do."""
-    if line := no_room(error, Path.home() / ".cache"):
+    """The error as one line: label, problem and remedy."""
+    if line := find_disk_error(error, Path.home() / ".cache"):
         return line
-    cause, (_, _, wrong, todo) = _fault(error)
-    words = {"error": plain(cause), "source": source}
+    cause, (_, _, wrong, todo) = _find_fault(error)
+    words = {"error": one_line(cause), "source": source}
     return DataError(f"{label}: {wrong.format(**words)}; {todo.format(**words)}")
 
 
 def is_passing(error: BaseException | None) -> bool:
-    """Whether the same attempt may succeed a little later."""
-    if error is None or no_room(error, Path()):
+    """Whether a retry may succeed."""
+    if error is None or find_disk_error(error, Path()):
         return False
-    cause, (_, passing, _, _) = _fault(error)
+    cause, (_, passing, _, _) = _find_fault(error)
     status = getattr(getattr(cause, "response", None), "status_code", 0)
-    return passing and (status not in LASTING or status in PASSING)
+    return passing and (status not in CLIENT_ERRORS or status in TRANSIENT_STATUSES)
 
 
-def no_room(error: BaseException, folder: Path) -> NielsError | None:
-    """The line for a disk that is full or may not be written, where that is what happened;
-    `folder`: where the files go, should the error not say."""
-    for link in chain(error):
-        if isinstance(link, OSError) and link.errno in FULL:
+def find_disk_error(error: BaseException, folder: Path) -> NielsError | None:
+    """The message for a full or unwritable disk if that is the cause, else None.
+
+    `folder` is named if the error has no file name.
+    """
+    for link in walk_causes(error):
+        if isinstance(link, OSError) and link.errno in DISK_ERRNOS:
             return explain_unwritable(Path(link.filename or folder), link)
     return None
 
 
-def plain(error: BaseException) -> str:
-    """The first line of what an error says, as a part of a sentence."""
+def one_line(error: BaseException) -> str:
+    """The first line of an error message, without a final period."""
     return " ".join(first_line(error).split()).rstrip(".")
 
 
-def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, what caused it, and so on."""
+def walk_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, its cause, and so on."""
     while error is not None:
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def _fault(error: BaseException) -> tuple[BaseException, tuple[str, bool, str, str]]:
-    """The error of the chain that says most, and its row."""
+def _find_fault(error: BaseException) -> tuple[BaseException, tuple[str, bool, str, str]]:
+    """The first table row that matches an error of the chain, and that error."""
     for row in FAULTS:
-        for link in chain(error):
+        for link in walk_causes(error):
             if row[0] in {kind.__name__ for kind in type(link).__mro__}:
                 return link, row
-    return error, ("", False, f"{type(error).__name__}: {{error}}", AGAIN)
+    return error, ("", False, f"{type(error).__name__}: {{error}}", RETRY)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from nielsgpt.data.cache.blocks import DocumentBlock
-from nielsgpt.data.cache.build import Recipe, side
+from nielsgpt.data.cache.build import Recipe, hash_to_unit
 
 RECIPE = Recipe("s", "inputs", "tok", 300, 1, 0.2, 2**20)
 
@@ -22,7 +22,7 @@ def block(documents: list[tuple[str, list[int]]], mask: bool = False) -> Documen
         ids=ids,
         lengths=lengths,
         text_bytes=lengths,
-        places=np.array([side(1, text) for text, _ in documents]),
+        places=np.array([hash_to_unit(1, text) for text, _ in documents]),
         mask=np.ones(len(ids), dtype=np.uint8) if mask else None,
         replies=2 * len(documents) * mask,
         left_out=len(documents) * mask,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nielsgpt.data.cache.blocks import ALWAYS, cut_blocks
-from nielsgpt.data.cache.build import build, guard, side, staleness
+from nielsgpt.data.cache.blocks import FIXED_PLACES, cut_blocks
+from nielsgpt.data.cache.build import build, explain_staleness, guard_special_tokens, hash_to_unit
 from nielsgpt.data.cache.shards import Split, read_meta
 from nielsgpt.errors import DataError
 from tests.data.cache.conftest import RECIPE, Blocks, block, contents, documents, walk
@@ -29,8 +29,8 @@ def test_every_sample_lands_on_one_side_and_keeps_its_ids(tmp_path: Path) -> Non
 
 
 def test_a_document_never_changes_side_when_others_come(tmp_path: Path) -> None:
-    fewer = {f"text {n}" for n in range(100) if side(1, f"text {n}") <= 0.2}
-    more = {f"text {n}" for n in range(200) if side(1, f"text {n}") <= 0.2}
+    fewer = {f"text {n}" for n in range(100) if hash_to_unit(1, f"text {n}") <= 0.2}
+    more = {f"text {n}" for n in range(200) if hash_to_unit(1, f"text {n}") <= 0.2}
     assert fewer < more
 
 
@@ -41,12 +41,12 @@ def test_a_rebuild_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_cache_is_fresh_until_something_it_is_made_from_changes(tmp_path: Path) -> None:
-    assert staleness(tmp_path, RECIPE) == "not built yet"
+    assert explain_staleness(tmp_path, RECIPE) == "not built yet"
     build(tmp_path, RECIPE, walk)
-    assert staleness(tmp_path, RECIPE) is None
+    assert explain_staleness(tmp_path, RECIPE) is None
     for change in ({"tokenizer": "other"}, {"seed": 2}, {"inputs": "new"}, {"val_fraction": 0.3}):
         changed = replace(RECIPE, **change)
-        assert staleness(tmp_path, changed) is not None
+        assert explain_staleness(tmp_path, changed) is not None
 
 
 def test_a_shorter_rebuild_leaves_nothing_of_the_longer_one(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_damaged_file_is_found_before_its_first_use(
         path.unlink()
     else:
         path.write_bytes(content if damage == "flip" else content[:-1])
-    with pytest.raises(DataError, match=r"s_train\..*(damaged|bytes where its meta says)"):
+    with pytest.raises(DataError, match=r"s_train\..*(damaged|bytes but its meta says)"):
         Split(tmp_path, "s_train", "tok")
 
 
@@ -103,7 +103,7 @@ def test_a_meta_of_another_format_is_refused(tmp_path: Path) -> None:
     meta = json.loads((tmp_path / "s_val.meta.json").read_text())
     meta.pop("seal")
     (tmp_path / "s_val.meta.json").write_text(json.dumps({**meta, "format": 99}))
-    with pytest.raises(DataError, match="not of cache format"):
+    with pytest.raises(DataError, match="not in cache format"):
         read_meta(tmp_path, "s_val")
 
 
@@ -116,7 +116,7 @@ def test_a_small_corpus_still_has_two_sides(count: int, tmp_path: Path) -> None:
 
 
 def test_one_document_is_too_little(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds 1 documents"):
+    with pytest.raises(DataError, match="has 1 documents"):
         build(tmp_path, RECIPE, lambda skip: walk(skip, 1))
 
 
@@ -135,11 +135,11 @@ def test_large_vocabularies_take_four_bytes_an_id(tmp_path: Path) -> None:
 
 def test_a_literal_special_token_fails_is_escaped_or_drops_its_text() -> None:
     text = "look: <|asst|> and <|eot|>"
-    with pytest.raises(DataError, match=r"story 3 spells .* <\|asst\|> at character 6"):
-        guard(text, "story 3", "fail")
-    assert guard(text, "", "escape") == "look: <\\|asst\\|> and <\\|eot\\|>"
-    assert guard(text, "", "drop") is None
-    assert guard("nothing <| special |>", "", "fail") == "nothing <| special |>"
+    with pytest.raises(DataError, match=r"story 3 contains .* <\|asst\|> at character 6"):
+        guard_special_tokens(text, "story 3", "fail")
+    assert guard_special_tokens(text, "", "escape") == "look: <\\|asst\\|> and <\\|eot\\|>"
+    assert guard_special_tokens(text, "", "drop") is None
+    assert guard_special_tokens("nothing <| special |>", "", "fail") == "nothing <| special |>"
 
 
 def test_a_full_disk_is_said_once_and_leaves_nothing_half_written(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_block_holds_at_most_1024_documents() -> None:
 def test_a_split_of_the_dataset_wins_over_the_hash(tmp_path: Path) -> None:
     def own(skip: int) -> Blocks:
         for one in walk(skip):
-            sides = [ALWAYS["val" if n % 2 else "train"] for n in range(one.documents)]
+            sides = [FIXED_PLACES["val" if n % 2 else "train"] for n in range(one.documents)]
             yield replace(one, places=np.array(sides))
 
     build(tmp_path, RECIPE, own)
@@ -197,13 +197,13 @@ def test_a_split_of_the_dataset_wins_over_the_hash(tmp_path: Path) -> None:
 def test_a_dataset_whose_own_split_has_no_validation_is_an_error(tmp_path: Path) -> None:
     def own(skip: int) -> Blocks:
         for one in walk(skip):
-            yield replace(one, places=np.full(one.documents, ALWAYS["train"]))
+            yield replace(one, places=np.full(one.documents, FIXED_PLACES["train"]))
 
-    with pytest.raises(DataError, match="every document of source s fell to training"):
+    with pytest.raises(DataError, match="every document of source s went to training"):
         build(tmp_path, RECIPE, own)
 
 
-def test_what_was_left_out_is_said_and_remembered(
+def test_left_out_replies_are_logged_and_recorded_in_the_meta(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     recipe = replace(RECIPE, context_length=8)

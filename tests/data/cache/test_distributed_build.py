@@ -13,9 +13,9 @@ def make(folder: Path, part: BuildPart, documents: int) -> None:
     """One part of a text of so many documents."""
     writer = PartWriter(part.folder(folder, RECIPE.source), RECIPE, part)
     for number, block in enumerate(walk(0, documents)):
-        if part.holds(number):
+        if part.contains(number):
             writer.add(block)
-        writer.passed(block.documents)
+        writer.count_read(block.documents)
     writer.finish(ended=True)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nielsgpt.data.cache.loader import IGNORED, Mixture, PackedRows, WindowRows, pack
+from nielsgpt.data.cache.loader import IGNORED, Mixture, PackedRows, WindowRows, pack_rows
 from nielsgpt.data.cache.shards import Split
 from nielsgpt.data.cache.shuffle import mix_seed, shuffle_index
 from nielsgpt.data.cache.split_writer import SplitWriter
@@ -91,7 +91,7 @@ def test_a_mixture_keeps_its_shares_and_skips_no_row_of_any_source(tmp_path: Pat
         for i, name in enumerate("abc")
     }
     mixture = Mixture(sources, {"a": 0.7, "b": 0.2, "c": 0.1}, 5, 3)
-    drawn = [mixture._drawn(5 * step) for step in range(201)]
+    drawn = [mixture._draws_per_source(5 * step) for step in range(201)]
     assert [count / 1000 for count in drawn[-1]] == pytest.approx([0.7, 0.2, 0.1], abs=0.002)
     steps = np.diff(np.array(drawn), axis=0)
     assert (steps >= 0).all()
@@ -102,7 +102,7 @@ def test_a_mixture_keeps_its_shares_and_skips_no_row_of_any_source(tmp_path: Pat
 
 def test_evaluation_rows_are_always_the_same_and_spread_over_the_split(tmp_path: Path) -> None:
     rows = WindowRows(stream(tmp_path, 5000), 16, 3)
-    once, twice = ([b.inputs for b in rows.in_order(10, 4)] for _ in range(2))
+    once, twice = ([b.inputs for b in rows.eval_batches(10, 4)] for _ in range(2))
     assert all((a == b).all() for a, b in zip(once, twice, strict=True))
     starts = np.concatenate(once)[:, 0]
     assert len(starts) == 10
@@ -111,21 +111,21 @@ def test_evaluation_rows_are_always_the_same_and_spread_over_the_split(tmp_path:
 
 
 def test_a_stream_shorter_than_a_window_is_an_error_with_both_numbers(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds 16 tokens, fewer than one window of 17"):
+    with pytest.raises(DataError, match="has 16 tokens, fewer than one window of 17"):
         WindowRows(stream(tmp_path, 16), 16, 3)
     assert WindowRows(stream(tmp_path / "b", 17), 16, 3).count == 1
 
 
 @given(lengths=st.lists(st.integers(1, 33), min_size=1, max_size=200))
 def test_packing_places_every_example_once_and_none_overflows(lengths: list[int]) -> None:
-    rows = pack(np.array(lengths), 33)
+    rows = pack_rows(np.array(lengths), 33)
     assert sorted(example for row in rows for example in row) == list(range(len(lengths)))
     assert all(sum(lengths[example] for example in row) <= 33 for row in rows)
 
 
 def test_packed_rows_are_at_least_95_percent_full(tmp_path: Path) -> None:
     lengths = np.random.default_rng(0).integers(10, 60, 2000).tolist()
-    assert PackedRows(examples(tmp_path, lengths), 256, 3, END).fill >= 0.95
+    assert PackedRows(examples(tmp_path, lengths), 256, 3, END).fill_rate >= 0.95
 
 
 def test_packed_rows_hold_whole_examples_and_count_only_what_the_mask_says(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_packed_rows_hold_whole_examples_and_count_only_what_the_mask_says(tmp_p
 def test_examples_longer_than_the_context_are_an_error_with_both_numbers(tmp_path: Path) -> None:
     split = examples(tmp_path, [17, 4])
     line = (
-        "source e holds an example of 17 tokens and the context has 15; "
+        "source e has an example of 17 tokens and the context has 15; "
         "run 'nielsgpt caches' for this context"
     )
     with pytest.raises(DataError, match=f"^{line}$"):

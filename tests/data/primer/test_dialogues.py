@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nielsgpt.conversation import Conversation, Message, pairs
+from nielsgpt.conversation import Conversation, Message, split_pairs
 from nielsgpt.data.primer.dialogues import SYSTEM_LINE, as_text, category_dialogues, dialogues
 from nielsgpt.data.primer.facts import FACTS_PATH, load_facts
 from nielsgpt.data.primer.grammar import tell
@@ -42,10 +42,10 @@ def test_every_message_is_one_line_and_every_reply_is_short() -> None:
 
 
 def test_some_dialogues_are_long_and_some_have_another_system_line_or_none() -> None:
-    pairs = collections.Counter(
+    split_pairs = collections.Counter(
         sum(message.role == "user" for message in conversation.messages) for conversation in MANY
     )
-    assert set(pairs) == {1, 2, 3}
+    assert set(split_pairs) == {1, 2, 3}
     lines = collections.Counter(c.system.content if c.system else "" for c in MANY)
     assert lines[SYSTEM_LINE] > len(MANY) / 2
     assert lines[""] > len(MANY) / 20
@@ -56,7 +56,7 @@ def test_some_dialogues_are_long_and_some_have_another_system_line_or_none() -> 
 def test_a_prose_only_fact_is_never_asked_or_told() -> None:
     hidden = [fact for fact in FACTS if fact.prose_only]
     named = [(f" {fact.subject.lower()} ", f" {fact.answer.lower()} ") for fact in hidden]
-    exchanges = [bare(*pair) for conversation in MANY for pair in pairs(conversation)]
+    exchanges = [bare(*pair) for conversation in MANY for pair in split_pairs(conversation)]
     assert len(hidden) > 40
     for subject, answer in named:
         assert not any(subject in said and answer in said for said in exchanges)
@@ -66,7 +66,7 @@ def test_a_prose_only_fact_is_never_asked_or_told() -> None:
 
 
 def test_every_other_fact_is_asked_and_answered() -> None:
-    text = "|".join(bare(*pair) for conversation in MANY for pair in pairs(conversation))
+    text = "|".join(bare(*pair) for conversation in MANY for pair in split_pairs(conversation))
     for fact in FACTS:
         if not fact.prose_only:
             assert any(bare(question).rstrip() in text for question in tell(fact).questions), fact

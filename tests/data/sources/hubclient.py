@@ -71,10 +71,10 @@ def main() -> None:
         answer: dict[str, Any] = {"commit": "", "texts": {}, "error": "", "log": lines}
         seed = order["wanted"].pop("seed", 1)
         try:
-            hf_hub.commit.cache_clear()
-            found = hf_hub.find(order["source"], HubSettings(**order["wanted"]))
+            hf_hub.resolve_commit.cache_clear()
+            found = hf_hub.resolve_dataset(order["source"], HubSettings(**order["wanted"]))
             answer["commit"] = found.revision
-            for document in hf_text.documents(found, seed):
+            for document in hf_text.read_documents(found, seed):
                 answer["texts"].setdefault(str(document.side), []).append(document.text)
         except NielsError as error:
             answer["error"] = str(error)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nielsgpt.conversation import Document
-from nielsgpt.data.sources.ancient_mix import Walk, WordShareMix, split_sides
+from nielsgpt.data.sources.ancient_mix import Walk, WordShareMix, assign_sides
 from nielsgpt.errors import DataError
 
 FRACTION = 0.2
@@ -34,7 +34,11 @@ RARE, COMMON = walk("r", 30, 50), walk("c", 400, 20)
 
 def mixed(share: float, most: int, rare: Walk = RARE, common: Walk = COMMON) -> list[Document]:
     made = WordShareMix(
-        "mix", split_sides(rare, place, FRACTION), split_sides(common, place, FRACTION), share, most
+        "mix",
+        assign_sides(rare, place, FRACTION),
+        assign_sides(common, place, FRACTION),
+        share,
+        most,
     )
     found = list(made.walk())
     assert found == list(made.walk())
@@ -62,7 +66,7 @@ def test_a_repeated_document_never_crosses_sides(caplog: pytest.LogCaptureFixtur
     sides = {document.text: document.side for document in found}
     assert all(sides[document.text] == document.side for document in found)
     assert len(found) > len(sides)
-    assert "source mix: ancients told 5 times for train" in caplog.text
+    assert "source mix: ancients repeated for 5 epochs in train" in caplog.text
     assert {side for text, side in sides.items() if text.startswith("r")} == {"train", "val"}
 
 
@@ -79,17 +83,17 @@ def test_rare_documents_are_spread_among_the_others() -> None:
 
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_a_small_source_still_holds_one_out(count: int) -> None:
-    found = list(split_sides(walk("s", count, 3), place, 1e-9)())
+    found = list(assign_sides(walk("s", count, 3), place, 1e-9)())
     assert [document.side for document in found].count("val") == 1
 
 
 def test_a_side_that_a_dataset_gave_is_kept() -> None:
     given = walk("x", 50, 1, "train")
-    assert {document.side for document in split_sides(given, place, FRACTION)()} == {"train"}
+    assert {document.side for document in assign_sides(given, place, FRACTION)()} == {"train"}
 
 
 def test_a_source_with_nothing_for_a_side_is_an_error() -> None:
-    with pytest.raises(DataError, match="source mix: the ancients have nothing for"):
+    with pytest.raises(DataError, match="source mix: the ancients have no documents for"):
         mixed(0.5, 0, rare=walk("r", 1, 50))
-    with pytest.raises(DataError, match="have nothing for train"):
+    with pytest.raises(DataError, match="have no documents for train"):
         mixed(0.5, 0, rare=walk("r", 0, 50))

@@ -8,9 +8,17 @@ from pathlib import Path
 import pytest
 
 from nielsgpt.config.source_settings import AncientSettings
-from nielsgpt.data.sources.ancients import COLUMNS, Book, books, documents, fetch, file_name, prose
+from nielsgpt.data.sources.ancients import (
+    COLUMNS,
+    Book,
+    download_books,
+    file_name,
+    read_manifest,
+    read_passages,
+    read_prose,
+)
 from nielsgpt.data.sources.gutendex import CatalogEntry
-from nielsgpt.data.sources.http import Patience
+from nielsgpt.data.sources.http import RetryPolicy
 from nielsgpt.errors import DataError
 from tests.data.sources.test_gutendex import UTF8, page, record, settings
 from tests.data.sources.webserver import Web, file, status
@@ -29,7 +37,9 @@ def offer(web: Web, *numbers: int, **over: object) -> None:
 
 
 def get(web: Web, folder: Path, limit: int | None = None) -> int:
-    return fetch(folder, settings(web), Patience(tries=2, sleep=web.waited.append), limit)
+    return download_books(
+        folder, settings(web), RetryPolicy(tries=2, sleep=web.waited.append), limit
+    )
 
 
 @pytest.mark.parametrize("title", HOSTILE)
@@ -49,7 +59,9 @@ def test_a_book_is_fetched_once_and_told_in_the_manifest(web: Web, tmp_path: Pat
     assert tuple(header) == COLUMNS and not more
     url = f"{web.home}/1.txt"
     assert row == ["1", '\u00cele, "x"', "A, B; C", "", "en", "99", "a; b", "", url, "1_ile-x.txt"]
-    assert [prose(book) for book in books(tmp_path, settings(web))] == ["Book 1 begins."]
+    assert [read_prose(book) for book in read_manifest(tmp_path, settings(web))] == [
+        "Book 1 begins."
+    ]
 
 
 def test_the_most_downloaded_books_come_first_where_few_are_wanted(
@@ -71,7 +83,7 @@ def test_a_book_that_cannot_be_had_is_left_out_with_a_line(
     offer(web, *range(1, 9))
     assert get(web, tmp_path) == 4
     assert "/8.txt cannot be downloaded (404 Not Found)" in caplog.text
-    assert len(books(tmp_path, settings(web))) == 4
+    assert len(read_manifest(tmp_path, settings(web))) == 4
 
 
 def test_three_failures_in_a_row_end_it_and_the_next_command_goes_on(
@@ -97,7 +109,7 @@ def test_books_that_were_chosen_otherwise_are_not_taken_for_these(web: Web, tmp_
     offer(web, 1)
     get(web, tmp_path)
     with pytest.raises(DataError, match=r"'author_year_end': 300.*ancients download"):
-        books(tmp_path, AncientSettings(author_year_end=300))
+        read_manifest(tmp_path, AncientSettings(author_year_end=300))
 
 
 @pytest.mark.parametrize(
@@ -106,8 +118,8 @@ def test_books_that_were_chosen_otherwise_are_not_taken_for_these(web: Web, tmp_
         (None, "is not there; run"),
         ("title,authors\na,b\n", "is damaged"),
         ("title,authors,local_path\n", "lists no book"),
-        ("title,authors,local_path\na,b,../x.txt\n", "lies outside of"),
-        ("title,authors,local_path\na,b,/etc/passwd\n", "lies outside of"),
+        ("title,authors,local_path\na,b,../x.txt\n", "is outside"),
+        ("title,authors,local_path\na,b,/etc/passwd\n", "is outside"),
         ("title,authors,local_path\na,b,x.txt\n", "is not there; run"),
         ("title,authors,local_path\na,b,\n", "is not there; run"),
         ("title,authors,local_path\na\n", "is damaged"),
@@ -122,7 +134,7 @@ def test_a_manifest_that_leads_nowhere_is_one_line(
     if content is not None:
         (folder / "manifest.csv").write_text(content)
     with pytest.raises(DataError, match=f"{reason}.*nielsgpt ancients download"):
-        books(folder, AncientSettings())
+        read_manifest(folder, AncientSettings())
 
 
 def test_passages_come_book_by_book_in_an_order_of_the_seed(web: Web, tmp_path: Path) -> None:
@@ -131,8 +143,8 @@ def test_passages_come_book_by_book_in_an_order_of_the_seed(web: Web, tmp_path: 
         web.answers[f"/{number}.txt"] = [file(text.encode())]
     offer(web, *range(1, 7))
     get(web, tmp_path)
-    found = books(tmp_path, settings(web))
-    told = [[document.name for document in documents(found, seed)] for seed in (1, 1, 2)]
+    found = read_manifest(tmp_path, settings(web))
+    told = [[document.name for document in read_passages(found, seed)] for seed in (1, 1, 2)]
     assert told[0] == told[1] != told[2] and sorted(told[0]) == sorted(told[2])
     assert len(told[0]) == 18 and told[0][0].endswith(", passage 1")
 
@@ -141,7 +153,7 @@ def test_an_older_file_is_read_as_latin_1(web: Web, tmp_path: Path) -> None:
     web.answers["/1.txt"] = [file("\u00c6neas went on.".encode("latin-1"))]
     offer(web, 1)
     get(web, tmp_path)
-    assert prose(books(tmp_path, settings(web))[0]) == "\u00c6neas went on."
+    assert read_prose(read_manifest(tmp_path, settings(web))[0]) == "\u00c6neas went on."
 
 
 def test_a_book_that_the_system_refuses_to_open_is_named(
@@ -152,4 +164,4 @@ def test_a_book_that_the_system_refuses_to_open_is_named(
     refused(book.path)
     line = f"{book.path} cannot be read (Permission denied); make it readable"
     with pytest.raises(DataError, match=f"^{re.escape(line)}$"):
-        prose(book)
+        read_prose(book)

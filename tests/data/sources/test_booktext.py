@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from nielsgpt.data.sources import booktext as rules
-from nielsgpt.data.sources.booktext import clean
+from nielsgpt.data.sources.booktext import clean_book
 
 PROSE = (
     "It was late, and the harbour lay still. I counted nine boats; one of them, the smallest, "
@@ -78,21 +78,23 @@ def test_every_rule_has_its_place_in_the_order_once() -> None:
         if callable(value)
         and getattr(value, "__module__", "") == rules.__name__
         and not name.startswith("_")
-        and value is not clean
+        and value is not clean_book
     }
-    assert public | {rules.body} == set(rules.STEPS) and len(set(rules.STEPS)) == len(rules.STEPS)
+    assert public | {rules.extract_body} == set(rules.STEPS) and len(set(rules.STEPS)) == len(
+        rules.STEPS
+    )
 
 
 def test_plain_prose_is_left_as_it_is() -> None:
-    assert clean(PROSE) == PROSE
+    assert clean_book(PROSE) == PROSE
 
 
 def test_cleaning_a_clean_book_changes_nothing() -> None:
     book = f"CONTENTS\n\nBOOK I ... 1\n\nBOOK I\n\n{PROSE}\n\nSee [1]\nhere[2].\n\n[2] A note."
-    assert clean(clean(book)) == clean(book) == f"{PROSE}\n\nSee here."
+    assert clean_book(clean_book(book)) == clean_book(book) == f"{PROSE}\n\nSee here."
 
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("unit", ["a", " ", "\n", "[", "{", "-", ".", "* ", "a-\n", "I. "])
 def test_a_book_of_nonsense_takes_no_longer_than_a_book(unit: str) -> None:
-    clean(unit * 200_000)
+    clean_book(unit * 200_000)

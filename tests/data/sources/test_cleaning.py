@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nielsgpt.config.data_settings import CleaningSettings
 from nielsgpt.conversation import Document
-from nielsgpt.data.sources.cleaning import clean, clean_documents, is_on
+from nielsgpt.data.sources.cleaning import clean_documents, clean_text, is_on
 from nielsgpt.errors import DataError
 
 COMMON = set(string.ascii_letters + string.digits + " \t\n.,;:!?\"'()-[]")
@@ -24,7 +24,7 @@ ANY = st.builds(
 @settings(deadline=None)
 @given(st.text())
 def test_nothing_on_is_the_very_text(text: str) -> None:
-    assert clean(text, CleaningSettings()) == text
+    assert clean_text(text, CleaningSettings()) == text
 
 
 @pytest.mark.parametrize(
@@ -46,13 +46,13 @@ def test_nothing_on_is_the_very_text(text: str) -> None:
     ],
 )
 def test_each_way_of_cleaning(settings: dict[str, object], text: str, wanted: str) -> None:
-    assert clean(text, CleaningSettings.model_validate(settings)) == wanted
+    assert clean_text(text, CleaningSettings.model_validate(settings)) == wanted
 
 
 @settings(deadline=None)
 @given(st.text(), ANY)
 def test_what_is_left_is_what_the_settings_allow(text: str, settings: CleaningSettings) -> None:
-    left = clean(text, settings)
+    left = clean_text(text, settings)
     if settings.sanitize != "none":
         assert left.isascii()
     if settings.sanitize == "basic":
@@ -69,9 +69,9 @@ def test_what_is_left_is_what_the_settings_allow(text: str, settings: CleaningSe
 @settings(deadline=None)
 @given(st.text(), ANY)
 def test_cleaning_twice_is_cleaning_once(text: str, settings: CleaningSettings) -> None:
-    once = clean(text, settings)
+    once = clean_text(text, settings)
     if settings.sanitize != "none" or not settings.lowercase:
-        assert clean(once, settings) == once
+        assert clean_text(once, settings) == once
 
 
 def test_documents_keep_their_name_and_side_and_the_empty_ones_are_counted(
@@ -81,7 +81,7 @@ def test_documents_keep_their_name_and_side_and_the_empty_ones_are_counted(
     with caplog.at_level(logging.INFO, "nielsgpt"):
         found = list(clean_documents(given, CleaningSettings(sanitize="ascii"), "text"))
     assert found == [Document("Ae", "one", "val"), Document("B")]
-    assert caplog.messages == ["source text: 1 documents left out, for cleaning emptied them"]
+    assert caplog.messages == ["source text: 1 documents left out because cleaning emptied them"]
 
 
 def test_a_source_of_which_nothing_is_left_is_an_error() -> None:

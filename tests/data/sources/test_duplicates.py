@@ -6,7 +6,7 @@ import pytest
 
 from nielsgpt.conversation import Conversation, Document, Message
 from nielsgpt.data.sources import duplicates
-from nielsgpt.data.sources.duplicates import APART, NEAR, REPEATS, find
+from nielsgpt.data.sources.duplicates import APART, NEAR, REPEATS, find_duplicates
 
 WORDS = [f"{a}{b}" for a in ("lam", "har", "win", "sto", "rop", "tid") for b in ("p", "bour", "d")]
 
@@ -31,7 +31,7 @@ def talk(*turns: str) -> Conversation:
 
 
 def test_texts_that_have_nothing_in_common_have_no_group() -> None:
-    found = find(others())
+    found = find_duplicates(others())
     assert not found.groups
     assert not found.counts
 
@@ -39,7 +39,7 @@ def test_texts_that_have_nothing_in_common_have_no_group() -> None:
 @pytest.mark.parametrize("every", [20, 60])
 def test_a_draft_in_which_some_words_differ_is_of_the_same_group(every: int) -> None:
     one, draft = Document(" ".join(prose(1))), Document(edited(prose(1), every))
-    found = find([*others(), one, draft])
+    found = find_duplicates([*others(), one, draft])
     assert found.group(one) == found.group(draft) is not None
     assert found.counts == {NEAR: 2}
     assert found.group(others()[0]) is None
@@ -48,18 +48,18 @@ def test_a_draft_in_which_some_words_differ_is_of_the_same_group(every: int) -> 
 def test_case_and_white_space_make_no_other_text() -> None:
     words = prose(1)
     one, other = Document(" ".join(words)), Document("\n\n".join(words).upper())
-    assert find([*others(), one, other]).group(one) is not None
+    assert find_duplicates([*others(), one, other]).group(one) is not None
 
 
 def test_a_group_is_the_same_in_any_order() -> None:
     drafts = [Document(edited(prose(1), every)) for every in (20, 30, 40)]
-    found = [find([*some, *others()]).groups for some in (drafts, drafts[::-1])]
+    found = [find_duplicates([*some, *others()]).groups for some in (drafts, drafts[::-1])]
     assert found[0] == found[1]
     assert len(found[0]) == 3
 
 
 def test_exact_repeats_are_counted_and_keep_the_side_of_their_text() -> None:
-    found = find([*others(), *others(3)])
+    found = find_duplicates([*others(), *others(3)])
     assert found.counts == {REPEATS: 3}
     assert not found.groups
 
@@ -68,7 +68,7 @@ def test_a_conversation_that_grows_is_one_group() -> None:
     grown = [talk(*(text for text in prose(1, turns))) for turns in (2, 4, 8)]
     strangers = [talk(*prose(seed, 2)) for seed in range(50, 60)]
     for some in (grown, grown[::-1]):
-        found = find([*strangers, *some])
+        found = find_duplicates([*strangers, *some])
         assert len({found.group(one) for one in grown}) == 1
         assert found.counts == {NEAR: 3}
 
@@ -76,12 +76,12 @@ def test_a_conversation_that_grows_is_one_group() -> None:
 def test_a_system_prompt_in_common_makes_no_near_duplicates() -> None:
     system = Message("system", " ".join(prose(1)))
     talks = [Conversation((system, *talk(*prose(seed, 2)).messages)) for seed in range(20)]
-    assert not find(talks).groups
+    assert not find_duplicates(talks).groups
 
 
 def test_a_text_that_is_all_alike_is_split_and_said() -> None:
     drafts = [Document(edited(prose(1), every)) for every in range(20, 40)]
-    found = find([*drafts, *others(3)])
+    found = find_duplicates([*drafts, *others(3)])
     assert not found.groups
     assert found.counts[APART] == 20
 
@@ -89,5 +89,8 @@ def test_a_text_that_is_all_alike_is_split_and_said() -> None:
 def test_a_text_longer_than_a_piece_is_like_its_copy() -> None:
     words = prose(1, 5_000)
     one, other = Document(" ".join(words)), Document(edited(words, 50))
-    assert len(one.text) > duplicates.PIECE
-    assert duplicates.likeness(*(duplicates.sketch(d.text) for d in (one, other))) > 0.5
+    assert len(one.text) > duplicates.CHUNK_BYTES
+    assert (
+        duplicates.estimate_similarity(*(duplicates.sketch_text(d.text) for d in (one, other)))
+        > 0.5
+    )

@@ -16,14 +16,14 @@ from nielsgpt.conversation import SPECIAL_TEXTS
 from nielsgpt.data.sources.files import (
     CHAT_SUFFIXES,
     TEXT_SUFFIXES,
-    blocks,
-    chunks,
-    conversations,
     count_hidden,
-    documents,
-    find,
-    lines,
-    read,
+    cut_chunks,
+    find_files,
+    read_blocks,
+    read_conversations,
+    read_documents,
+    read_text,
+    split_lines,
 )
 from nielsgpt.data.sources.plaintext import count_changes
 from nielsgpt.errors import DataError
@@ -35,20 +35,20 @@ def test_files_are_found_below_a_folder_in_order(tmp_path: Path) -> None:
     for name in ("b.txt", "a/c.md", "a/skip.pdf", "a/D.TXT"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    found = find(tmp_path, TEXT_SUFFIXES, "data.text.path")
+    found = find_files(tmp_path, TEXT_SUFFIXES, "data.text.path")
     assert [str(path.relative_to(tmp_path)) for path in found] == ["a/D.TXT", "a/c.md", "b.txt"]
 
 
-@pytest.mark.parametrize(("name", "what"), [("none", "is not there"), ("empty", "holds no .txt")])
+@pytest.mark.parametrize(("name", "what"), [("none", "is not there"), ("empty", "has no .txt")])
 def test_nothing_to_read_names_the_setting(name: str, what: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=f"{what}.*data.text.path"):
-        find(tmp_path / name, TEXT_SUFFIXES, "data.text.path")
+        find_files(tmp_path / name, TEXT_SUFFIXES, "data.text.path")
 
 
 def test_chunks_are_whole_paragraphs_and_lose_nothing() -> None:
     text = "\n\n".join(f"paragraph {number} " + "x" * number for number in range(80))
-    pieces = list(chunks([text], 200))
+    pieces = list(cut_chunks([text], 200))
     assert "".join(pieces) == text
     assert all(200 <= len(piece) <= 400 and piece.endswith("\n\n") for piece in pieces[:-1])
     assert len(pieces) > 10
@@ -57,7 +57,7 @@ def test_chunks_are_whole_paragraphs_and_lose_nothing() -> None:
 @pytest.mark.parametrize("separator", ["\n", " ", ""])
 def test_text_without_blank_lines_is_cut_at_lines_then_words_then_anywhere(separator: str) -> None:
     text = separator.join(["wordword"] * 500)
-    pieces = list(chunks([text], 100))
+    pieces = list(cut_chunks([text], 100))
     assert "".join(pieces) == text
     assert 20 <= len(pieces) <= 50
     assert all(piece.endswith(separator) for piece in pieces[:-1])
@@ -69,14 +69,14 @@ PROSE = st.text(st.sampled_from("ab \n\r\u00e9\U0001f30a"), max_size=60)
 @settings(deadline=None)
 @given(st.lists(PROSE), st.integers(1, 12))
 def test_a_text_is_cut_alike_however_it_is_parted(parts: list[str], size: int) -> None:
-    assert list(chunks(parts, size)) == list(chunks(["".join(parts)], size))
+    assert list(cut_chunks(parts, size)) == list(cut_chunks(["".join(parts)], size))
 
 
 @settings(deadline=None)
 @given(st.lists(PROSE), st.integers(1, 12))
 def test_only_blank_pieces_are_lost(parts: list[str], size: int) -> None:
     text, at = "".join(parts), 0
-    for piece in chunks(parts, size):
+    for piece in cut_chunks(parts, size):
         found = text.index(piece, at)
         assert not text[at:found].strip() and len(piece) <= 2 * size
         at = found + len(piece)
@@ -91,8 +91,8 @@ def test_a_file_reads_alike_in_blocks_of_any_size(
     path = tmp_path_factory.getbasetemp() / "blocks.txt"
     path.write_bytes(codecs.BOM_UTF8 * marked + text.encode())
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
-    assert "".join(blocks(path, size=size)) == plain
-    assert list(lines(blocks(path, size=size))) == plain.split("\n")
+    assert "".join(read_blocks(path, size=size)) == plain
+    assert list(split_lines(read_blocks(path, size=size))) == plain.split("\n")
 
 
 @settings(deadline=None)
@@ -105,7 +105,7 @@ def test_a_bad_byte_has_one_place_whatever_the_block(
     path, data = tmp_path_factory.getbasetemp() / "bad.txt", b"".join(pieces)
     path.write_bytes(data)
     try:
-        assert "".join(blocks(path, size=size)) == data.decode()
+        assert "".join(read_blocks(path, size=size)) == data.decode()
     except DataError as told:
         with pytest.raises(UnicodeDecodeError) as known:
             data.decode()
@@ -116,7 +116,7 @@ def test_a_bad_byte_has_one_place_whatever_the_block(
 def test_the_place_of_a_bad_byte_counts_the_mark_before_the_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(codecs.BOM_UTF8 + b"a\xff")
     with pytest.raises(DataError, match="byte 4 is 0xFF"):
-        read(tmp_path / "a.txt")
+        read_text(tmp_path / "a.txt")
 
 
 @pytest.mark.parametrize("suffix", ["txt", "jsonl"])
@@ -127,7 +127,11 @@ def test_ten_times_the_file_takes_no_more_memory(suffix: str, tmp_path: Path) ->
     for megabytes in (2, 20):
         path = tmp_path / f"{megabytes}.{suffix}"
         path.write_bytes(line * (megabytes * 2**20 // len(line)))
-        walk = documents([path], TextSettings()) if suffix == "txt" else conversations([path])
+        walk = (
+            read_documents([path], TextSettings())
+            if suffix == "txt"
+            else read_conversations([path])
+        )
         tracemalloc.start()
         seen = sum(1 for _ in walk)
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -138,7 +142,7 @@ def test_ten_times_the_file_takes_no_more_memory(suffix: str, tmp_path: Path) ->
 
 def test_a_small_file_still_gives_many_documents(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n\n".join(["word " * 10] * 200))
-    found = list(documents([tmp_path / "a.txt"], TextSettings()))
+    found = list(read_documents([tmp_path / "a.txt"], TextSettings()))
     assert 25 <= len(found) <= 60
     assert found[1].name == f"{tmp_path / 'a.txt'}, chunk 2"
 
@@ -147,7 +151,7 @@ def test_many_files_are_documents_as_they_are(tmp_path: Path) -> None:
     files = [tmp_path / f"{number}.txt" for number in range(20)]
     for file in files:
         file.write_text("one\n\ntwo")
-    assert [d.text for d in documents(files, TextSettings())] == ["one\n\ntwo"] * 20
+    assert [d.text for d in read_documents(files, TextSettings())] == ["one\n\ntwo"] * 20
 
 
 @pytest.mark.parametrize(("split_by", "count"), [("file", 2), ("chunk", 50), ("auto", 50)])
@@ -155,21 +159,21 @@ def test_what_is_held_out_whole_can_be_chosen(split_by: str, count: int, tmp_pat
     files = [tmp_path / "a.txt", tmp_path / "b.txt"]
     for file in files:
         file.write_text("\n\n".join(["word " * 10] * 200))
-    found = list(documents(files, TextSettings(split_by=split_by)))  # type: ignore[arg-type]
+    found = list(read_documents(files, TextSettings(split_by=split_by)))  # type: ignore[arg-type]
     assert abs(len(found) - count) <= count // 5
-    assert "".join(d.text for d in found) == "".join(read(file) for file in files)
+    assert "".join(d.text for d in found) == "".join(read_text(file) for file in files)
 
 
 def test_an_empty_corpus_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("")
     with pytest.raises(DataError, match="only empty files"):
-        list(documents([tmp_path / "a.txt"], TextSettings()))
+        list(read_documents([tmp_path / "a.txt"], TextSettings()))
 
 
 def test_text_that_is_not_utf8_names_the_byte(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"caf\xe9")
     with pytest.raises(DataError, match=r"a\.txt is not UTF-8: byte 3 is 0xE9"):
-        read(tmp_path / "a.txt")
+        read_text(tmp_path / "a.txt")
 
 
 def test_a_file_that_the_system_refuses_to_open_is_named(
@@ -180,18 +184,18 @@ def test_a_file_that_the_system_refuses_to_open_is_named(
     refused(path)
     line = f"{path} cannot be read (Permission denied); make it readable or leave it out"
     with pytest.raises(DataError, match=f"^{re.escape(line)}$"):
-        list(documents([path], TextSettings()))
+        list(read_documents([path], TextSettings()))
 
 
 def test_marks_and_line_ends_of_other_systems_are_taken_off(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfone\r\ntwo")
-    assert read(tmp_path / "a.txt") == "one\ntwo"
+    assert read_text(tmp_path / "a.txt") == "one\ntwo"
 
 
 def test_lines_are_lists_or_objects_with_messages(tmp_path: Path) -> None:
     path = tmp_path / "chat.jsonl"
     path.write_text(f"{json.dumps(PAIR)}\n\n{json.dumps({'messages': PAIR, 'id': 3})}\n")
-    found = list(conversations(find(path, CHAT_SUFFIXES, "")))
+    found = list(read_conversations(find_files(path, CHAT_SUFFIXES, "")))
     assert [m.content for talk in found for m in talk.messages] == ["hi", "yo"] * 2
     assert found[1].name == f"{path}, line 3"
 
@@ -200,8 +204,8 @@ def test_lines_are_lists_or_objects_with_messages(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("{", "line 2 is not JSON"),
-        ('"text"', "line 2 holds neither"),
-        ('{"text": "x"}', "line 2 holds neither"),
+        ('"text"', "line 2 has neither"),
+        ('{"text": "x"}', "line 2 has neither"),
         ('[{"role": "bot", "content": "x"}]', "line 2: message 1 has the unknown role 'bot'"),
         ("[" * 100_000, "line 2 is not JSON"),
     ],
@@ -210,13 +214,13 @@ def test_a_broken_line_is_named_by_its_number(line: str, message: str, tmp_path:
     path = tmp_path / "chat.jsonl"
     path.write_text(f"{json.dumps(PAIR)}\n{line}\n")
     with pytest.raises(DataError, match=message):
-        list(conversations([path]))
+        list(read_conversations([path]))
 
 
 def test_a_file_without_conversations_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "chat.jsonl").write_text("\n \n")
-    with pytest.raises(DataError, match="holds no conversation"):
-        list(conversations([tmp_path / "chat.jsonl"]))
+    with pytest.raises(DataError, match="has no conversation"):
+        list(read_conversations([tmp_path / "chat.jsonl"]))
 
 
 def test_hidden_files_and_sidecars_are_not_read_but_counted(tmp_path: Path) -> None:
@@ -224,7 +228,7 @@ def test_hidden_files_and_sidecars_are_not_read_but_counted(tmp_path: Path) -> N
     for name in ("a.txt", "sub/f.md", *hidden):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
-    found = find(tmp_path, TEXT_SUFFIXES, "data.text.path")
+    found = find_files(tmp_path, TEXT_SUFFIXES, "data.text.path")
     assert found == [tmp_path / "a.txt", tmp_path / "sub" / "f.md"]
     assert count_hidden(tmp_path, TEXT_SUFFIXES) == len(hidden)
 
@@ -233,11 +237,11 @@ def test_a_hidden_file_or_folder_that_is_named_is_read(tmp_path: Path) -> None:
     notes = tmp_path / ".notes"
     notes.mkdir()
     (notes / ".a.txt").write_text("x")
-    assert find(notes / ".a.txt", TEXT_SUFFIXES, "") == [notes / ".a.txt"]
+    assert find_files(notes / ".a.txt", TEXT_SUFFIXES, "") == [notes / ".a.txt"]
     with pytest.raises(DataError, match=r"only hidden files, such as \.a\.txt.*data\.text\.path"):
-        find(notes, TEXT_SUFFIXES, "data.text.path")
+        find_files(notes, TEXT_SUFFIXES, "data.text.path")
     (notes / "b.txt").write_text("x")
-    assert find(notes, TEXT_SUFFIXES, "") == [notes / "b.txt"]
+    assert find_files(notes, TEXT_SUFFIXES, "") == [notes / "b.txt"]
 
 
 def test_control_characters_are_taken_out_and_all_that_is_changed_is_counted(
@@ -245,7 +249,7 @@ def test_control_characters_are_taken_out_and_all_that_is_changed_is_counted(
 ) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(codecs.BOM_UTF8 + b"one\r\ntwo\rthree\x00\x1b[0m\x0cfour\tfive\x7f\n")
-    assert read(path) == "one\ntwo\nthree[0m\nfour\tfive\n"
+    assert read_text(path) == "one\ntwo\nthree[0m\nfour\tfive\n"
     assert count_changes([path]) == {
         "byte order marks taken off": 1,
         "line ends of other systems made \\n": 2,
@@ -263,7 +267,7 @@ def test_text_in_another_encoding_gets_the_command_that_converts_it(
 ) -> None:
     (tmp_path / "a.txt").write_bytes(data)
     with pytest.raises(DataError, match=f"'iconv -f {encoding} -t UTF-8"):
-        read(tmp_path / "a.txt")
+        read_text(tmp_path / "a.txt")
 
 
 @settings(deadline=None)
@@ -275,7 +279,7 @@ def test_a_special_token_that_is_spelled_stays_whole_in_one_piece(
     words: list[str], size: int
 ) -> None:
     text = "".join(words)
-    pieces = list(chunks(list(text), size))
+    pieces = list(cut_chunks(list(text), size))
     assert "".join(pieces) == text
     for special in SPECIAL_TEXTS:
         assert sum(piece.count(special) for piece in pieces) == text.count(special)
@@ -285,6 +289,6 @@ def test_the_marks_of_files_that_were_put_together_are_taken_off(tmp_path: Path)
     mark, line = codecs.BOM_UTF8, json.dumps(PAIR).encode() + b"\n"
     (tmp_path / "a.jsonl").write_bytes(2 * (mark + line))
     (tmp_path / "a.txt").write_bytes(mark + b"one\n" + mark + b"two")
-    assert len(list(conversations([tmp_path / "a.jsonl"]))) == 2
-    assert read(tmp_path / "a.txt") == "one\ntwo"
+    assert len(list(read_conversations([tmp_path / "a.jsonl"]))) == 2
+    assert read_text(tmp_path / "a.txt") == "one\ntwo"
     assert count_changes([tmp_path / "a.txt"]) == {"byte order marks taken off": 2}

@@ -9,12 +9,12 @@ import pytest
 from nielsgpt.config.source_settings import AncientSettings
 from nielsgpt.data.sources.gutendex import (
     CatalogEntry,
-    best_translations,
-    books,
+    fetch_records,
     normalize_title,
-    records,
+    pick_translations,
+    select_books,
 )
-from nielsgpt.data.sources.http import Patience
+from nielsgpt.data.sources.http import RetryPolicy
 from nielsgpt.errors import DataError
 from tests.data.sources.webserver import Answer, Web, file, status
 
@@ -38,7 +38,9 @@ def settings(web: Web, **over: Any) -> AncientSettings:
 
 
 def had(web: Web, **over: Any) -> list[int]:
-    found = books(settings(web, **over), Patience(sleep=web.waited.append), "put it there")
+    found = select_books(
+        settings(web, **over), RetryPolicy(sleep=web.waited.append), "put it there"
+    )
     return [book.id for book in found]
 
 
@@ -58,12 +60,18 @@ def test_every_page_is_read_with_a_pause_between_two(web: Web) -> None:
 @pytest.mark.parametrize(
     ("next", "reason"),
     [
-        ("http://elsewhere.example/books?page=2", "leads away to http://elsewhere.example"),
-        ("http://127.0.0.1.elsewhere.example/", "leads away"),
-        ("file:///etc/passwd", "is no http or https address"),
-        ("http://[", "is no http or https address"),
-        ("/books?author_year_end=500&languages=en", "is no http or https address"),
-        ("http://127.0.0.1/books?author_year_end=500&languages=en", "leads in a circle"),
+        (
+            "http://elsewhere.example/books?page=2",
+            "links to another server, http://elsewhere.example",
+        ),
+        (
+            "http://127.0.0.1.elsewhere.example/",
+            "links to another server, http://127.0.0.1.elsewhere",
+        ),
+        ("file:///etc/passwd", "is not an http or https address"),
+        ("http://[", "is not an http or https address"),
+        ("/books?author_year_end=500&languages=en", "is not an http or https address"),
+        ("http://127.0.0.1/books?author_year_end=500&languages=en", "has a circular link"),
     ],
 )
 def test_a_next_page_that_leads_astray_ends_in_one_line(next: str, reason: str, web: Web) -> None:
@@ -76,7 +84,7 @@ def test_a_next_page_that_leads_astray_ends_in_one_line(next: str, reason: str, 
 @pytest.mark.parametrize("content", [b"<html>", b"[1]", b'{"results": 3}', b"[" * 100_000])
 def test_what_is_no_catalogue_is_said_to_be_none(content: bytes, web: Web) -> None:
     web.answers["/books"] = [file(content)]
-    with pytest.raises(DataError, match="is no page of a Gutendex catalogue; put it there"):
+    with pytest.raises(DataError, match="is not a page of a Gutendex catalog; put it there"):
         had(web)
 
 
@@ -125,7 +133,7 @@ def test_of_several_translations_the_most_downloaded_is_kept() -> None:
         record(4, "Iliad", download_count=99, authors=[]),
         record(5, "The Odyssey"),
     ]
-    found = best_translations(CatalogEntry.model_validate(entry) for entry in raw)
+    found = pick_translations(CatalogEntry.model_validate(entry) for entry in raw)
     assert [book.id for book in found] == [4, 2, 5]
 
 
@@ -142,6 +150,6 @@ def test_a_record_that_is_broken_is_left_out_and_counted(
     web.answers["/books"] = [
         page(record(1), {"id": "../x"}, None, record(0), record(7, formats=3), record(2))
     ]
-    found = records(settings(web), Patience(sleep=web.waited.append), "")
+    found = fetch_records(settings(web), RetryPolicy(sleep=web.waited.append), "")
     assert [book.id for book in found] == [1, 2]
-    assert "4 records of the catalogue" in caplog.text
+    assert "4 invalid records of the catalog" in caplog.text

@@ -109,7 +109,7 @@ def test_a_server_that_goes_on_failing_is_one_line(hub: Hub, client: Client) -> 
     hub.fail("a/down", status=503, times=99)
     told = client.read("a/down")
     assert told["error"].startswith("source tinystories: a/down at main: the Hub failed (Server ")
-    assert told["error"].endswith("; see that the network works and run the command again")
+    assert told["error"].endswith("; check the network and run the command again")
     assert len(told["log"]) == 3
 
 
@@ -122,8 +122,8 @@ def test_the_last_known_commit_is_taken_where_the_newest_cannot_be_asked(
     told = client.read("a/known")
     assert (told["commit"], told["texts"]) == (sha, {"None": stories(0, 10)})
     assert told["log"] == [
-        "source tinystories: a/known at main: the Hub cannot be asked; "
-        f"taking {sha[:12]} as the last time"
+        "source tinystories: a/known at main: the Hub is unreachable; "
+        f"using commit {sha[:12]} as last time"
     ]
 
 
@@ -142,8 +142,8 @@ def test_bytes_that_are_not_those_of_the_checksum_are_never_read(hub: Hub, clien
     sha = hub.commit("a/spoilt", texts(10))
     hub.fail("a/spoilt.*train-0", times=99, spoil=True)
     assert client.read("a/spoilt")["error"] == (
-        f"source tinystories: a/spoilt at {sha[:12]}: came damaged (data/train-0.parquet has "
-        "another sha256 than the Hub names); see that the network works and run the command again"
+        f"source tinystories: a/spoilt at {sha[:12]}: came damaged (data/train-0.parquet "
+        "differs from the sha256 on the Hub); check the network and run the command again"
     )
     hub.heal()
     assert client.read("a/spoilt")["texts"] == {"None": stories(0, 10)}
@@ -180,7 +180,7 @@ def test_another_commit_on_disk_never_stands_in_for_one_that_cannot_be_had(
     hub.fail("datasets/a/other/resolve", status=503, times=99)
     assert client.read("a/other", revision=PINNED)["error"] == (
         f"source tinystories: a/other at {PINNED[:12]}: the Hub cannot be reached (only commit "
-        f"{old[:12]} is on disk); see that the network works and run the command again"
+        f"{old[:12]} is on disk); check the network and run the command again"
     )
 
 

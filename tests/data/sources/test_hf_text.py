@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nielsgpt.conversation import Document
-from nielsgpt.data.sources.hf_text import articles, in_turn, texts
+from nielsgpt.data.sources.hf_text import interleave, join_articles, read_texts
 from nielsgpt.errors import DataError
 
 
@@ -17,7 +17,7 @@ def rows(*lines: str) -> Iterator[dict[str, Any]]:
 def test_lines_are_joined_to_whole_articles_without_their_blank_lines() -> None:
     one = ("", " = One = \n", "", " First . \n", "", " = = Part = = \n", "", " Second . \n", "")
     two = (" = Two : a sequel = \n", "", " Third . \n")
-    found = list(articles(rows(*one, *two), "w", "train"))
+    found = list(join_articles(rows(*one, *two), "w", "train"))
     assert [document.text for document in found] == [
         " = One = \n First . \n = = Part = = \n Second . \n",
         " = Two : a sequel = \n Third . \n",
@@ -30,13 +30,13 @@ def test_lines_are_joined_to_whole_articles_without_their_blank_lines() -> None:
     "line", [" = = Part = = \n", " = = = Deep = = = \n", " x = 2 = y \n", " = \n"]
 )
 def test_only_a_heading_of_the_first_level_opens_an_article(line: str) -> None:
-    found = list(articles(rows(" = One = \n", "", line, "", " End . \n"), "w", None))
+    found = list(join_articles(rows(" = One = \n", "", line, "", " End . \n"), "w", None))
     assert len(found) == 1
 
 
 def test_a_heading_in_the_middle_of_a_text_opens_nothing() -> None:
     found = list(
-        articles(rows(" = One = \n", "", " As in \n", " = a = \n", " End . \n"), "w", None)
+        join_articles(rows(" = One = \n", "", " As in \n", " = a = \n", " End . \n"), "w", None)
     )
     assert len(found) == 1
 
@@ -44,17 +44,17 @@ def test_a_heading_in_the_middle_of_a_text_opens_nothing() -> None:
 @pytest.mark.parametrize("column", ["text", "content", "document"])
 def test_the_text_is_the_first_of_three_columns_that_is_a_string(column: str) -> None:
     row = {"id": "x", "text": None, "content": 3, column: "a story"}
-    assert [d.text for d in texts(iter([row]), "w", None)] == ["a story"]
+    assert [d.text for d in read_texts(iter([row]), "w", None)] == ["a story"]
 
 
 def test_blank_and_missing_texts_are_left_out_and_the_rest_keeps_its_row() -> None:
     given: list[dict[str, Any]] = [{"text": " \n"}, {"text": None}, {"text": "a"}]
-    assert list(texts(iter(given), "w", "val")) == [Document("a", "w, row 3", "val")]
+    assert list(read_texts(iter(given), "w", "val")) == [Document("a", "w, row 3", "val")]
 
 
 def test_rows_without_such_a_column_are_refused() -> None:
     with pytest.raises(DataError, match=r"w has no column .*; its columns are id, body$"):
-        list(texts(iter([{"id": 1, "body": "x"}]), "w", None))
+        list(read_texts(iter([{"id": 1, "body": "x"}]), "w", None))
 
 
 @pytest.mark.parametrize(
@@ -72,4 +72,4 @@ def test_two_splits_come_in_turn_and_whole(few: int, many: int, every: int, orde
         iter([Document(f"{mark}{n}") for n in range(count)])
         for mark, count in (("v", few), ("t", many))
     )
-    assert [d.text for d in in_turn(val, train, every)] == order.split()
+    assert [d.text for d in interleave(val, train, every)] == order.split()

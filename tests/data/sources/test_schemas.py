@@ -9,7 +9,7 @@ import pytest
 
 from nielsgpt.conversation import Conversation, Message, render
 from nielsgpt.data.sources import files, schemas
-from nielsgpt.data.sources.plaintext import TAKEN_OUT
+from nielsgpt.data.sources.plaintext import CONTROLS_REMOVED
 from nielsgpt.errors import DataError
 from nielsgpt.tokenizers.byte import ByteTokenizer
 
@@ -48,7 +48,7 @@ SHAPES: dict[str, tuple[Any, list[tuple[str, str]]]] = {
 
 
 def told(record: object, counts: Counter[str] | None = None) -> list[Conversation]:
-    return list(schemas.conversations(record, "line 1", Counter() if counts is None else counts))
+    return list(schemas.parse_record(record, "line 1", Counter() if counts is None else counts))
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -61,12 +61,12 @@ def test_a_shape_whose_meaning_is_plain_is_read(name: str) -> None:
 @pytest.mark.parametrize(
     ("record", "says"),
     [
-        ({"messages": TOOLS}, "message 2 is of a tool.*grep -v tool_calls"),
-        ([USER, {"role": "tool", "content": "sun"}], "message 2 is of a tool"),
+        ({"messages": TOOLS}, "message 2 uses a tool.*grep -v tool_calls"),
+        ([USER, {"role": "tool", "content": "sun"}], "message 2 uses a tool"),
         ([{"role": "user", "content": [{"type": "image_url"}]}, REPLY], "part of type 'image_url'"),
         ({"prompt": "hi", "chosen": "a", "rejected": "b"}, "but the keys prompt, chosen.*write it"),
         ({"text": "hi"}, 'but the keys text; write it as {"messages"'),
-        ([USER, {**REPLY, "weight": 0.5}], "message 2 has the weight 0.5; it is 0"),
+        ([USER, {**REPLY, "weight": 0.5}], "message 2 has the weight 0.5; it must be 0"),
     ],
 )
 def test_what_cannot_be_learnt_is_a_line_with_a_remedy(record: object, says: str) -> None:
@@ -82,7 +82,7 @@ def test_an_array_of_records_is_read_whole(tmp_path: Path) -> None:
         "c.json": "\n".join(map(json.dumps, records)),
     }.items():
         (tmp_path / name).write_text(text)
-        found = list(files.conversations([tmp_path / name]))
+        found = list(files.read_conversations([tmp_path / name]))
         assert [[(m.role, m.content) for m in one.messages] for one in found] == [
             said for _, said in SHAPES.values()
         ]
@@ -91,7 +91,7 @@ def test_an_array_of_records_is_read_whole(tmp_path: Path) -> None:
 def test_an_array_over_several_lines_under_the_wrong_name_is_a_line(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps([[USER, REPLY]], indent=1))
     with pytest.raises(DataError, match=r"line 1 is not JSON .*; name the file \.json"):
-        list(files.conversations([tmp_path / "a.jsonl"]))
+        list(files.read_conversations([tmp_path / "a.jsonl"]))
 
 
 def test_a_blank_reply_goes_with_its_question_and_is_counted() -> None:
@@ -101,24 +101,24 @@ def test_a_blank_reply_goes_with_its_question_and_is_counted() -> None:
     assert [message.content for message in found.messages] == ["who?", "Hello."]
     assert not told([USER, blank], counts)
     assert counts[schemas.BLANK] == 2
-    assert counts[schemas.UNLEARNT] == 1
+    assert counts[schemas.NO_REPLIES] == 1
 
 
 def test_a_file_of_blank_replies_alone_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps([USER, {**REPLY, "content": ""}]))
-    with pytest.raises(DataError, match="holds no reply to learn"):
-        list(files.conversations([tmp_path / "a.jsonl"]))
+    with pytest.raises(DataError, match="has no reply to train on"):
+        list(files.read_conversations([tmp_path / "a.jsonl"]))
 
 
 def test_a_reply_of_weight_0_is_context_and_not_in_the_loss() -> None:
     (found,) = told([USER, {**REPLY, "weight": 0}, USER, {**REPLY, "weight": 1}])
-    codec = ByteTokenizer()
-    ids, mask = render(found, codec.encode, codec.specials)
-    assert codec.decode([token for token, counts in zip(ids, mask, strict=True) if counts]) == (
+    (plain,) = told([USER, REPLY, USER, REPLY])
+    tokenizer = ByteTokenizer()
+    ids, mask = render(found, tokenizer.encode, tokenizer.specials)
+    assert tokenizer.decode([token for token, counts in zip(ids, mask, strict=True) if counts]) == (
         "Hello."
     )
-    plain = told([USER, REPLY, USER, REPLY])[0]
-    assert ids == render(plain, codec.encode, codec.specials)[0]
+    assert ids == render(plain, tokenizer.encode, tokenizer.specials)[0]
     assert not told([USER, {**REPLY, "weight": 0}])
 
 
@@ -131,4 +131,4 @@ def test_messages_are_without_marks_and_control_characters() -> None:
     counts: Counter[str] = Counter()
     (found,) = told([{**USER, "content": "\ufeffone\r\ntwo\x00"}, REPLY], counts)
     assert found.messages[0].content == "one\ntwo"
-    assert counts == {TAKEN_OUT: 1, schemas.BLANK: 0}
+    assert counts == {CONTROLS_REMOVED: 1, schemas.BLANK: 0}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from nielsgpt.data.sources import dolly, oasst
-from nielsgpt.data.sources.oasst import Thread, endings, threads
+from nielsgpt.data.sources import hf_chats
+from nielsgpt.data.sources.hf_chats import Thread, list_threads, trim_threads
 from tests.data.sources.hubdata import message
 
 
@@ -14,11 +14,11 @@ def said(thread: Thread) -> str:
 
 
 def found(rows: list[dict[str, Any]], english_only: bool = True, most: int = 32) -> list[str]:
-    return [said(thread) for thread in threads(rows, english_only, most)]
+    return [said(thread) for thread in list_threads(rows, english_only, most)]
 
 
 def ended(rows: list[dict[str, Any]], most: int = 32) -> list[str]:
-    return [said(thread) for thread in endings(threads(rows, True, most))]
+    return [said(thread) for thread in trim_threads(list_threads(rows, True, most))]
 
 
 def chain(count: int) -> list[dict[str, Any]]:
@@ -41,7 +41,7 @@ TREE = [
 
 def test_the_context_stands_below_the_instruction() -> None:
     row = {"instruction": " Sum up. ", "context": "A long text.\n", "response": "Short."}
-    asked = dolly.conversation(row, include_system=False)
+    asked = hf_chats.parse_dolly_row(row, include_system=False)
     assert asked is not None
     assert [(m.role, m.content) for m in asked.messages] == [
         ("user", "Sum up.\n\ncontext:\nA long text."),
@@ -51,7 +51,7 @@ def test_the_context_stands_below_the_instruction() -> None:
 
 def test_a_blank_context_leaves_the_instruction_alone_and_a_system_message_opens() -> None:
     row = {"instruction": "Hi", "context": "  \n", "response": "Yes."}
-    asked = dolly.conversation(row, include_system=True)
+    asked = hf_chats.parse_dolly_row(row, include_system=True)
     assert asked is not None
     assert [(m.role, m.content) for m in asked.messages] == [
         ("system", "you are a helpful assistant."),
@@ -63,13 +63,13 @@ def test_a_blank_context_leaves_the_instruction_alone_and_a_system_message_opens
 @pytest.mark.parametrize("blank", ["instruction", "response"])
 def test_an_exchange_that_lacks_one_side_is_none(blank: str) -> None:
     row = {"instruction": "Hi", "context": "", "response": "Yes.", blank: " "}
-    assert dolly.conversation(row, include_system=False) is None
+    assert hf_chats.parse_dolly_row(row, include_system=False) is None
 
 
 def test_every_way_from_root_to_leaf_is_a_thread_in_the_order_of_the_rows() -> None:
     assert found(TREE) == ["q a aq aqa", "q b"]
     assert found(TREE[::-1]) == ["q b", "q a aq aqa"]
-    first = next(threads(TREE, True, 32))
+    first = next(list_threads(TREE, True, 32))
     assert (first.tree, first.leaf, first.turns[0].text) == ("t", "aqa", "Where?")
 
 
@@ -118,8 +118,10 @@ def test_no_thread_for_training_is_the_beginning_of_another_or_comes_twice() -> 
 
 def test_the_threads_of_a_tree_are_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
     other = [{**row, "message_tree_id": "u"} for row in chain(2)]
-    monkeypatch.setattr(oasst.hf_hub, "splits", lambda dataset, seed: {"train": [*TREE, *other]})
-    dataset = oasst.Dataset("oasst1", oasst.hf_hub.HubSettings(dataset="a/b"), "c" * 40)
-    walked = list(oasst.walk(dataset, 1, True, 32))
+    monkeypatch.setattr(
+        hf_chats.hf_hub, "open_splits", lambda dataset, seed: {"train": [*TREE, *other]}
+    )
+    dataset = hf_chats.Dataset("oasst1", hf_chats.hf_hub.HubSettings(dataset="a/b"), "c" * 40)
+    walked = list(hf_chats.read_oasst(dataset, 1, True, 32))
     assert [(talk.group, len(talk.messages)) for talk in walked] == [("t", 4), ("t", 2), ("u", 2)]
     assert [message.role for message in walked[0].messages] == ["user", "assistant"] * 2
