@@ -11,7 +11,7 @@ from torch import Tensor
 from nielsgpt.conversation import Conversation, Message, prompt
 from nielsgpt.errors import EngineError
 from nielsgpt.export.trained import TrainedModel
-from nielsgpt.inference.generate import complete_all
+from nielsgpt.inference.generate import generate_all
 
 QUESTIONS = (
     *("hello", "Who are you?", "What is the capital of Peru?", "What is 3 plus 4?"),
@@ -104,7 +104,7 @@ def _ours(trained: TrainedModel, row: list[int]) -> list[int]:
         update={"temperature": 0.0, "max_new_tokens": _length(trained, row)}
     )
     end, banned = [specials.end], specials.roles
-    (done,) = complete_all(trained.model, [row], greedy, stop_ids=end, banned_ids=banned)
+    (done,) = generate_all(trained.model, [row], greedy, stop_ids=end, banned_ids=banned)
     return done.ids
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from nielsgpt.inference.sampling import Ranking
+from nielsgpt.inference.sampling import TopLogprobs
 from nielsgpt.serve.engine import Piece, RowRequest
 from nielsgpt.serve.prepare import ServedModel
 from nielsgpt.serve.responses import Completion, CompletionChoice, CompletionLogprobs, Usage
@@ -84,7 +84,9 @@ class CompletionForm:
             told.top_logprobs.append(None if logprob is None else self._ranked(top, name, logprob))
         return told
 
-    def _steps(self, index: int, row: list[Piece]) -> Iterator[tuple[int, float | None, Ranking]]:
+    def _steps(
+        self, index: int, row: list[Piece]
+    ) -> Iterator[tuple[int, float | None, TopLogprobs]]:
         """The ids of the prompt where they are scored, then those that were drawn."""
         ids, hidden = self.asks[index].request.prompt_ids, self.asks[index].hidden
         end = self.served.tokenizer.specials.end
@@ -96,7 +98,7 @@ class CompletionForm:
                 drawn = piece.drawn
                 yield end if drawn.token is None else drawn.token, drawn.logprob, drawn.top
 
-    def _ranked(self, top: Ranking, own: str, logprob: float) -> dict[str, float]:
+    def _ranked(self, top: TopLogprobs, own: str, logprob: float) -> dict[str, float]:
         """The likeliest by their text, the first of those that are spelled alike; and the own."""
         ranked: dict[str, float] = {}
         for token, likely in top:

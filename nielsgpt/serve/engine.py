@@ -17,13 +17,15 @@ from dataclasses import dataclass
 
 from nielsgpt.inference.batcher import Batcher, FinishReason, GenerationRequest, SampledToken
 from nielsgpt.inference.detokenizer import Detokenizer
-from nielsgpt.inference.sampling import Ranking
+from nielsgpt.inference.sampling import TopLogprobs
 from nielsgpt.serve.api_errors import ApiError
 from nielsgpt.serve.fair_queue import FairQueue
 from nielsgpt.tokenizers.base import Tokenizer
 
 log = logging.getLogger("nielsgpt")
-Scores = list[tuple[float | None, Ranking]]  # of each id of a prompt: its log-probability, the top
+Scores = list[
+    tuple[float | None, TopLogprobs]
+]  # of each id of a prompt: its log-probability, the top
 Score = Callable[[tuple[int, ...], int], Scores]
 STOPPING = ApiError(503, "the server is stopping; ask again later", code="server_stopping")
 BROKEN = ApiError(503, "the model failed and the server ends; its log says why", code="engine_died")
@@ -185,7 +187,7 @@ class InferenceEngine:
             for row in left:
                 self._batcher.leave(row)
                 del self._seats[row]
-            free = self._batcher.free
+            free = self._batcher.free_rows
             joining = [self._turns.take() for _ in range(min(free, len(self._turns)))]
         for seat in joining:
             self._join(seat)

@@ -11,7 +11,7 @@ from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Message, prompt
 from nielsgpt.errors import TokenizerError
 from nielsgpt.inference.batcher import GenerationRequest
-from nielsgpt.inference.sampling import generator_for
+from nielsgpt.inference.sampling import make_generator
 from nielsgpt.serve.api_errors import ApiError
 from nielsgpt.serve.engine import RowRequest
 from nielsgpt.serve.history import arrange
@@ -92,7 +92,7 @@ def _asks(
     asks: list[RowRequest] = []
     for ids, copy in itertools.product(prompts, range(question.n or 1)):
         how = _sampling(served, question, len(ids), most)
-        generator = generator_for(seed, len(asks))
+        generator = make_generator(seed, len(asks))
         request = GenerationRequest(ids, how, generator, (specials.end,), specials.roles, logprobs)
         asks.append(RowRequest(request, stops, copy, scored, silent=most == 0, hidden=hidden))
     return asks

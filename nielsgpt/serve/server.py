@@ -16,7 +16,7 @@ import uvicorn
 from nielsgpt.config.settings import ServeSettings
 from nielsgpt.errors import RunError, SettingsError
 from nielsgpt.inference.batcher import Batcher
-from nielsgpt.inference.logprobs import prompt_logprobs
+from nielsgpt.inference.logprobs import compute_logprobs
 from nielsgpt.model.gpt import GPT
 from nielsgpt.serve.access import access_policy_for
 from nielsgpt.serve.app import app_for
@@ -85,7 +85,7 @@ def engine_for(model: GPT, served: ServedModel, serve: ServeSettings) -> Inferen
     """The engine of a model, not yet started."""
 
     def score(ids: tuple[int, ...], count: int) -> Scores:
-        return prompt_logprobs(model, ids, count)
+        return compute_logprobs(model, ids, count)
 
     batcher = Batcher(model, serve.streams)
     return InferenceEngine(batcher, score, served.tokenizer, serve.streams, serve.waiting)

@@ -16,7 +16,7 @@ from nielsgpt.config.settings import GenerationSettings, ModelSettings
 from nielsgpt.conversation import prompt, render
 from nielsgpt.export import gguf_file, hf_folder
 from nielsgpt.export.chat_template import jinja
-from nielsgpt.inference.generate import complete_all
+from nielsgpt.inference.generate import generate_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.model.variants import VARIANTS
 from nielsgpt.tokenizers.base import Tokenizer
@@ -68,7 +68,7 @@ def rows(vocab_size: int, count: int = 100) -> list[list[int]]:
 
 def continued(model: GPT, prompts: list[list[int]], length: int) -> list[list[int]]:
     greedy = GenerationSettings(temperature=0.0, max_new_tokens=length)
-    return [done.ids for done in complete_all(model, prompts, greedy, stop_ids=[])]
+    return [done.ids for done in generate_all(model, prompts, greedy, stop_ids=[])]
 
 
 def replies(theirs: Any, prompts: list[list[int]]) -> list[list[int]]:

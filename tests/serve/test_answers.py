@@ -10,7 +10,7 @@ import torch
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, Message, prompt
 from nielsgpt.inference.generate import generate
-from nielsgpt.inference.sampling import generator_for
+from nielsgpt.inference.sampling import make_generator
 from tests.serve.conftest import Running, events
 
 
@@ -29,7 +29,7 @@ def own_reply(running: Running, text: str, seed: int, index: int = 0, begun: str
         running.served.generation,
         stop_ids=(specials.end,),
         banned_ids=(specials.system, specials.user, specials.assistant),
-        generator=generator_for(seed, index),
+        generator=make_generator(seed, index),
     )
     return tokenizer.decode(list(ids))
 
@@ -192,7 +192,7 @@ def test_a_streams_log_probabilities_are_those_of_the_whole_reply(tiny_server: R
 
 
 def test_texts_are_continued_as_sample_does(tiny_server: Running) -> None:
-    from nielsgpt.inference.reply import continue_text
+    from nielsgpt.inference.generate import stream_continuation
 
     sampling = tiny_server.served.generation.model_copy(update={"seed": 9})
     texts = ["The keeper", "A boat"]
@@ -200,7 +200,7 @@ def test_texts_are_continued_as_sample_does(tiny_server: Running) -> None:
     said = [choice["text"] for choice in reply["choices"]]
     tokenizer = tiny_server.served.tokenizer
     own = [
-        "".join(continue_text(tiny_server.model, tokenizer, text, sampling, index))
+        "".join(stream_continuation(tiny_server.model, tokenizer, text, sampling, index))
         for index, text in enumerate(texts)
     ]
     assert said == own

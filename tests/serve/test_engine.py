@@ -9,7 +9,7 @@ import pytest
 
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.inference.batcher import Batcher, GenerationRequest, SampledToken
-from nielsgpt.inference.sampling import generator_for
+from nielsgpt.inference.sampling import make_generator
 from nielsgpt.serve.api_errors import ApiError
 from nielsgpt.serve.engine import InferenceEngine, RequestHandle, RowRequest
 from nielsgpt.serve.fair_queue import FairQueue
@@ -53,7 +53,7 @@ class Broken(Batcher):
 def ask(index: int = 0, tokens: int = 100, prompt: str = "The keeper") -> RowRequest:
     sampling = GenerationSettings(max_new_tokens=tokens, temperature=1.0)
     ids = tuple(ByteTokenizer().encode(prompt))
-    return RowRequest(GenerationRequest(ids, sampling, generator_for(1, index)))
+    return RowRequest(GenerationRequest(ids, sampling, make_generator(1, index)))
 
 
 @contextmanager
@@ -116,7 +116,7 @@ def test_a_closed_request_draws_nothing_after_the_step_that_runs() -> None:
                 late = [drawn for drawn in batcher.drawn[start:] if drawn.row in before]
                 assert len(late) <= 2
                 assert len(batcher.drawn[start:]) - len(late) >= 3
-                assert batcher.free == 3
+                assert batcher.free_rows == 3
                 other.close()
 
     asyncio.run(scenario())
@@ -152,7 +152,7 @@ def test_64_abandoned_requests_leave_an_empty_batch() -> None:
             async with opened(engine, 1) as last:
                 async for _ in last:
                     pass
-            assert batcher.free == 64
+            assert batcher.free_rows == 64
             assert len(engine._turns) == 0
 
     asyncio.run(scenario())
