@@ -85,7 +85,7 @@ def test_a_stream_is_role_text_reason_usage_and_done_in_this_order(tiny_server: 
     assert all("usage" not in chunk for chunk in plain[:-1])
 
 
-def test_n_replies_are_those_of_their_own_rows(tiny_server: Running) -> None:
+def test_n_replies_are_those_of_their_rows(tiny_server: Running) -> None:
     reply = tiny_server.chat(seed=5, n=3).json()
     said = [choice["message"]["content"] for choice in reply["choices"]]
     assert said == [own_reply(tiny_server, "Hello", 5, index) for index in range(3)]
@@ -93,7 +93,7 @@ def test_n_replies_are_those_of_their_own_rows(tiny_server: Running) -> None:
     assert reply["usage"]["completion_tokens"] == 36
 
 
-def test_64_streams_at_once_are_each_their_solo_run(tiny_server: Running) -> None:
+def test_64_streams_at_once_each_equal_a_run_alone(tiny_server: Running) -> None:
     def ask(seed: int) -> str:
         text = tiny_server.chat(f"Number {seed}", seed=seed, stream=True).text
         chunks = [chunk for chunk in events(text) if chunk != "[DONE]"]
@@ -104,7 +104,7 @@ def test_64_streams_at_once_are_each_their_solo_run(tiny_server: Running) -> Non
     assert said == [own_reply(tiny_server, f"Number {seed}", seed) for seed in range(64)]
 
 
-def test_without_a_seed_every_request_draws_anew(tiny_server: Running) -> None:
+def test_without_a_seed_every_request_samples_differently(tiny_server: Running) -> None:
     said = {tiny_server.chat().json()["choices"][0]["message"]["content"] for _ in range(4)}
     assert len(said) == 4
 
@@ -132,7 +132,7 @@ def test_an_end_token_ends_the_reply(tiny_server: Running) -> None:
     assert any(ended)
 
 
-def test_more_tokens_than_there_is_room_for_are_clamped(tiny_server: Running) -> None:
+def test_max_tokens_is_clamped_to_the_context(tiny_server: Running) -> None:
     reply = tiny_server.post(
         "/v1/completions", {"prompt": [65] * 250, "max_tokens": 2**64, "seed": 1}
     ).json()
@@ -191,7 +191,7 @@ def test_a_streams_log_probabilities_are_those_of_the_whole_reply(tiny_server: R
     assert [step["logprob"] for step in streamed] == pytest.approx(likely, abs=1e-4)
 
 
-def test_texts_are_continued_as_sample_does(tiny_server: Running) -> None:
+def test_completions_equal_those_of_sample(tiny_server: Running) -> None:
     from nielsgpt.inference.generate import stream_continuation
 
     sampling = tiny_server.served.generation.model_copy(update={"seed": 9})
@@ -206,7 +206,7 @@ def test_texts_are_continued_as_sample_does(tiny_server: Running) -> None:
     assert said == own
 
 
-def test_ids_are_taken_as_they_are(tiny_server: Running) -> None:
+def test_ids_are_used_as_they_are(tiny_server: Running) -> None:
     end = tiny_server.served.tokenizer.specials.end
     asked = {"max_tokens": 5, "seed": 2}
     text = tiny_server.post("/v1/completions", {"prompt": "Ab", **asked}).json()
@@ -223,7 +223,7 @@ def test_greedy_completions_are_the_official_clients_too(tiny_server: Running) -
     assert "".join(chunk.choices[0].text for chunk in stream) == whole.choices[0].text != ""
 
 
-def test_an_echo_tells_the_prompt_before_the_continuation(tiny_server: Running) -> None:
+def test_an_echo_has_the_prompt_before_the_continuation(tiny_server: Running) -> None:
     asked = {"prompt": "The keeper", "max_tokens": 4, "seed": 1}
     plain = tiny_server.post("/v1/completions", asked).json()["choices"][0]["text"]
     echoed = tiny_server.post("/v1/completions", {**asked, "echo": True}).json()
@@ -265,7 +265,7 @@ def test_an_echo_scores_a_text_as_an_evaluation_harness_reads_it(
     assert best == pytest.approx(own[start:-1].amax(-1).tolist(), abs=1e-4)
 
 
-def test_offsets_say_where_a_token_begins_in_the_text(tiny_server: Running) -> None:
+def test_offsets_are_the_positions_of_tokens_in_the_text(tiny_server: Running) -> None:
     body = {"prompt": "a\u00e9b", "max_tokens": 0, "logprobs": 0, "echo": True}
     told = tiny_server.post("/v1/completions", body).json()["choices"][0]["logprobs"]
     assert told["text_offset"] == [0, 1, 1, 2]
@@ -281,7 +281,7 @@ def test_the_first_id_of_a_prompt_of_ids_has_no_probability(tiny_server: Running
     assert told["token_logprobs"][1] < 0
 
 
-def test_fields_that_nobody_knows_and_empty_ones_change_nothing(tiny_server: Running) -> None:
+def test_unknown_and_empty_fields_change_nothing(tiny_server: Running) -> None:
     plain = tiny_server.chat(seed=1).json()["choices"]
     extra = {"user": "me", "store": False, "metadata": {"a": [1]}, "tools": [], "logit_bias": {}}
     extra |= {"presence_penalty": 0, "frequency_penalty": 0.0, "tool_choice": "none"}
@@ -317,7 +317,7 @@ def test_an_assistant_message_at_the_end_is_continued(tiny_server: Running) -> N
     assert reply["usage"]["prompt_tokens"] == 8 + 3
 
 
-def test_histories_of_real_clients_are_the_conversations_that_they_mean(
+def test_messages_of_real_clients_become_the_conversations_they_mean(
     tiny_server: Running,
 ) -> None:
     def said(*messages: tuple[str, str]) -> object:
@@ -343,7 +343,7 @@ def test_the_model_is_listed_and_named(tiny_server: Running) -> None:
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (404, "model_not_found")
 
 
-def test_a_prompt_longer_than_the_context_is_told_so(tiny_server: Running) -> None:
+def test_a_prompt_longer_than_the_context_is_refused(tiny_server: Running) -> None:
     for text in ("x" * 300, "x" * 200_000):
         refused = tiny_server.chat(text)
         assert refused.status_code == 400
@@ -359,7 +359,7 @@ def test_settings_are_the_defaults_of_a_request(tiny_server: Running) -> None:
     assert tiny_server.chat().json()["usage"]["completion_tokens"] <= 12
 
 
-def test_the_figures_are_prometheus_text(tiny_server: Running) -> None:
+def test_the_metrics_are_prometheus_text(tiny_server: Running) -> None:
     tiny_server.chat(seed=1)
     page = tiny_server.get("/metrics")
     assert page.headers["content-type"].startswith("text/plain; version=0.0.4")

@@ -23,10 +23,10 @@ from nielsgpt.checkpoint import checkpoint_file, load_model
 from nielsgpt.config.settings import ServeSettings, Settings
 from nielsgpt.errors import CheckpointError, RunError, SettingsError
 from nielsgpt.serve.engine import InferenceEngine
-from nielsgpt.serve.server import Server, bind, key_from, url_of
+from nielsgpt.serve.server import Server, bind, format_url, read_key
 from nielsgpt.tokenizers.byte import ByteTokenizer
 from tests.serve.conftest import GENERATION, Running, events, lively_model
-from tests.serve.test_engine import Broken
+from tests.serve.test_engine import FailingBatcher
 
 HERE = Path(__file__).resolve().parents[2]
 
@@ -39,15 +39,15 @@ def test_a_port_that_is_taken_is_one_line() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_others_are_let_in_with_a_key_or_knowingly(host: str) -> None:
+def test_other_machines_need_a_key_or_insecure(host: str) -> None:
     settings = ServeSettings(host=host, port=0)
-    with pytest.raises(SettingsError, match="give a key with --api-key-file or NIELSGPT_API_KEY"):
+    with pytest.raises(SettingsError, match="set a key with --api-key-file or NIELSGPT_API_KEY"):
         bind(settings, None, False)
     for key, insecure in (("a-key", False), (None, True)):
         bind(settings, key, insecure).close()
 
 
-def test_what_is_no_address_is_told() -> None:
+def test_an_invalid_address_is_named() -> None:
     for host in ("1.2.3.4.5", "192.0.2.1"):
         with pytest.raises(SettingsError, match=re.escape(host)):
             bind(ServeSettings(host=host, port=0), "a-key", False)
@@ -63,35 +63,35 @@ def has_ipv6() -> bool:
     ("host", "name"),
     [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "[::1]")],
 )
-def test_the_url_is_one_that_a_browser_here_opens(host: str, name: str) -> None:
+def test_the_url_opens_in_a_browser_on_this_machine(host: str, name: str) -> None:
     if host == "::1" and not has_ipv6():
         pytest.skip("this machine has no IPv6")
     with bind(ServeSettings(host=host, port=0), "a-key", False) as listener:
-        assert url_of(listener, host) == f"http://{name}:{listener.getsockname()[1]}"
+        assert format_url(listener, host) == f"http://{name}:{listener.getsockname()[1]}"
 
 
-def test_the_key_is_that_of_the_file_or_of_the_environment(tmp_path: Path) -> None:
+def test_the_key_is_read_from_the_file_or_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("  from-the-file\n", encoding="utf-8")
-    assert key_from(file, "from-the-environment") == "from-the-file"
+    assert read_key(file, "from-the-environment") == "from-the-file"
     file.write_bytes(b"\xef\xbb\xbffrom-an-editor\r\n")
-    assert key_from(file, None) == "from-an-editor"
-    assert key_from(None, "from-the-environment") == "from-the-environment"
-    assert key_from(None, "") is None
-    assert key_from(None, None) is None
+    assert read_key(file, None) == "from-an-editor"
+    assert read_key(None, "from-the-environment") == "from-the-environment"
+    assert read_key(None, "") is None
+    assert read_key(None, None) is None
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"\n", b"two words", b"two\nlines", b"k\xc3\xa9y", b"\xff"]
 )
-def test_a_key_file_that_holds_no_key_is_named_and_not_told(tmp_path: Path, content: bytes) -> None:
+def test_a_malformed_key_file_is_named_without_its_content(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "key"
     file.write_bytes(content)
     with pytest.raises(SettingsError, match=str(file)) as error:
-        key_from(file, None)
+        read_key(file, None)
     assert not content.split() or content.decode("latin-1").split()[-1] not in str(error.value)
     with pytest.raises(SettingsError, match="No such file"):
-        key_from(tmp_path / "none", None)
+        read_key(tmp_path / "none", None)
 
 
 def test_no_option_takes_the_key_itself() -> None:
@@ -99,9 +99,9 @@ def test_no_option_takes_the_key_itself() -> None:
     assert re.findall(r"--[\w-]*key[\w-]*", words) == ["--api-key-file"]
 
 
-def test_a_model_that_breaks_ends_the_server_with_an_error(tiny_server: Running) -> None:
+def test_a_model_that_fails_stops_the_server_with_an_error(tiny_server: Running) -> None:
     settings = ServeSettings(port=0)
-    engine = InferenceEngine(Broken(), lambda ids, count: [], ByteTokenizer(), 4, 4)
+    engine = InferenceEngine(FailingBatcher(), lambda ids, count: [], ByteTokenizer(), 4, 4)
     running = Server(engine, tiny_server.served, settings)
     statuses: list[int] = []
 
@@ -112,11 +112,11 @@ def test_a_model_that_breaks_ends_the_server_with_an_error(tiny_server: Running)
         statuses.append(httpx.post(f"{url}/v1/chat/completions", json=body).status_code)
 
     with bind(settings, None, False) as listener:
-        url = url_of(listener, settings.host)
+        url = format_url(listener, settings.host)
         asking = threading.Thread(target=ask)
         asking.start()
         with pytest.raises(RunError, match="the model failed: the device is gone"):
-            running.serve_until_told(listener)
+            running.serve_until_stopped(listener)
         asking.join()
     assert statuses == [503]
 
@@ -214,7 +214,7 @@ def test_a_signal_ends_open_streams_with_an_error_and_the_process_in_time(
     assert "a-key" not in process.stderr.read()
 
 
-def test_without_a_model_the_line_says_how_to_get_one(
+def test_without_a_model_the_error_names_the_command_that_makes_one(
     root: Path, tiny: Callable[..., Settings]
 ) -> None:
     (root / "tiny.json").write_text(tiny().model_dump_json(), encoding="utf-8")

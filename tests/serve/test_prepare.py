@@ -6,14 +6,14 @@ import pytest
 
 from nielsgpt.conversation import Conversation, Message
 from nielsgpt.serve.api_errors import ApiError
-from nielsgpt.serve.history import arrange
+from nielsgpt.serve.prepare import arrange_messages
 
 
 def arranged(*messages: str) -> tuple[list[str], str]:
     """Roles by their first letters: "s: text"."""
     roles = {"s": "system", "u": "user", "a": "assistant"}
     pairs = [message.split(": ", 1) for message in messages]
-    conversation, begun = arrange([Message(roles[role], text) for role, text in pairs])  # type: ignore[arg-type]
+    conversation, begun = arrange_messages([Message(roles[role], text) for role, text in pairs])  # type: ignore[arg-type]
     return [f"{message.role[0]}: {message.content}" for message in conversation.messages], begun
 
 
@@ -27,7 +27,7 @@ def test_two_messages_of_one_role_are_one_with_a_blank_line_between() -> None:
     assert said == (["u: Hello\n\nAre you there?", "a: Yes.\n\nI am.", "u: Bye"], "")
 
 
-def test_every_system_message_stands_in_the_first() -> None:
+def test_all_system_messages_become_the_first() -> None:
     said = arranged("u: Hello", "s: Be brief.", "a: Ahoy.", "u: Bye", "s: Be kind.")
     assert said == (["s: Be brief.\n\nBe kind.", "u: Hello", "a: Ahoy.", "u: Bye"], "")
 
@@ -41,15 +41,15 @@ def test_a_greeting_first_answers_an_empty_message() -> None:
     assert arranged("a: Ahoy.", "u: Hello") == (["u: ", "a: Ahoy.", "u: Hello"], "")
 
 
-def test_an_empty_system_message_is_none() -> None:
+def test_an_empty_system_message_is_left_out() -> None:
     assert arranged("s: ", "u: Hello") == (["u: Hello"], "")
 
 
 @pytest.mark.parametrize("messages", [(), ("s: Be brief.",), ("a: Ahoy.",), ("s: x", "a: y")])
-def test_where_the_user_says_nothing_there_is_nothing_to_answer(messages: tuple[str, ...]) -> None:
+def test_messages_without_a_user_message_are_refused(messages: tuple[str, ...]) -> None:
     with pytest.raises(ApiError) as refused:
         arranged(*messages)
-    assert refused.value.detail == "there is no message of the user; send one"
+    assert refused.value.detail == "there is no user message; send one"
 
 
 def test_every_order_of_five_messages_is_a_conversation_that_holds_all_of_them() -> None:
@@ -57,7 +57,7 @@ def test_every_order_of_five_messages_is_a_conversation_that_holds_all_of_them()
         if "user" not in roles:
             continue
         messages = [Message(role, f"<{index}>") for index, role in enumerate(roles)]
-        conversation, begun = arrange(messages)
+        conversation, begun = arrange_messages(messages)
         assert isinstance(conversation, Conversation)
         assert conversation.messages[-1].role == "user"
         held = conversation.text + begun
