@@ -1,4 +1,4 @@
-"""A server of a tiny lively model: real sockets, real uvicorn, a thread of its own."""
+"""A server of a tiny random model: real sockets, real uvicorn, its own thread."""
 
 import json
 import socket

@@ -143,11 +143,11 @@ def test_an_allowed_page_may_send_the_headers_that_it_names(locked: Running) -> 
 @pytest.mark.parametrize("path", ["/", "/health", "/v1/models", "/v1/models/tiny", "/metrics"])
 def test_a_head_is_a_get_without_its_body(tiny_server: Running, path: str) -> None:
     line = b"%s " + path.encode() + b" HTTP/1.1\r\nHost: localhost\r\n"
-    told, body = tiny_server.exchange(line % b"HEAD")
+    head, body = tiny_server.exchange(line % b"HEAD")
     whole, _ = tiny_server.exchange(line % b"GET")
     assert body == b""
-    assert told.split()[1] == whole.split()[1] == b"200"
-    names = [{row.partition(b":")[0] for row in head.split(b"\r\n")[1:]} for head in (told, whole)]
+    assert head.split()[1] == whole.split()[1] == b"200"
+    names = [{row.partition(b":")[0] for row in head.split(b"\r\n")[1:]} for head in (head, whole)]
     assert names[0] == names[1]
 
 
@@ -164,15 +164,15 @@ def paths(guard: AccessGuard) -> list[tuple[str, str]]:
     """Every method and path of the application."""
     app = guard._app
     assert isinstance(app, FastAPI)
-    found = [("GET", "/openapi.json"), ("GET", "/v1/models/tiny")]
+    routes = [("GET", "/openapi.json"), ("GET", "/v1/models/tiny")]
     for path, methods in app.openapi()["paths"].items():
-        found += [(method.upper(), path) for method in methods]
+        routes += [(method.upper(), path) for method in methods]
     for route in app.routes:
         if isinstance(route, Mount):
-            found.append(("GET", f"{route.path}/index.html"))
+            routes.append(("GET", f"{route.path}/index.html"))
         elif getattr(route, "path", None) == "/":
-            found.append(("GET", "/"))
-    return [(method, path.replace("{name}", "tiny")) for method, path in sorted(set(found))]
+            routes.append(("GET", "/"))
+    return [(method, path.replace("{name}", "tiny")) for method, path in sorted(set(routes))]
 
 
 def test_every_route_but_the_page_and_health_requires_the_key(locked: Running) -> None:

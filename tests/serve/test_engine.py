@@ -1,4 +1,4 @@
-"""The engine by itself: queue, limits, rows that are freed, what happens when it breaks."""
+"""The engine alone: fair order, limits, freed rows, failures."""
 
 import asyncio
 import threading

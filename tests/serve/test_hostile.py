@@ -1,4 +1,4 @@
-"""Bodies and values that nobody should send: each is told so, in one shape, and none is a 500."""
+"""Hostile bodies and values: each is refused in one format, and none is a 500."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""The server as a process: where it listens, with which key, how it ends."""
+"""The server process: its address, its key, its shutdown."""
 
 import json
 import os
@@ -32,8 +32,8 @@ HERE = Path(__file__).resolve().parents[2]
 
 
 def test_a_port_that_is_taken_is_one_line() -> None:
-    with bind(ServeSettings(port=0), None, False) as taken:
-        port = taken.getsockname()[1]
+    with bind(ServeSettings(port=0), None, False) as listener:
+        port = listener.getsockname()[1]
         with pytest.raises(SettingsError, match=rf"port {port} \(Address already in use\)"):
             bind(ServeSettings(port=port), None, False)
 
@@ -154,9 +154,9 @@ def start(root: Path, tiny: Callable[..., Settings]) -> Iterator[Start]:
         )
         started.append(process)
         assert process.stderr
-        said = process.stderr.readline()
-        found = re.search(r"at (http://\S+)$", said)
-        return process, found[1] if found else said
+        line = process.stderr.readline()
+        match = re.search(r"at (http://\S+)$", line)
+        return process, match[1] if match else line
 
     yield launch
     for process in started:
@@ -181,9 +181,9 @@ def streamed(url: str, seed: int) -> str:
 
 def rows_running(url: str) -> float:
     page = httpx.get(f"{url}/metrics", headers=HEADERS).text
-    found = re.search(r"^nielsgpt_rows_running (.*)$", page, re.M)
-    assert found
-    return float(found[1])
+    match = re.search(r"^nielsgpt_rows_running (.*)$", page, re.M)
+    assert match
+    return float(match[1])
 
 
 @pytest.mark.parametrize(
@@ -199,14 +199,14 @@ def test_a_signal_ends_open_streams_with_an_error_and_the_process_in_time(
     address = ("127.0.0.1", int(url.rpartition(":")[2]))
     with ThreadPoolExecutor(8) as pool, socket.create_connection(address) as idle:
         idle.sendall(b"GET /health")
-        asked = [pool.submit(streamed, url, seed) for seed in range(8)]
+        streams = [pool.submit(streamed, url, seed) for seed in range(8)]
         while rows_running(url) < 8:
             assert process.poll() is None
-        begun = time.monotonic()
+        start_s = time.monotonic()
         process.send_signal(number)
         assert process.wait(20) == 0
-        assert time.monotonic() - begun < 5
-        for reply in asked:
+        assert time.monotonic() - start_s < 5
+        for reply in streams:
             first, *_, last = events(reply.result())
             assert re.fullmatch(r"fp_[0-9a-f]{12}", first["system_fingerprint"])
             assert last["error"]["code"] == "server_stopping"

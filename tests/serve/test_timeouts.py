@@ -1,4 +1,4 @@
-"""Connections that stall are cut off in time, and nobody else notices; who leaves is let go."""
+"""Stalled connections are closed in time; a client that leaves frees its rows."""
 
 import json
 import socket
@@ -38,7 +38,7 @@ def hasty() -> Iterator[Running]:
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Whether the other side has closed, when it has said all it had to say."""
+    """True if the server has closed the connection after its last bytes."""
     try:
         while connection.recv(65_536):
             pass
@@ -82,18 +82,18 @@ def test_500_slow_clients_are_closed_while_another_is_served() -> None:
 def hold(running: Running, count: int) -> None:
     """Open slow connections, ask as an honest client beside them, see all closed."""
 
-    def asked() -> float:
+    def time_request() -> float:
         started = time.perf_counter()
         assert running.chat(seed=1, max_tokens=4).status_code == 200
         return time.perf_counter() - started
 
-    idle = min(asked() for _ in range(5))
+    idle = min(time_request() for _ in range(5))
     with ExitStack() as stack:
         slow = [
             stack.enter_context(running.raw(text))
             for text in list(STALLS.values()) * (count // len(STALLS))
         ]
-        beside = min(asked() for _ in range(5))
+        beside = min(time_request() for _ in range(5))
         assert count < 100 or beside < 2 * idle + 0.05  # a watch, in the slow proof alone
         for connection in slow:
             assert is_closed(connection)

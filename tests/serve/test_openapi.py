@@ -1,4 +1,4 @@
-"""The description of the API says what is so: what is made from it is answered as it says."""
+"""The OpenAPI schema is true: requests made from it get the responses that it describes."""
 
 from collections.abc import Callable
 from typing import Any
