@@ -13,12 +13,13 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from nielsgpt.data.sources.hub_errors import ABSENT, LOGIN
 from nielsgpt.errors import DataError, RunError, first_line
 from nielsgpt.export import hub_repository, nielsgpt_json
 from nielsgpt.export.atomic_folder import new_folder
 from nielsgpt.export.hf_folder import WEIGHTS
 from nielsgpt.export.hub_repository import HubRepository, RemoteFile
-from nielsgpt.export.hub_repository_errors import ABSENT, LOGIN, hub_errors_explained
+from nielsgpt.export.hub_repository_errors import convert_hub_errors
 from nielsgpt.system import machine
 from nielsgpt.system.workspace import lock, read_json, write_json
 
@@ -172,7 +173,7 @@ def _fetch_one(found: HubRepository, entry: RemoteFile, coming: Path) -> None:
         raise DataError(f"{path} is a link; delete it and run the command again")
     if entry.is_same(path):
         return
-    with hub_errors_explained(found.name, coming):
+    with convert_hub_errors(found.name, coming):
         hf_hub_download(found.name, entry.name, revision=found.commit, local_dir=coming)
     if path.is_symlink() or not entry.is_same(path):
         path.unlink(missing_ok=True)

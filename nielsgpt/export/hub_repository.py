@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nielsgpt.errors import DataError
-from nielsgpt.export.hub_repository_errors import hub_errors_explained
+from nielsgpt.export.hub_repository_errors import convert_hub_errors
 from nielsgpt.system.workspace import file_sha256
 
 PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
@@ -52,7 +52,7 @@ class HubRepository:
 def check_name(name: str) -> None:
     """Raise DataError unless it is owner/name as the Hub allows it."""
     if not re.fullmatch(f"{PART}/{PART}", name) or re.search(r"--|\.\.|\.git$", name):
-        raise DataError(f"{name!r} is no name of a repository; write owner/name")
+        raise DataError(f"{name!r} is not a name of a repository; write owner/name")
 
 
 def quiet_hub() -> None:
@@ -75,7 +75,7 @@ def find(name: str, revision: str | None = None) -> HubRepository | None:
 
     quiet_hub()
     api = HfApi()
-    with hub_errors_explained(name, Path()):
+    with convert_hub_errors(name, Path()):
         try:
             info = api.model_info(name, revision=revision)
         except GatedRepoError:

@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from nielsgpt.data.sources.hub_errors import LOGIN
 from nielsgpt.errors import DataError
 from nielsgpt.export import gguf_file, hf_folder, hub_repository, model_card, nielsgpt_json
-from nielsgpt.export.hub_repository_errors import LOGIN, hub_errors_explained
+from nielsgpt.export.hub_repository_errors import convert_hub_errors
 from nielsgpt.export.trained import TrainedModel
 from nielsgpt.system.workspace import write_text
 
@@ -32,7 +33,7 @@ def check(repository: str, licence: str | None) -> None:
     hub_repository.check_name(repository)
     if licence is not None and not LICENCE.fullmatch(licence):
         raise DataError(
-            f"--license {licence!r} is no name of a licence; write one of the Hub's, such as mit"
+            f"--license {licence!r} is not a name of a license; write one of the Hub's, such as mit"
         )
 
 
@@ -72,7 +73,7 @@ def send(repository: str, files: list[Path], public: bool) -> Upload:
     same = [path for path in files if path.name in known and known[path.name].is_same(path)]
     new = [path for path in files if path not in same]
     api = HfApi()
-    with hub_errors_explained(repository, files[0].parent):
+    with convert_hub_errors(repository, files[0].parent):
         if before is None:
             api.create_repo(repository, private=not public)
         if new:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nielsgpt.config.source_settings import HubSettings
-from nielsgpt.data.sources.hub_errors import DamagedDownload, explain, is_passing
+from nielsgpt.data.sources.hub_errors import DamagedDownload, explain, is_transient
 from nielsgpt.errors import DataError
 from nielsgpt.system import machine
 from nielsgpt.system.workspace import file_sha256
@@ -72,7 +72,7 @@ def commit(source: str, name: str, revision: str) -> str:
     try:
         found = _retry(named, lambda: _request(named), () if known else WAITS)
     except DataError as error:
-        if known is None or not is_passing(error.__cause__):
+        if known is None or not is_transient(error.__cause__):
             raise
         log.info("%s: the Hub cannot be asked; taking %s as the last time", named.label, known[:12])
         return str(known)
@@ -138,7 +138,7 @@ def _wait_or_raise(dataset: Dataset, error: Exception, wait: float | None) -> No
     if isinstance(error, DataError):
         raise error
     line = explain(error, dataset.label, dataset.source)
-    if wait is None or not is_passing(error):
+    if wait is None or not is_transient(error):
         raise line from error
     log.info("%s; trying again in %g s", str(line).partition(";")[0], wait)
     time.sleep(wait)

@@ -109,7 +109,7 @@ def test_a_server_that_goes_on_failing_is_one_line(hub: Hub, client: Client) -> 
     hub.fail("a/down", status=503, times=99)
     told = client.read("a/down")
     assert told["error"].startswith("source tinystories: a/down at main: the Hub failed (Server ")
-    assert told["error"].endswith("; see that the network works and run the command again")
+    assert told["error"].endswith("; check the network and run the command again")
     assert len(told["log"]) == 3
 
 
@@ -142,8 +142,9 @@ def test_bytes_that_are_not_those_of_the_checksum_are_never_read(hub: Hub, clien
     sha = hub.commit("a/spoilt", texts(10))
     hub.fail("a/spoilt.*train-0", times=99, spoil=True)
     assert client.read("a/spoilt")["error"] == (
-        f"source tinystories: a/spoilt at {sha[:12]}: came damaged (data/train-0.parquet has "
-        "another sha256 than the Hub names); see that the network works and run the command again"
+        f"source tinystories: a/spoilt at {sha[:12]}: was damaged on the way "
+        "(data/train-0.parquet has another sha256 than the Hub names); "
+        "check the network and run the command again"
     )
     hub.heal()
     assert client.read("a/spoilt")["texts"] == {"None": stories(0, 10)}
@@ -180,7 +181,7 @@ def test_another_commit_on_disk_never_stands_in_for_one_that_cannot_be_had(
     hub.fail("datasets/a/other/resolve", status=503, times=99)
     assert client.read("a/other", revision=PINNED)["error"] == (
         f"source tinystories: a/other at {PINNED[:12]}: the Hub cannot be reached (only commit "
-        f"{old[:12]} is on disk); see that the network works and run the command again"
+        f"{old[:12]} is on disk); check the network and run the command again"
     )
 
 
@@ -191,7 +192,7 @@ def test_a_dataset_that_is_not_there_names_the_setting_at_once(
     told = client.read("a/nowhere", revision=revision)
     assert told["error"] == (
         f"source tinystories: a/nowhere at {(revision or 'main')[:12]}: is not on the Hub, or not "
-        "for everyone; see data.tinystories.dataset, or log in with 'hf auth login'"
+        "for everyone; check data.tinystories.dataset, or log in with 'hf auth login'"
     )
     assert told["log"] == []
 
@@ -202,7 +203,7 @@ def test_an_unknown_configuration_lists_those_that_there_are(hub: Hub, client: C
     assert error.startswith(f"source tinystories: a/configs wikitext-9 at {sha[:12]}: ")
     assert "wikitext-2-raw-v1" in error
     assert "\n" not in error
-    assert error.endswith("; see data.tinystories.config and data.tinystories.revision")
+    assert error.endswith("; check data.tinystories.config and data.tinystories.revision")
 
 
 def test_a_dataset_without_a_split_to_train_on_lists_those_that_there_are(

@@ -255,8 +255,8 @@ def test_a_link_in_the_way_of_a_file_is_not_followed(run: Run, sent: Files, tmp_
     [
         (["me/nothing"], "me/nothing: is not on the Hub, or not for everyone; set HF_TOKEN"),
         (["me/keeper", "--revision", "v9"], "me/keeper: has no such revision; name another one"),
-        (["keeper"], "'keeper' is no name of a repository; write owner/name"),
-        (["../keeper"], "'../keeper' is no name of a repository; write owner/name"),
+        (["keeper"], "'keeper' is not a name of a repository; write owner/name"),
+        (["../keeper"], "'../keeper' is not a name of a repository; write owner/name"),
     ],
 )
 def test_what_is_not_there_is_one_line(words: list[str], said: str, run: Run, sent: Files) -> None:
@@ -296,5 +296,5 @@ def test_a_text_of_unlikely_length_is_refused() -> None:
     ["a", "a/b/c", "a/..", "../b", "a/.b", "a/b.", "a/b--c", "a/b.git", "a/b\n", "é/b", ""],
 )
 def test_a_name_that_the_hub_does_not_allow_is_refused(name: str) -> None:
-    with pytest.raises(DataError, match="is no name of a repository; write owner/name"):
+    with pytest.raises(DataError, match="is not a name of a repository; write owner/name"):
         check_name(name)

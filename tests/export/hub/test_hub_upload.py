@@ -104,7 +104,10 @@ def test_what_an_upload_did_not_make_is_left_and_named(
     [
         ("", "there is no token to write with; set HF_TOKEN to a token of yours, or log in"),
         ("hf_wrong", "the Hub refuses the token; set HF_TOKEN to a token of yours, or log in"),
-        (READER, "the token may not do this; take one that may write, and a name below your own"),
+        (
+            READER,
+            "the token lacks the permission; use one with write access, and a name under your own",
+        ),
     ],
 )
 def test_a_token_that_is_missing_or_refused_is_one_line(
