@@ -229,7 +229,7 @@ MISTAKES |= {
     ),
     "words: an export over something else": Mistake(
         "export -c tiny.json --out data",
-        ("data is there and is no export of nielsgpt",),
+        ("data exists and is not an export of nielsgpt",),
         damage=lambda folder: None,
     ),
 }

@@ -64,7 +64,7 @@ def test_the_card_holds_what_was_measured_and_leaves_the_licence_to_the_owner(
     assert "| tokens seen in sft | 1,920 |" in card  # 30 steps of 4 rows of 16
     assert "| bits per byte on held-out primer, after sft | 0.7500 |" in card
     assert "`0123456789abcdef`" in card
-    assert source.facts["weights_sha256"] in card
+    assert source.metadata["weights_sha256"] in card
     assert "# license: choose one" in card
 
 
@@ -76,7 +76,8 @@ def test_a_failed_export_leaves_the_one_before(
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     with torch.no_grad():
         model.blocks[0].mlp.down.weight[0, 0] = 1e6
-    with pytest.raises(DataError, match=r"down_proj.weight .* cannot hold; use --dtype float32"):
+    line = r"down_proj.weight has numbers beyond the range of torch.float16; use --dtype float32"
+    with pytest.raises(DataError, match=line):
         hf_folder.write(trained(model, pieced), tmp_path / "out", "float16", force=False)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -108,7 +109,7 @@ def test_another_models_export_is_replaced_only_by_force(
     model, out = lively("gpt_qk"), tmp_path / "out"
     write(trained(model, pieced), out, dtype, force=False)
     write(trained(model, pieced), out, dtype, force=False)
-    with pytest.raises(DataError, match=r"holds an export of keeper, and this is other; .*--force"):
+    with pytest.raises(DataError, match=r"is an export of keeper, and this is other; .*--force"):
         write(trained(model, pieced, "other"), out, dtype, force=False)
     write(trained(model, pieced, "other"), out, dtype, force=True)
 
@@ -122,7 +123,7 @@ def test_what_is_no_export_is_not_replaced_even_by_force(
         mine.mkdir()
         mine = mine / "thesis.txt"
     mine.write_text("mine")
-    with pytest.raises(DataError, match="is no export of nielsgpt"):
+    with pytest.raises(DataError, match="exists and is not an export of nielsgpt"):
         write(trained(lively("gpt_qk"), pieced), tmp_path / "out", "f32", force=True)
     assert mine.read_text() == "mine"
 
@@ -135,10 +136,10 @@ def test_a_tensor_that_came_back_otherwise_is_seen(
     gguf_file.write(trained(model, pieced), tmp_path / "m.gguf", "q8_0", force=False)
     with torch.no_grad():
         model.norm.weight[3] += 0.5
-    with pytest.raises(RunError, match=r"model.norm.weight did not come back"):
-        hf_folder.check(tmp_path / "out", model, torch.float32)
-    with pytest.raises(RunError, match=r"output_norm.weight did not come back"):
-        gguf_file.check(tmp_path / "m.gguf", model, "q8_0")
+    with pytest.raises(RunError, match=r"model.norm.weight differs from what was written"):
+        hf_folder.verify_tensors(tmp_path / "out", model, torch.float32)
+    with pytest.raises(RunError, match=r"output_norm.weight differs from what was written"):
+        gguf_file.verify_tensors(tmp_path / "m.gguf", model, "q8_0")
 
 
 def test_a_tensor_too_many_is_seen(tmp_path: Path, lively: Lively, pieced: Tokenizer) -> None:
@@ -146,14 +147,14 @@ def test_a_tensor_too_many_is_seen(tmp_path: Path, lively: Lively, pieced: Token
     hf_folder.write(trained(model, pieced), out, "float32", force=False)
     gguf_file.write(trained(model, pieced), file, "f32", force=False)
     model.unembedding = None
-    line = rf"^{out}/model\.safetensors holds lm_head\.weight, which is no tensor of the model$"
+    line = rf"^{out}/model\.safetensors has lm_head\.weight, which is not a tensor of the model$"
     with pytest.raises(RunError, match=line):
-        hf_folder.check(out, model, torch.float32)
+        hf_folder.verify_tensors(out, model, torch.float32)
     del model.blocks[1]
     model.n_layer = 1
-    line = rf"^{file} holds blk\.1\.attn_k\.weight, which is no tensor of the model$"
+    line = rf"^{file} has blk\.1\.attn_k\.weight, which is not a tensor of the model$"
     with pytest.raises(RunError, match=line):
-        gguf_file.check(file, model, "f32")
+        gguf_file.verify_tensors(file, model, "f32")
 
 
 def test_a_disk_without_room_for_the_weights_is_one_line_and_nothing_appears(
@@ -182,9 +183,9 @@ def test_a_library_that_writes_other_numbers_is_found_out_before_anything_appear
         gguf.GGUFWriter, "add_tensor", lambda self, name, array, **rest: add(self, name, array + 1)
     )
     source = trained(lively("gpt_qk"), pieced)
-    with pytest.raises(RunError, match="did not come back"):
+    with pytest.raises(RunError, match="differs from what was written"):
         hf_folder.write(source, tmp_path / "out", "float32", force=False)
-    with pytest.raises(RunError, match="did not come back"):
+    with pytest.raises(RunError, match="differs from what was written"):
         gguf_file.write(source, tmp_path / "m.gguf", "f32", force=False)
     assert list(tmp_path.iterdir()) == []
 
@@ -197,7 +198,7 @@ def test_kind_word_exports_its_weights_and_its_own_file(
     model = GPT(lively("gpt_qk").shape, codec.vocab_size)
     hf_folder.write(trained(model, codec), tmp_path / "out", "float32", force=False)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted([*FILES, "vocab.json"])
-    assert "the weights alone open in Transformers" in caplog.text
+    assert "Transformers opens the weights alone" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -242,9 +243,10 @@ def test_the_gguf_file_says_what_llama_cpp_must_know(
 
 def test_q8_0_keeps_vectors_whole_and_rows_that_have_no_blocks_in_float16(lively: Lively) -> None:
     model = lively("gpt_plus", d_ff=40)
-    kinds = {name: kind.name for name, _, kind in gguf_file.choose_dtype(model, "q8_0")}
+    kinds = {name: kind.name for name, _, kind in gguf_file.quantize_tensors(model, "q8_0")}
     assert kinds["blk.0.attn_norm.weight"] == "F32"
     assert kinds["blk.0.attn_q.weight"] == "Q8_0"
     assert kinds["blk.0.ffn_down.weight"] == "F16"
-    learned = {name: kind.name for name, _, kind in gguf_file.choose_dtype(lively("gpt"), "q8_0")}
+    tensors = gguf_file.quantize_tensors(lively("gpt"), "q8_0")
+    learned = {name: kind.name for name, _, kind in tensors}
     assert learned["position_embd.weight"] == "F32"

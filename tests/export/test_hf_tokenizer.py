@@ -16,9 +16,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import SPECIAL_TEXTS, Conversation, prompt, render
 from nielsgpt.errors import TokenizerError
-from nielsgpt.export.chat_template import jinja, modelfile
-from nielsgpt.export.hf_tokenizer import tokenizer_config, tokenizer_json
-from nielsgpt.export.token_table import vocabulary
+from nielsgpt.export.chat_template import build_jinja_template, build_modelfile
+from nielsgpt.export.hf_tokenizer import build_tokenizer_config, build_tokenizer_json
+from nielsgpt.export.token_table import build_token_table
 from tests.export.made import conversations, strings
 from tests.tokenizers.conftest import made
 
@@ -28,7 +28,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def opened(kind: str) -> tokenizers.Tokenizer:
-    return tokenizers.Tokenizer.from_str(tokenizer_json(vocabulary(made(kind))))
+    return tokenizers.Tokenizer.from_str(build_tokenizer_json(build_token_table(made(kind))))
 
 
 class Generation(Extension):
@@ -55,7 +55,7 @@ def marked(messages: list[Any], parts: bool = True, reply: bool = True) -> str:
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation] if parts else []
     )
     environment.globals["raise_exception"] = raise_exception
-    template = environment.from_string(jinja(parts))
+    template = environment.from_string(build_jinja_template(parts))
     return template.render(messages=messages, add_generation_prompt=reply)
 
 
@@ -147,8 +147,8 @@ def test_an_order_that_we_refuse_is_refused(roles: list[str]) -> None:
 
 
 def test_kind_word_is_refused() -> None:
-    with pytest.raises(TokenizerError, match="kind word has no form outside of nielsgpt"):
-        vocabulary(made("word"))
+    with pytest.raises(TokenizerError, match="no other library supports a tokenizer of kind word"):
+        build_token_table(made("word"))
 
 
 def test_a_text_without_the_template_that_holds_the_parting_mark_loses_it() -> None:
@@ -157,14 +157,14 @@ def test_a_text_without_the_template_that_holds_the_parting_mark_loses_it() -> N
 
 
 def test_the_end_token_ends_and_pads() -> None:
-    config: dict[str, Any] = json.loads(json.dumps(tokenizer_config(64)))
+    config: dict[str, Any] = json.loads(json.dumps(build_tokenizer_config(64)))
     assert (config["eos_token"], config["pad_token"]) == ("<|eot|>", "<|eot|>")
     assert config["model_max_length"] == 64
     assert "bos_token" not in config
 
 
 def test_the_modelfile_stops_where_a_chat_does() -> None:
-    text = modelfile("k.gguf", 64, GenerationSettings(stop_strings=("\nQ:",)))
+    text = build_modelfile("k.gguf", 64, GenerationSettings(stop_strings=("\nQ:",)))
     assert text.startswith("FROM ./k.gguf\n")
     assert "\nPARAMETER num_ctx 64\n" in text
     assert text.endswith('PARAMETER stop """<|eot|>"""\nPARAMETER stop """\nQ:"""\n')

@@ -15,7 +15,7 @@ import torch
 from nielsgpt.config.settings import GenerationSettings, ModelSettings
 from nielsgpt.conversation import prompt, render
 from nielsgpt.export import gguf_file, hf_folder
-from nielsgpt.export.chat_template import jinja
+from nielsgpt.export.chat_template import build_jinja_template
 from nielsgpt.inference.generate import generate_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.model.variants import VARIANTS
@@ -238,4 +238,4 @@ def test_llama_cpp_tokenizes_as_we_do(kind: str, tmp_path: Path) -> None:
     special = codec.specials
     all_four = [special.system, special.user, special.assistant, special.end]
     assert answer["specials"] == all_four
-    assert answer["template"] == jinja(parts=False)
+    assert answer["template"] == build_jinja_template(for_transformers=False)

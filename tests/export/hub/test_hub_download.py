@@ -113,7 +113,7 @@ def test_bytes_other_than_the_hub_names_are_not_kept(
     code, _, err = run("download", "me/keeper")
     assert (code, err) == (
         2,
-        "error: me/keeper: model.safetensors came with other bytes than the Hub names; run the "
+        "error: me/keeper: model.safetensors does not match the Hub's hash; run the "
         "command again\n",
     )
     assert run("download", "me/keeper").code == 0
@@ -151,35 +151,38 @@ def test_weights_of_others_are_fetched_and_no_checkpoint_is_made(
 
 
 WRONG: list[tuple[Callable[[Files], Files], str]] = [
-    (lambda f: {**f, "model.safetensors": b"\xff" * 64}, "model.safetensors is no safetensors"),
+    (lambda f: {**f, "model.safetensors": b"\xff" * 64}, "model.safetensors is not a safetensors"),
     (
         lambda f: {**f, "model.safetensors": struct.pack("<Q", 9) + b'{"a":1' + b" " * 64},
-        "model.safetensors is no safetensors file (",
+        "model.safetensors is not a safetensors file (",
     ),
-    (lambda f: {**f, "quickstart-f16.gguf": b"NOPE"}, "quickstart-f16.gguf is no GGUF file"),
-    (lambda f: {**f, "nielsgpt.json": b"[1,"}, "nielsgpt.json is not as nielsgpt writes it (all"),
+    (lambda f: {**f, "quickstart-f16.gguf": b"NOPE"}, "quickstart-f16.gguf is not a GGUF file"),
+    (lambda f: {**f, "nielsgpt.json": b"[1,"}, "nielsgpt.json is not valid (the whole file"),
     (
         lambda f: {**f, "nielsgpt.json": f["nielsgpt.json"].replace(b'"sft"', b'"pretrain"')},
         "nielsgpt.json is damaged (its seal is not that of what it says)",
     ),
     (lambda f: told(f, "facts", run_id="../../x"), "(facts.run_id: String should match"),
     (lambda f: told(f, "facts", name="../../x"), "(facts.name: String should match"),
-    (lambda f: told(f, "facts", weights_sha256="0" * 64), "holds other weights than"),
+    (lambda f: told(f, "facts", weights_sha256="0" * 64), "has other weights than"),
     (lambda f: told(f, "model", context_length=10**8), "MiB of memory and"),
-    (lambda f: told(f, "model", n_layer=10**12), "has not the tensors of 1000000000000 blocks"),
-    (lambda f: told(f, "model", n_embd=64), "has not the embedding.weight of a model of the shape"),
+    (lambda f: told(f, "model", n_layer=10**12), "lacks the tensors of 1000000000000 blocks"),
+    (lambda f: told(f, "model", n_embd=64), "lacks embedding.weight in the shape of the model"),
     (lambda f: told(f, "model", variant="gpt"), "has no tensor 'transformer.wte.weight'"),
-    (lambda f: told(f, "tokenizer", kind="pickle"), "holds a tokenizer that cannot be opened ("),
-    (lambda f: told(f, "tokenizer", files={"spm.model": "?"}), "a tokenizer that is no base64"),
+    (lambda f: told(f, "tokenizer", kind="pickle"), "has a tokenizer that cannot be opened ("),
+    (lambda f: told(f, "tokenizer", files={"spm.model": "?"}), "a tokenizer that is not base64"),
     (
         lambda f: told(f, "tokenizer", files={"spm.model": base64.b64encode(b"no").decode()}),
-        "holds a tokenizer that cannot be opened (",
+        "has a tokenizer that cannot be opened (",
     ),
-    (lambda f: {"pytorch_model.bin": b"x"}, "holds no .safetensors and no .gguf"),
-    (lambda f: {**f, "config.json/x": b""}, "config.json is no file there; choose another"),
-    (lambda f: {**f, "../evil.json": b""}, "a name that leads elsewhere; choose another"),
-    (lambda f: {**f, "a\\b.json": b""}, "a name that leads elsewhere; choose another"),
-    (lambda f: {**f, "a\x1b[2J.json": b""}, "a name that leads elsewhere; choose another"),
+    (lambda f: {"pytorch_model.bin": b"x"}, "has no .safetensors and no .gguf"),
+    (lambda f: {**f, "config.json/x": b""}, "config.json is not a file; choose another"),
+    (lambda f: {**f, "../evil.json": b""}, "has the unsafe file name '..'; choose another"),
+    (lambda f: {**f, "a\\b.json": b""}, "has the unsafe file name 'a\\\\b.json'; choose another"),
+    (
+        lambda f: {**f, "a\x1b[2J.json": b""},
+        "has the unsafe file name 'a\\x1b[2J.json'; choose another",
+    ),
 ]
 
 
@@ -228,10 +231,10 @@ def test_the_place_of_something_else_is_not_taken(
         run("download", "you/keeper").err,
     ]
     assert said == [
-        f"error: {mine} is there and was not fetched by nielsgpt; choose another --out\n",
+        f"error: {mine} exists and was not downloaded by nielsgpt; choose another --out\n",
         f"error: {link} is a link; choose another --out\n",
-        f"error: {tmp_path / 'models/keeper/hub'} holds me/keeper, and this is you/keeper; choose "
-        "another --out, or replace it with --force\n",
+        f"error: {tmp_path / 'models/keeper/hub'} contains me/keeper, and this is you/keeper; "
+        "choose another --out, or replace it with --force\n",
     ]
     assert (mine / "thesis.txt").read_text() == "mine"
     assert run("download", "you/keeper", "--force").code == 0
@@ -278,14 +281,14 @@ def test_a_file_that_the_disk_has_no_room_for_is_not_begun(tmp_path: Path) -> No
     huge = RemoteFile("model.safetensors", 10**16, "0" * 64, "0" * 40)
     found = HubRepository("me/huge", "0" * 40, False, (huge,), ())
     with pytest.raises(RunError, match=r"me/huge: 9,536,743,164 MiB are needed and .* are free"):
-        hub_download._fetch(found, [huge], tmp_path / "out")
+        hub_download._download_all(found, [huge], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_text_of_unlikely_length_is_refused() -> None:
     entries = (
         RemoteFile("model.safetensors", 1, "0" * 64, "0" * 40),
-        RemoteFile("tokenizer.json", hub_download.LONGEST_TEXT + 1, None, "0" * 40),
+        RemoteFile("tokenizer.json", hub_download.MAX_TEXT_BYTES + 1, None, "0" * 40),
     )
     with pytest.raises(DataError, match=r"tokenizer.json has 67,108,865 bytes, too many"):
         hub_download.choose_files(HubRepository("me/x", "0" * 40, False, entries, ()))

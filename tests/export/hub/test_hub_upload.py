@@ -84,7 +84,7 @@ def test_a_private_model_does_not_go_to_a_public_place_unasked(
     code, out, err = run("upload", "me/keeper", "--license", "mit")
     assert (code, out) == (2, "")
     assert err == (
-        "error: me/keeper: is there and public; say --public to send to it, or name another\n"
+        "error: me/keeper: exists and is public; upload to it with --public, or name another\n"
     )
     assert len(hub.commits) == 1
 
@@ -102,7 +102,7 @@ def test_what_an_upload_did_not_make_is_left_and_named(
 @pytest.mark.parametrize(
     ("token", "said"),
     [
-        ("", "there is no token to write with; set HF_TOKEN to a token of yours, or log in"),
+        ("", "there is no token; set HF_TOKEN to a token of yours, or log in"),
         ("hf_wrong", "the Hub refuses the token; set HF_TOKEN to a token of yours, or log in"),
         (
             READER,
