@@ -8,6 +8,7 @@ from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, prompt
 from nielsgpt.data.catalog import primer_inputs
 from nielsgpt.data.primer import exam_items, facts
+from nielsgpt.export.trained import EXAM_FILE
 from nielsgpt.inference.generate import GeneratedIds, generate_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.report import page
@@ -16,7 +17,6 @@ from nielsgpt.tokenizers.base import Tokenizer
 
 log = logging.getLogger("nielsgpt")
 LONGEST_REPLY = 128
-EXAM_FILE = "exam.json"
 Report = dict[str, Any]
 
 

@@ -5,7 +5,7 @@
 
 const CHAT = "nielsgpt.chat.";
 const DRAFT = "nielsgpt.draft.";
-const SETTINGS = "nielsgpt.config.settings";
+const SETTINGS = "nielsgpt.settings";
 const LATER_MS = 400;
 
 /** A chat that nothing was said in yet. */
