@@ -86,7 +86,7 @@ class GPT(nn.Module):
 
     `compute_dtype` is the dtype of everything between the embedding and the logits; weights stay
     float32. `checkpointing` recomputes each block in the backward pass. `step`, where somebody has
-    set it, is the next step of a row that talks alone (inference/quick.py).
+    set it, is the next step of a row that talks alone (inference/compiled_decode.py).
     """
 
     table: Tensor | None

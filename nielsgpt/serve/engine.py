@@ -50,7 +50,7 @@ class RowRequest:
 
 @dataclass(frozen=True)
 class Piece:
-    """What one step adds to the index-th row: text (often none), the sampled token, the end."""
+    """One step of the index-th row: new text (often none), the sampled token, the finish reason."""
 
     index: int
     text: str = ""

@@ -22,7 +22,7 @@ SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty
 
 @dataclass(frozen=True)
 class ServedModel:
-    """What requests and responses need of the served model. `created` is in Unix seconds."""
+    """The served model, for requests and responses. `created` is in Unix seconds."""
 
     name: str
     fingerprint: str

@@ -55,7 +55,7 @@ class ChatChoice(BaseModel):
 
 
 class Delta(TypedDict, total=False):
-    """What a chunk adds to a reply; other fields are left out."""
+    """The new fields of a reply in a chunk; others are left out."""
 
     role: Literal["assistant"]
     content: str

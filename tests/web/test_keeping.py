@@ -112,7 +112,7 @@ def test_an_exported_chat_is_a_line_that_nielsgpt_reads_and_the_page_too(
             '[{"role": "assistant", "content": "a"}]',
             "bad.json, chat 1: message 1 is of assistant where user was due.",
         ),
-        ("", "bad.json holds no chat."),
+        ("", "bad.json has no chat."),
     ],
 )
 def test_a_file_that_holds_no_chat_is_refused_in_a_line(

@@ -34,7 +34,7 @@ export function fileName(chat, ending) {
  */
 export function chatsFrom(text, name) {
   const found = records(text, name);
-  if (!found.length) throw new Error(`${name} holds no chat.`);
+  if (!found.length) throw new Error(`${name} has no chat.`);
   return found.map((record, number) => chatFrom(record, `${name}, chat ${number + 1}`));
 }
 
