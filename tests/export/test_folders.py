@@ -24,7 +24,7 @@ FILES = ["README.md", "config.json", "generation_config.json", "model.safetensor
 TOKENIZER = ["tokenizer.json", "tokenizer_config.json"]
 
 
-def test_the_folder_holds_the_tensors_of_the_model_and_nothing_half_written(
+def test_the_folder_has_the_tensors_of_the_model_and_no_partial_file(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_qk")
@@ -37,7 +37,7 @@ def test_the_folder_holds_the_tensors_of_the_model_and_nothing_half_written(
     assert sum(tensor.numel() for tensor in stored.values()) == parameter_count(model)
 
 
-def test_the_configs_say_what_ends_a_reply_and_what_it_never_holds(
+def test_the_configs_have_the_end_token_and_the_suppressed_tokens(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_plus", tied=False, rope_theta=500.0, d_ff=48)
@@ -53,7 +53,7 @@ def test_the_configs_say_what_ends_a_reply_and_what_it_never_holds(
     assert drawn["suppress_tokens"] == [special.system, special.user, special.assistant]
 
 
-def test_the_card_holds_what_was_measured_and_leaves_the_licence_to_the_owner(
+def test_the_card_has_the_figures_and_leaves_the_license_to_the_owner(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_qk")
@@ -68,7 +68,7 @@ def test_the_card_holds_what_was_measured_and_leaves_the_licence_to_the_owner(
     assert "# license: choose one" in card
 
 
-def test_a_failed_export_leaves_the_one_before(
+def test_a_failed_export_keeps_the_previous_one(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_qk")
@@ -83,7 +83,7 @@ def test_a_failed_export_leaves_the_one_before(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_what_a_killed_export_left_is_cleared_away(
+def test_files_of_a_killed_export_are_removed(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     left = tmp_path / ".out.part"
@@ -94,7 +94,7 @@ def test_what_a_killed_export_left_is_cleared_away(
     assert not (tmp_path / "out" / "deep").exists()
 
 
-def test_two_exports_to_one_place_do_not_mix(
+def test_two_exports_to_one_folder_do_not_mix(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     with lock(tmp_path / ".out.part"), pytest.raises(BusyError):
@@ -102,7 +102,7 @@ def test_two_exports_to_one_place_do_not_mix(
 
 
 @pytest.mark.parametrize("write", [hf_folder.write, gguf_file.write], ids=["hf", "gguf"])
-def test_another_models_export_is_replaced_only_by_force(
+def test_the_export_of_another_model_is_replaced_only_with_force(
     write: Callable[..., None], tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     dtype = "float32" if write is hf_folder.write else "f32"
@@ -115,7 +115,7 @@ def test_another_models_export_is_replaced_only_by_force(
 
 
 @pytest.mark.parametrize("write", [hf_folder.write, gguf_file.write], ids=["hf", "gguf"])
-def test_what_is_no_export_is_not_replaced_even_by_force(
+def test_anything_but_an_export_is_not_replaced_even_with_force(
     write: Callable[..., None], tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     mine = tmp_path / "out"
@@ -128,7 +128,7 @@ def test_what_is_no_export_is_not_replaced_even_by_force(
     assert mine.read_text() == "mine"
 
 
-def test_a_tensor_that_came_back_otherwise_is_seen(
+def test_a_tensor_that_differs_when_read_back_is_an_error(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_qk")
@@ -142,7 +142,7 @@ def test_a_tensor_that_came_back_otherwise_is_seen(
         gguf_file.verify_tensors(tmp_path / "m.gguf", model, "q8_0")
 
 
-def test_a_tensor_too_many_is_seen(tmp_path: Path, lively: Lively, pieced: Tokenizer) -> None:
+def test_an_extra_tensor_is_an_error(tmp_path: Path, lively: Lively, pieced: Tokenizer) -> None:
     model, out, file = lively("gpt_qk", tied=False), tmp_path / "out", tmp_path / "m.gguf"
     hf_folder.write(trained(model, pieced), out, "float32", force=False)
     gguf_file.write(trained(model, pieced), file, "f32", force=False)
@@ -157,7 +157,7 @@ def test_a_tensor_too_many_is_seen(tmp_path: Path, lively: Lively, pieced: Token
         gguf_file.verify_tensors(file, model, "f32")
 
 
-def test_a_disk_without_room_for_the_weights_is_one_line_and_nothing_appears(
+def test_a_full_disk_is_one_line_and_leaves_nothing(
     tmp_path: Path, lively: Lively, pieced: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*given: object) -> None:
@@ -170,7 +170,7 @@ def test_a_disk_without_room_for_the_weights_is_one_line_and_nothing_appears(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_library_that_writes_other_numbers_is_found_out_before_anything_appears(
+def test_a_library_that_writes_other_numbers_is_detected_before_the_export_appears(
     tmp_path: Path, lively: Lively, pieced: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save, add = hf_folder.save_file, gguf.GGUFWriter.add_tensor
@@ -190,7 +190,7 @@ def test_a_library_that_writes_other_numbers_is_found_out_before_anything_appear
     assert list(tmp_path.iterdir()) == []
 
 
-def test_kind_word_exports_its_weights_and_its_own_file(
+def test_kind_word_exports_its_weights_and_its_own_tokenizer_file(
     tmp_path: Path, lively: Lively, caplog: pytest.LogCaptureFixture
 ) -> None:
     codec = made("word")
@@ -204,7 +204,7 @@ def test_kind_word_exports_its_weights_and_its_own_file(
 @pytest.mark.parametrize(
     ("kind", "named"), [("word", "kind word"), ("pieces unigram", "algorithm unigram")]
 )
-def test_what_llama_cpp_cannot_tokenize_is_one_line_and_no_file(
+def test_an_unsupported_tokenizer_for_llama_cpp_is_one_line_and_no_file(
     kind: str, named: str, tmp_path: Path, lively: Lively
 ) -> None:
     codec = made(kind)
@@ -215,24 +215,24 @@ def test_what_llama_cpp_cannot_tokenize_is_one_line_and_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_gguf_file_says_what_llama_cpp_must_know(
+def test_the_gguf_file_has_the_metadata_of_llama_cpp(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_qk", n_head=4, rope_theta=500.0)
     gguf_file.write(trained(model, pieced), tmp_path / "m.gguf", "f16", force=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.Modelfile", "m.gguf"]
     reader = gguf.GGUFReader(tmp_path / "m.gguf")
-    said = {name: field.contents() for name, field in reader.fields.items()}
-    assert said["general.architecture"] == "qwen3"
-    assert said["general.name"] == "keeper"
-    assert (said["qwen3.context_length"], said["qwen3.attention.key_length"]) == (16, 8)
-    assert said["qwen3.rope.freq_base"] == 500.0
-    assert said["tokenizer.ggml.eos_token_id"] == pieced.specials.end
-    assert said["tokenizer.ggml.eot_token_id"] == pieced.specials.end
-    assert not said["tokenizer.ggml.add_bos_token"]
-    assert not said["tokenizer.ggml.add_space_prefix"]
-    tokens, types = said["tokenizer.ggml.tokens"], said["tokenizer.ggml.token_type"]
-    assert len(tokens) == len(said["tokenizer.ggml.scores"]) == pieced.vocab_size
+    expected = {name: field.contents() for name, field in reader.fields.items()}
+    assert expected["general.architecture"] == "qwen3"
+    assert expected["general.name"] == "keeper"
+    assert (expected["qwen3.context_length"], expected["qwen3.attention.key_length"]) == (16, 8)
+    assert expected["qwen3.rope.freq_base"] == 500.0
+    assert expected["tokenizer.ggml.eos_token_id"] == pieced.specials.end
+    assert expected["tokenizer.ggml.eot_token_id"] == pieced.specials.end
+    assert not expected["tokenizer.ggml.add_bos_token"]
+    assert not expected["tokenizer.ggml.add_space_prefix"]
+    tokens, types = expected["tokenizer.ggml.tokens"], expected["tokenizer.ggml.token_type"]
+    assert len(tokens) == len(expected["tokenizer.ggml.scores"]) == pieced.vocab_size
     assert len(set(tokens)) == len(tokens)
     special = pieced.specials
     assert tokens[special.user] == "<|usr|>"
@@ -241,7 +241,9 @@ def test_the_gguf_file_says_what_llama_cpp_must_know(
     assert tokens[pieced.encode(" ")[0]] == "\u2581"
 
 
-def test_q8_0_keeps_vectors_whole_and_rows_that_have_no_blocks_in_float16(lively: Lively) -> None:
+def test_q8_0_keeps_vectors_in_float32_and_rows_without_whole_blocks_in_float16(
+    lively: Lively,
+) -> None:
     model = lively("gpt_plus", d_ff=40)
     kinds = {name: kind.name for name, _, kind in gguf_file.quantize_tensors(model, "q8_0")}
     assert kinds["blk.0.attn_norm.weight"] == "F32"

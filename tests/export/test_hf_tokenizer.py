@@ -68,7 +68,7 @@ def as_json(conversation: Conversation) -> list[dict[str, str]]:
 
 
 @every_kind
-def test_text_has_the_same_ids_and_comes_back(kind: str) -> None:
+def test_text_has_the_same_ids_and_decodes_to_itself(kind: str) -> None:
     codec, theirs = made(kind), opened(kind)
     texts = strings(300)
     assert [theirs.encode(text).ids for text in texts] == codec.encode_batch(texts)
@@ -76,7 +76,7 @@ def test_text_has_the_same_ids_and_comes_back(kind: str) -> None:
 
 
 @every_kind
-def test_every_id_is_there_and_the_special_tokens_are_ours(kind: str) -> None:
+def test_every_id_and_special_token_is_the_same(kind: str) -> None:
     codec, theirs = made(kind), opened(kind)
     special = codec.specials
     ids = [special.system, special.user, special.assistant, special.end]
@@ -96,7 +96,7 @@ def test_the_chat_template_renders_the_prompt_and_no_text_becomes_a_special_toke
 
 
 @every_kind
-def test_the_tokens_that_the_template_marks_are_those_of_the_loss(kind: str) -> None:
+def test_the_assistant_mask_of_the_template_is_the_loss_mask(kind: str) -> None:
     codec, theirs = made(kind), opened(kind)
     for conversation in conversations(60):
         whole = conversation.plus("assistant", "<|eot|> Aye.\n")
@@ -127,7 +127,7 @@ def test_content_in_parts_is_the_text_of_the_parts(parts: bool) -> None:
 
 @pytest.mark.parametrize("parts", [True, False])
 @pytest.mark.parametrize("content", [[{"type": "image"}], ["Hello"], [{"text": "Hello"}], [1]])
-def test_content_that_is_no_text_is_refused(content: list[Any], parts: bool) -> None:
+def test_content_that_is_not_text_is_refused(content: list[Any], parts: bool) -> None:
     with pytest.raises(jinja2.TemplateError, match="a string or a list of text parts"):
         rendered([{"role": "user", "content": content}], parts)
 
@@ -141,7 +141,7 @@ def test_the_template_for_llama_cpp_is_the_same_but_for_text_that_spells_a_speci
 @pytest.mark.parametrize(
     "roles", [["assistant"], ["user", "user"], ["user", "system"], ["system", "system"], ["tool"]]
 )
-def test_an_order_that_we_refuse_is_refused(roles: list[str]) -> None:
+def test_an_order_of_roles_that_we_refuse_is_refused(roles: list[str]) -> None:
     with pytest.raises(jinja2.TemplateError, match="user and assistant in turn"):
         rendered([{"role": role, "content": "x"} for role in roles])
 
@@ -151,7 +151,7 @@ def test_kind_word_is_refused() -> None:
         build_token_table(made("word"))
 
 
-def test_a_text_without_the_template_that_holds_the_parting_mark_loses_it() -> None:
+def test_a_text_without_the_template_loses_the_code_point_that_splits_specials() -> None:
     assert opened("byte").encode("<\ufdd0|").ids == made("byte").encode("<|")
     assert opened("byte").encode("\ufdd0").ids == made("byte").encode("\ufdd0")
 

@@ -23,7 +23,7 @@ Lively = Callable[..., GPT]
 
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_an_export_goes_back_to_the_same_logits(
+def test_an_imported_export_gives_the_same_logits(
     variant: str, tied: bool, tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively(variant, tied=tied, n_head=4)
@@ -39,7 +39,7 @@ def test_an_export_goes_back_to_the_same_logits(
 
 
 @pytest.mark.parametrize("kind", SIZES)
-def test_every_kind_of_tokenizer_comes_back(kind: str, tmp_path: Path, lively: Lively) -> None:
+def test_every_kind_of_tokenizer_is_restored(kind: str, tmp_path: Path, lively: Lively) -> None:
     codec = made(kind)
     model = GPT(lively("gpt_qk").shape, codec.vocab_size)
     hf_folder.write(trained(model, codec), tmp_path / "out", "float32", force=False)
@@ -49,7 +49,7 @@ def test_every_kind_of_tokenizer_comes_back(kind: str, tmp_path: Path, lively: L
     assert back.encode("the keeper's lamp <|eot|>") == codec.encode("the keeper's lamp <|eot|>")
 
 
-def test_every_layout_of_the_tables_has_a_way_back() -> None:
+def test_every_layout_of_the_tables_has_an_inverse() -> None:
     used = {row.hf_layout for family in FAMILIES.values() for row in family.rows}
     assert used == set(FROM_LAYOUT)
     numbers = torch.arange(3 * 4 * 5 * 7.0).view(3 * 4 * 5, 7)
@@ -57,7 +57,7 @@ def test_every_layout_of_the_tables_has_a_way_back() -> None:
         assert torch.equal(FROM_LAYOUT[layout](LAYOUTS[layout](numbers, 4), 4), numbers)
 
 
-def test_weights_of_fewer_bits_are_not_taken_for_ours(
+def test_weights_of_fewer_bits_are_refused(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_qk")
@@ -66,7 +66,7 @@ def test_weights_of_fewer_bits_are_not_taken_for_ours(
         read_weights(tmp_path / "out" / "model.safetensors", model.shape, pieced.vocab_size)
 
 
-def test_a_tensor_of_odd_dimensions_is_one_line(
+def test_a_tensor_of_a_wrong_shape_is_one_line(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_rope")

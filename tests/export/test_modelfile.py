@@ -78,8 +78,8 @@ def _in_go(template: str, messages: tuple[Message, ...]) -> str:
     chain, content = re.fullmatch(r"(\{\{- if .*\{\{- end \}\})(.*)", body, re.S).groups()  # type: ignore[union-attr]
     cases = re.findall(r'\{\{- (?:else )?if eq \.Role "(\w+)" \}\}([^{]*)', chain)
     other = re.findall(r"\{\{- else \}\}([^{]*)", chain)[0]
-    said = (
+    expected = (
         dict(cases).get(message.role, other) + content.replace("{{ .Content }}", message.content)
         for message in messages
     )
-    return "".join(said) + after
+    return "".join(expected) + after

@@ -48,7 +48,7 @@ def told(sent: Files, part: str, **changed: Any) -> Files:
     return {**sent, "nielsgpt.json": json.dumps(seal(own)).encode()}
 
 
-def test_a_model_that_was_sent_comes_back_bit_for_bit(
+def test_an_uploaded_model_is_restored_bit_for_bit(
     run: Run, sent: Files, kept: GPT, tmp_path: Path, pieced: Tokenizer
 ) -> None:
     code, out, err = run("download", "me/keeper")
@@ -65,7 +65,7 @@ def test_a_model_that_was_sent_comes_back_bit_for_bit(
     assert [path.name for path in place.parent.iterdir()] == ["hub"]
 
 
-def test_a_downloaded_model_talks_and_is_sent_again_as_the_same_weights(
+def test_a_downloaded_model_chats_and_uploads_the_same_weights(
     run: Run, sent: Files, hub: WritableHub, tmp_path: Path
 ) -> None:
     run("download", "me/keeper")
@@ -75,7 +75,7 @@ def test_a_downloaded_model_talks_and_is_sent_again_as_the_same_weights(
     assert hub.files("me/again")["nielsgpt.json"] == sent["nielsgpt.json"]
 
 
-def test_what_is_here_already_is_not_fetched_again_and_a_new_commit_is(
+def test_a_complete_download_is_not_repeated_but_a_new_commit_is_downloaded(
     run: Run, sent: Files, hub: WritableHub, tmp_path: Path
 ) -> None:
     run("download", "me/keeper")
@@ -91,7 +91,7 @@ def test_what_is_here_already_is_not_fetched_again_and_a_new_commit_is(
     assert (place / "config.json").read_bytes() == sent["config.json"]
 
 
-def test_a_download_that_broke_off_goes_on_by_the_same_command(
+def test_an_interrupted_download_resumes_with_the_same_command(
     run: Run, sent: Files, hub: WritableHub, tmp_path: Path
 ) -> None:
     hub.fail("resolve/.*/model.safetensors", times=100, cut=5000)
@@ -106,7 +106,7 @@ def test_a_download_that_broke_off_goes_on_by_the_same_command(
     assert (tmp_path / "models/keeper/hub/best.pt").is_file()
 
 
-def test_bytes_other_than_the_hub_names_are_not_kept(
+def test_files_with_another_hash_than_the_hubs_are_not_kept(
     run: Run, sent: Files, hub: WritableHub, tmp_path: Path
 ) -> None:
     hub.fail("resolve/.*/model.safetensors", times=1, spoil=True)
@@ -119,7 +119,7 @@ def test_bytes_other_than_the_hub_names_are_not_kept(
     assert run("download", "me/keeper").code == 0
 
 
-def test_only_known_kinds_of_files_are_fetched(
+def test_only_known_kinds_of_files_are_downloaded(
     run: Run, sent: Files, hub: WritableHub, tmp_path: Path
 ) -> None:
     foreign = [
@@ -138,7 +138,7 @@ def test_only_known_kinds_of_files_are_fetched(
     assert {path.name for path in (tmp_path / "models/keeper/hub").iterdir()} == known
 
 
-def test_weights_of_others_are_fetched_and_no_checkpoint_is_made(
+def test_models_of_other_programs_are_downloaded_without_a_checkpoint(
     run: Run, sent: Files, hub: WritableHub
 ) -> None:
     names = ("config.json", "model.safetensors", "tokenizer.json")
@@ -186,10 +186,10 @@ WRONG: list[tuple[Callable[[Files], Files], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("spoilt", "said"), WRONG, ids=[said for _, said in WRONG])
+@pytest.mark.parametrize(("spoilt", "expected"), WRONG, ids=[expected for _, expected in WRONG])
 def test_a_hostile_repository_is_one_line_and_leaves_nothing(
     spoilt: Callable[[Files], Files],
-    said: str,
+    expected: str,
     run: Run,
     sent: Files,
     hub: WritableHub,
@@ -200,12 +200,12 @@ def test_a_hostile_repository_is_one_line_and_leaves_nothing(
     hub.model("bad/model", files)
     code, out, err = run("download", "bad/model")
     assert (code, out, err.count("\n")) == (2, "", 1), err
-    assert err.startswith("error: bad/model: ") and said in err, err
+    assert err.startswith("error: bad/model: ") and expected in err, err
     left = tmp_path / "models/model"
     assert not left.exists() or list(left.iterdir()) == []
 
 
-def test_what_is_in_the_place_stays_when_what_came_is_broken(
+def test_the_previous_download_stays_when_the_new_one_is_damaged(
     run: Run, sent: Files, hub: WritableHub, tmp_path: Path
 ) -> None:
     run("download", "me/keeper")
@@ -216,7 +216,7 @@ def test_what_is_in_the_place_stays_when_what_came_is_broken(
     assert {path.name: path.read_bytes() for path in place.iterdir()} == before
 
 
-def test_the_place_of_something_else_is_not_taken(
+def test_anything_but_a_download_is_not_replaced(
     run: Run, sent: Files, hub: WritableHub, tmp_path: Path
 ) -> None:
     hub.model("you/keeper", sent)
@@ -225,12 +225,12 @@ def test_the_place_of_something_else_is_not_taken(
     (mine / "thesis.txt").write_text("mine")
     link.symlink_to(mine)
     run("download", "me/keeper")
-    said = [
+    expected = [
         run("download", "me/keeper", "--out", str(mine), "--force").err,
         run("download", "me/keeper", "--out", str(link), "--force").err,
         run("download", "you/keeper").err,
     ]
-    assert said == [
+    assert expected == [
         f"error: {mine} exists and was not downloaded by nielsgpt; choose another --out\n",
         f"error: {link} is a link; choose another --out\n",
         f"error: {tmp_path / 'models/keeper/hub'} contains me/keeper, and this is you/keeper; "
@@ -254,7 +254,7 @@ def test_a_link_in_the_way_of_a_file_is_not_followed(run: Run, sent: Files, tmp_
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (["me/nothing"], "me/nothing: is not on the Hub, or not for everyone; set HF_TOKEN"),
         (["me/keeper", "--revision", "v9"], "me/keeper: has no such revision; name another one"),
@@ -262,10 +262,12 @@ def test_a_link_in_the_way_of_a_file_is_not_followed(run: Run, sent: Files, tmp_
         (["../keeper"], "'../keeper' is not a name of a repository; write owner/name"),
     ],
 )
-def test_what_is_not_there_is_one_line(words: list[str], said: str, run: Run, sent: Files) -> None:
+def test_a_missing_model_is_one_line(
+    words: list[str], expected: str, run: Run, sent: Files
+) -> None:
     code, out, err = run("download", *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith(f"error: {said}")
+    assert err.startswith(f"error: {expected}")
 
 
 def test_a_private_model_comes_with_a_token_only(run: Run, sent: Files, hub: WritableHub) -> None:
@@ -277,7 +279,7 @@ def test_a_private_model_comes_with_a_token_only(run: Run, sent: Files, hub: Wri
     assert run("download", "me/keeper").code == 0
 
 
-def test_a_file_that_the_disk_has_no_room_for_is_not_begun(tmp_path: Path) -> None:
+def test_a_download_that_does_not_fit_on_the_disk_is_not_started(tmp_path: Path) -> None:
     huge = RemoteFile("model.safetensors", 10**16, "0" * 64, "0" * 40)
     found = HubRepository("me/huge", "0" * 40, False, (huge,), ())
     with pytest.raises(RunError, match=r"me/huge: 9,536,743,164 MiB are needed and .* are free"):
@@ -285,7 +287,7 @@ def test_a_file_that_the_disk_has_no_room_for_is_not_begun(tmp_path: Path) -> No
     assert not (tmp_path / "out").exists()
 
 
-def test_a_text_of_unlikely_length_is_refused() -> None:
+def test_a_text_file_that_is_too_long_is_refused() -> None:
     entries = (
         RemoteFile("model.safetensors", 1, "0" * 64, "0" * 40),
         RemoteFile("tokenizer.json", hub_download.MAX_TEXT_BYTES + 1, None, "0" * 40),
