@@ -46,9 +46,9 @@ def ours(folder: Path, form: str) -> Figures:
     from nielsgpt.config.settings import GenerationSettings
     from nielsgpt.inference import compiled_decode
     from nielsgpt.inference.batcher import Batcher, GenerationRequest
-    from nielsgpt.inference.generate import complete_all, stream
+    from nielsgpt.inference.generate import generate_all, stream_ids
     from nielsgpt.inference.quantize import convert_weights
-    from nielsgpt.inference.sampling import generator_for
+    from nielsgpt.inference.sampling import make_generator
 
     torch.set_num_threads(THREADS)
     model, _ = load_model.restore_model(checkpoint_file.load(folder / "model.pt"))
@@ -61,12 +61,12 @@ def ours(folder: Path, form: str) -> Figures:
 
     def reply(prompt: Sequence[int], count: int, batch: Batcher | None = None) -> list[int]:
         sampling = GenerationSettings(max_new_tokens=count, temperature=0.0)
-        asked = GenerationRequest(tuple(prompt), sampling, generator_for(0))
-        return list(stream(batch or Batcher(model, 1), asked))
+        asked = GenerationRequest(tuple(prompt), sampling, make_generator(0))
+        return list(stream_ids(batch or Batcher(model, 1), asked))
 
     def together() -> None:
         sampling = GenerationSettings(max_new_tokens=new, temperature=0.0)
-        complete_all(model, [[i + 1] for i in range(STREAMS)], sampling, stop_ids=())
+        generate_all(model, [[i + 1] for i in range(STREAMS)], sampling, stop_ids=())
 
     def second_turn() -> float:
         batch = Batcher(model, 1)

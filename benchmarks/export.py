@@ -18,7 +18,7 @@ from nielsgpt.config import load
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.export import gguf_file
 from nielsgpt.export.trained import open_trained
-from nielsgpt.inference.generate import complete_all
+from nielsgpt.inference.generate import generate_all
 from nielsgpt.system.workspace import Workspace
 
 SIDE = Path(__file__).resolve().parents[1] / "tests" / "export" / "llama_side.py"
@@ -40,7 +40,7 @@ def main() -> None:
     most = model.context_length - LENGTH
     prompts = [tokenizer.encode(text)[:most] for text in texts if text.strip()][:100]
     greedy = GenerationSettings(temperature=0.0, max_new_tokens=LENGTH)
-    ours = [done.ids for done in complete_all(model, prompts, greedy, stop_ids=[])]
+    ours = [done.ids for done in generate_all(model, prompts, greedy, stop_ids=[])]
     with torch.inference_mode():
         logits = [model(torch.tensor([row]))[0, -1].tolist() for row in prompts]
     job = {"context": model.context_length, "length": LENGTH}

@@ -33,12 +33,13 @@ def command(
     """Talk with the model. In a pipe, each line is a message, whatever it begins with."""
     from cli.repl import Chat
     from cli.terminal import aside, screen
+    from nielsgpt.data.catalog import choose_system_line
     from nielsgpt.inference.open_model import open_model
-    from nielsgpt.inference.session import Session, system_prompt
-    from nielsgpt.system.workspace import REPOSITORY
+    from nielsgpt.inference.session import Session, read_system_prompt
 
-    shipped = REPOSITORY / "configs" / "system_surly.txt"
-    prompt = system_prompt(system_file, system, shipped)
+    prompt = read_system_prompt(system_file, system)
+    if prompt is None:
+        prompt = choose_system_line(workspace.settings)
     opened = open_model(workspace, ckpt)
     session = Session(opened.model, opened.tokenizer, generation, prompt)
     here = screen(once)

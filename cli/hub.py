@@ -41,21 +41,21 @@ def upload(
     """
     from tempfile import TemporaryDirectory
 
-    from nielsgpt.export import hub_upload as sending
+    from nielsgpt.export import hub_upload
     from nielsgpt.export.trained import open_trained
     from nielsgpt.format import align_columns, format_bytes
 
-    sending.check(repository, licence)
+    hub_upload.check_names(repository, licence)
     trained = open_trained(workspace, ckpt)
     with TemporaryDirectory(prefix="nielsgpt-") as folder:
-        files = sending.pack(trained, repository, Path(folder) / "model", gguf, licence)
+        files = hub_upload.write_files(trained, repository, Path(folder) / "model", gguf, licence)
         sizes = {path.name: format_bytes(path.stat().st_size) for path in files}
         if dry_run:
             kind = "public" if public else "private"
             click.echo(align_columns([["file", "size"], *map(list, sizes.items())]))
             click.echo(f"would go to {repository}, made as a {kind} model where there is none")
             return
-        done = sending.send(repository, files, public)
+        done = hub_upload.upload(repository, files, public)
     for name, shown in sizes.items():
         click.echo(f"{'sent' if name in done.sent else 'same'}  {name}  {shown}")
     if done.others:
@@ -76,18 +76,18 @@ def download(
 
     Only weights, configurations, tokenizers and cards are fetched, and nothing of them is run.
     """
-    from nielsgpt.export import hub_download as fetching
+    from nielsgpt.export import hub_download
     from nielsgpt.export.hub_repository import check_name
     from nielsgpt.format import format_bytes
 
     check_name(repository)
     place = out or workspace.root / "models" / repository.split("/")[1] / "hub"
-    done = fetching.fetch(repository, revision, place, force)
-    what = "is here already" if done.was_here else "fetched"
+    done = hub_download.download(repository, revision, place, force)
+    what = "is here already" if done.was_complete else "fetched"
     count = f"{len(done.files)} files, {format_bytes(done.size)}"
     click.echo(f"{repository} at {done.commit[:12]}: {what}, {count}, in {done.folder}")
-    if done.left:
-        click.echo(f"left there: {', '.join(done.left)}", err=True)
+    if done.skipped:
+        click.echo(f"left there: {', '.join(done.skipped)}", err=True)
     if done.checkpoint is None:
         click.echo("not one of nielsgpt's: open it with Transformers or llama.cpp")
     else:

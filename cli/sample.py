@@ -27,8 +27,8 @@ def command(
     ckpt: Path | None,
 ) -> None:
     """Let the model continue a text, with its pretrained weights."""
+    from nielsgpt.inference.generate import stream_continuation
     from nielsgpt.inference.open_model import open_model
-    from nielsgpt.inference.reply import continue_text
 
     opened = open_model(workspace, ckpt, "pretrain")
     click.echo(f"{opened.line}; {told(generation)}", err=True)
@@ -36,6 +36,6 @@ def command(
         if num_samples > 1:
             click.echo(f"--- {index + 1}")
         terminal.write(prompt)
-        for piece in continue_text(opened.model, opened.tokenizer, prompt, generation, index):
+        for piece in stream_continuation(opened.model, opened.tokenizer, prompt, generation, index):
             terminal.write(piece)
         terminal.write("\n")

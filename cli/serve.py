@@ -39,21 +39,21 @@ def command(
     from nielsgpt.serve import server
 
     settings = workspace.settings.serve
-    key = server.key_from(api_key_file, os.environ.get(server.KEY_VARIABLE))
+    key = server.read_key(api_key_file, os.environ.get(server.KEY_VARIABLE))
     listener = server.bind(settings, key, insecure)
     with listener:
         from nielsgpt.inference.open_model import open_model
         from nielsgpt.serve.prepare import ServedModel
 
         opened = open_model(workspace, ckpt, rows=min(settings.streams, MANY))
-        served = ServedModel.now(
+        served = ServedModel.create(
             opened.name,
             f"fp_{opened.weights_sha256[:12]}",
             opened.model.context_length,
             opened.tokenizer,
             workspace.settings.generation,
         )
-        engine = server.engine_for(opened.model, served, settings)
+        engine = server.build_engine(opened.model, served, settings)
         running = server.Server(engine, served, settings, key)
-        click.echo(f"{opened.line} at {server.url_of(listener, settings.host)}", err=True)
-        running.serve_until_told(listener)
+        click.echo(f"{opened.line} at {server.format_url(listener, settings.host)}", err=True)
+        running.serve_until_stopped(listener)

@@ -103,6 +103,11 @@ def fingerprint_primer() -> list[str]:
     return [file_sha256(path) for path in (facts.FACTS_PATH, *sorted(package.glob("*.py")))]
 
 
+def choose_system_line(settings: Settings) -> str:
+    """The system line that the SFT dialogues of the primer start with; "" without the primer."""
+    return dialogues.SYSTEM_LINE if "primer" in settings.mix("sft") else ""
+
+
 def _primer_prose(settings: Settings, root: Path) -> Source:
     wanted, seed = settings.data.primer.characters, settings.seed
 

@@ -1,1 +1,1 @@
-"""A trained model as the ecosystem opens it: Transformers, llama.cpp and what is built on them."""
+"""Export and import of models: Transformers, llama.cpp (GGUF), and the Hugging Face Hub."""

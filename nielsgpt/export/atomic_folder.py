@@ -1,7 +1,7 @@
-"""A folder that appears whole, or not at all, and never in the place of what is not its like."""
+"""Atomic creation of an export's folder or file, which never replaces anything but an export."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,71 +9,73 @@ from nielsgpt.errors import DataError
 from nielsgpt.system.workspace import explain_unwritable, lock, name_beside, sync_file, sync_folder
 
 
-def check_place(path: Path, name: str, held: str | None, is_export: bool, force: bool) -> None:
-    """Raise DataError where an export to `path` would replace something that it must not.
+def check_replaceable(
+    path: Path, name: str, existing: str | None, is_export: bool, force: bool
+) -> None:
+    """Raise DataError if an export of model `name` must not replace what is at `path`.
 
-    `held` is the name of the model that lies there. What is no export is not replaced at all.
+    `existing` is the name of the model exported there. Only an export is ever replaced.
     """
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not is_export:
-        raise DataError(f"{path} is there and is no export of nielsgpt; choose another --out")
-    if held != name and not force:
+        raise DataError(f"{path} exists and is not an export of nielsgpt; choose another --out")
+    if existing != name and not force:
         raise DataError(
-            f"{path} holds an export of {held}, and this is {name}; choose another --out, or "
+            f"{path} is an export of {existing}, and this is {name}; choose another --out, or "
             "replace it with --force"
         )
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """An empty folder beside `path` that takes its place when the block ends without an error.
+def create_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path` that replaces it when the block ends without an error.
 
-    Raises BusyError while another process writes there, RunError or DataError where the disk is
-    full or may not be written.
+    Raises BusyError while another process writes there, RunError or DataError if the disk is full
+    or read-only.
     """
-    beside = path.with_name(f".{path.name}.part")
-    with lock(beside):
+    partial = path.with_name(f".{path.name}.part")
+    with lock(partial):
         try:
-            for leftover in beside.iterdir():
-                _remove(leftover, but=".lock")
-            yield beside
-            (beside / ".lock").unlink()
-            _swap(beside, path)
+            for leftover in partial.iterdir():
+                if leftover.name != ".lock":
+                    _remove(leftover)
+            yield partial
+            (partial / ".lock").unlink()
+            _replace(path, partial)
         except OSError as error:
             raise explain_unwritable(path, error) from error
         finally:
-            if beside.exists():
-                shutil.rmtree(beside, ignore_errors=True)
+            if partial.exists():
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write a file at, renamed to it when the block ends without an error.
+def create_file(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to, renamed when the block ends without an error.
 
-    Raises RunError or DataError where the disk is full or may not be written.
+    Raises RunError or DataError if the disk is full or read-only.
     """
-    with name_beside(path) as name:
-        yield name
-        sync_file(name)
-        name.replace(path)
+    with name_beside(path) as partial:
+        yield partial
+        sync_file(partial)
+        partial.replace(path)
         sync_folder(path.parent)
 
 
-def _swap(beside: Path, path: Path) -> None:
-    sync_folder(beside)
-    before = path.with_name(f".{path.name}.old")
-    _remove(before)
+def _replace(path: Path, partial: Path) -> None:
+    sync_folder(partial)
+    previous = path.with_name(f".{path.name}.old")
+    _remove(previous)
     if path.exists():
-        path.rename(before)
-    beside.rename(path)
+        path.rename(previous)
+    partial.rename(path)
     sync_folder(path.parent)
-    _remove(before)
+    _remove(previous)
 
 
-def _remove(path: Path, but: str = "") -> None:
-    if path.name == but:
-        return
-    away: Callable[[Path], object] = shutil.rmtree if path.is_dir() else Path.unlink
-    if path.exists():
-        away(path)
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.exists():
+        path.unlink()

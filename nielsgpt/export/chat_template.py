@@ -1,30 +1,30 @@
-"""The one walk of `conversation.prompt` once more, in the languages of those who render elsewhere.
+"""`conversation.prompt` as chat templates: Jinja for Transformers and llama.cpp, Go for Ollama.
 
-Transformers and llama.cpp put a conversation together as a string, in which text that spells a
-special token becomes one. For Transformers the template parts every `<|` of a text with U+FDD0, a
-code point that Unicode keeps for a program's own use, and the tokenizer's normaliser takes it away
-after the special tokens were found. llama.cpp has no such step, and not every program built on it
-knows `{% generation %}`, by which Transformers finds the loss mask of `conversation.render`.
+Transformers and llama.cpp render a conversation as one string, in which text that spells a special
+token becomes one. The template for Transformers therefore splits every `<|` of a text with U+FDD0,
+a code point that Unicode reserves for internal use, and the tokenizer's normalizer removes it after
+the special tokens are matched. llama.cpp has no such step, and not every program built on it knows
+`{% generation %}`, with which Transformers finds the loss mask of `conversation.render`.
 """
 
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import SPECIAL_TEXTS
 
 OPENING = "<|"
-PARTED = "<\ufdd0|"
+SPLIT_OPENING = "<\ufdd0|"
 SYSTEM, USER, ASSISTANT, END = SPECIAL_TEXTS
-_PARTS = "content must be a string or a list of text parts"
-_ORDER = "roles must be user and assistant in turn, after at most one system message"
+_PARTS_ERROR = "content must be a string or a list of text parts"
+_ORDER_ERROR = "roles must be user and assistant in turn, after at most one system message"
 
 
-def jinja(parts: bool) -> str:
-    """The chat template; `parts`: for Transformers, so that text which spells a special token stays
-    text and the assistant's tokens are marked."""
+def build_jinja_template(for_transformers: bool) -> str:
+    """The chat template. For Transformers, text that spells a special token stays text and the
+    assistant's tokens are marked."""
     text = "text(message['content'])"
-    if parts:
-        text += f" | replace('{OPENING}', '{PARTED}')"
-    said = f"{{{{- ({text}) ~ '{END}' -}}}}"
-    reply = f"{{% generation %}}{said}{{% endgeneration %}}" if parts else said
+    if for_transformers:
+        text += f" | replace('{OPENING}', '{SPLIT_OPENING}')"
+    content = f"{{{{- ({text}) ~ '{END}' -}}}}"
+    reply = f"{{% generation %}}{content}{{% endgeneration %}}" if for_transformers else content
     return (
         "{%- macro text(content) -%}"
         "{%- if content is string -%}"
@@ -32,7 +32,7 @@ def jinja(parts: bool) -> str:
         "{%- else -%}"
         "{%- for part in content -%}"
         "{%- if part['type'] != 'text' -%}"
-        f"{{{{- raise_exception('{_PARTS}') -}}}}"
+        f"{{{{- raise_exception('{_PARTS_ERROR}') -}}}}"
         "{%- endif -%}"
         "{{- part['text'] -}}"
         "{%- endfor -%}"
@@ -41,11 +41,11 @@ def jinja(parts: bool) -> str:
         "{%- set opens = 1 if messages[0]['role'] == 'system' else 0 -%}"
         "{%- for message in messages -%}"
         "{%- if loop.index0 < opens -%}"
-        f"{{{{- '{SYSTEM}' -}}}}{said}"
+        f"{{{{- '{SYSTEM}' -}}}}{content}"
         "{%- elif message['role'] != ['user', 'assistant'][(loop.index0 - opens) % 2] -%}"
-        f"{{{{- raise_exception('{_ORDER}') -}}}}"
+        f"{{{{- raise_exception('{_ORDER_ERROR}') -}}}}"
         "{%- elif message['role'] == 'user' -%}"
-        f"{{{{- '{USER}' -}}}}{said}"
+        f"{{{{- '{USER}' -}}}}{content}"
         "{%- else -%}"
         f"{{{{- '{ASSISTANT}' -}}}}{reply}"
         "{%- endif -%}"
@@ -54,12 +54,12 @@ def jinja(parts: bool) -> str:
     )
 
 
-def modelfile(file: str, context_length: int, generation: GenerationSettings) -> str:
-    """The Modelfile with which `ollama create` takes a GGUF file in.
+def build_modelfile(file: str, context_length: int, generation: GenerationSettings) -> str:
+    """The Modelfile with which `ollama create` imports a GGUF file.
 
-    It knows no escapes: what stands between three quotes is taken as it is, lines and all.
+    The format has no escapes: text between triple quotes is used as it is, line breaks included.
     """
-    numbers = {
+    parameters = {
         "num_ctx": context_length,
         "temperature": generation.temperature,
         "top_k": generation.top_k,
@@ -72,15 +72,15 @@ def modelfile(file: str, context_length: int, generation: GenerationSettings) ->
     return "\n".join(
         [
             f"FROM ./{file}",
-            f'TEMPLATE """{_go()}"""',
-            *(f"PARAMETER {name} {value}" for name, value in numbers.items()),
+            f'TEMPLATE """{_build_go_template()}"""',
+            *(f"PARAMETER {name} {value}" for name, value in parameters.items()),
             *(f'PARAMETER stop """{stop}"""' for stop in stops),
             "",
         ]
     )
 
 
-def _go() -> str:
+def _build_go_template() -> str:
     return (
         "{{- range .Messages }}"
         f'{{{{- if eq .Role "system" }}}}{SYSTEM}'

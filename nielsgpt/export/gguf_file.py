@@ -1,4 +1,4 @@
-"""A GGUF file that llama.cpp opens, and with it Ollama and LM Studio; a Modelfile beside it."""
+"""Export to GGUF, for llama.cpp, Ollama and LM Studio, with a Modelfile beside the file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from nielsgpt.errors import RunError
 from nielsgpt.export import gguf_tokenizer
-from nielsgpt.export.atomic_folder import check_place, new_file
-from nielsgpt.export.chat_template import jinja, modelfile
-from nielsgpt.export.hf_configs import eps, inner
-from nielsgpt.export.tensors import export_tensors, family_of
+from nielsgpt.export.atomic_folder import check_replaceable, create_file
+from nielsgpt.export.chat_template import build_jinja_template, build_modelfile
+from nielsgpt.export.hf_configs import find_inner_width, find_norm_eps
+from nielsgpt.export.tensors import export_tensors, find_family
 from nielsgpt.export.trained import TrainedModel
 from nielsgpt.model.gpt import GPT
 from nielsgpt.model.variants import VARIANTS
@@ -25,61 +25,64 @@ DTYPES = {
     "q8_0": (GGMLQuantizationType.Q8_0, LlamaFileType.MOSTLY_Q8_0),
 }
 BLOCK = 32  # numbers that share a scale in q8_0
-WHOLE = ("position_embd.weight",)  # what llama.cpp keeps in float32 besides vectors
-Numbers = NDArray[np.generic]
+FLOAT32_NAMES = ("position_embd.weight",)  # float32 in llama.cpp, like all vectors
+Array = NDArray[np.generic]
 
 
 def write(trained: TrainedModel, out: Path, dtype: str, force: bool) -> None:
-    """Write the file, read it back, and write a Modelfile of its name beside it.
+    """Write the file, read it back, and write a Modelfile with its name beside it.
 
-    Raises TokenizerError where llama.cpp has no form for the tokenizer, DataError where another
-    model's file lies at `out`, RunError where what is read back is not what was written.
+    Raises TokenizerError if llama.cpp does not support the tokenizer, DataError if another model's
+    file is at `out`, RunError if the file differs when read back.
     """
-    is_export, held = _check_held(out)
-    check_place(out, trained.name, held, is_export, force)
-    words = gguf_tokenizer.spell_tokens(trained.tokenizer)
-    with new_file(out) as path:
-        writer = gguf.GGUFWriter(path, family_of(trained.model).gguf)
-        _describe(writer, trained, dtype)
-        _shape(writer, trained.model)
-        gguf_tokenizer.add(writer, words, trained.tokenizer.specials)
-        writer.add_chat_template(jinja(parts=False))
-        for name, numbers, kind in choose_dtype(trained.model, dtype):
-            writer.add_tensor(name, numbers, raw_dtype=kind)
+    is_export, existing = _read_model_name(out)
+    check_replaceable(out, trained.name, existing, is_export, force)
+    table = gguf_tokenizer.build_supported_table(trained.tokenizer)
+    with create_file(out) as path:
+        writer = gguf.GGUFWriter(path, find_family(trained.model).gguf)
+        _add_metadata(writer, trained, dtype)
+        _add_shape(writer, trained.model)
+        gguf_tokenizer.add_tokenizer(writer, table, trained.tokenizer.specials)
+        writer.add_chat_template(build_jinja_template(for_transformers=False))
+        for name, array, quantization in quantize_tensors(trained.model, dtype):
+            writer.add_tensor(name, array, raw_dtype=quantization)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        check(path, trained.model, dtype)
-    told = modelfile(out.name, trained.model.context_length, trained.generation)
-    write_text(out.with_suffix(".Modelfile"), told)
+        verify_tensors(path, trained.model, dtype)
+    modelfile = build_modelfile(out.name, trained.model.context_length, trained.generation)
+    write_text(out.with_suffix(".Modelfile"), modelfile)
 
 
-def choose_dtype(model: GPT, dtype: str) -> Iterator[tuple[str, Numbers, GGMLQuantizationType]]:
-    """Name, numbers as they lie in the file, and their kind: vectors stay float32, and rows that
-    q8_0 cannot cut into blocks are float16."""
+def quantize_tensors(model: GPT, dtype: str) -> Iterator[tuple[str, Array, GGMLQuantizationType]]:
+    """Yields name, data and type of each tensor of the file.
+
+    Vectors stay float32; matrices whose rows are not whole blocks of q8_0 are float16.
+    """
     for name, tensor in export_tensors(model, "gguf"):
-        kind = DTYPES[dtype][0]
-        if tensor.dim() == 1 or name in WHOLE:
-            kind = GGMLQuantizationType.F32
-        elif kind == GGMLQuantizationType.Q8_0 and tensor.size(-1) % BLOCK:
-            kind = GGMLQuantizationType.F16
-        yield name, gguf.quants.quantize(tensor.cpu().numpy(), kind), kind
+        quantization = DTYPES[dtype][0]
+        if tensor.dim() == 1 or name in FLOAT32_NAMES:
+            quantization = GGMLQuantizationType.F32
+        elif quantization == GGMLQuantizationType.Q8_0 and tensor.size(-1) % BLOCK:
+            quantization = GGMLQuantizationType.F16
+        yield name, gguf.quants.quantize(tensor.cpu().numpy(), quantization), quantization
 
 
-def check(path: Path, model: GPT, dtype: str) -> None:
-    """Raise RunError unless the file holds exactly the model's tensors, number for number."""
-    left = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
-    for name, numbers, kind in choose_dtype(model, dtype):
-        found = left.pop(name, None)
-        if found is None or found.tensor_type != kind or not np.array_equal(found.data, numbers):
-            raise RunError(f"{name} did not come back from {path} as it was written")
-    if left:
-        raise RunError(f"{path} holds {min(left)}, which is no tensor of the model")
+def verify_tensors(path: Path, model: GPT, dtype: str) -> None:
+    """Raise RunError unless the file has exactly the model's tensors, bit for bit."""
+    tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
+    for name, array, quantization in quantize_tensors(model, dtype):
+        tensor = tensors.pop(name, None)
+        is_same = tensor is not None and tensor.tensor_type == quantization
+        if tensor is None or not is_same or not np.array_equal(tensor.data, array):
+            raise RunError(f"{path}: {name} differs from what was written; check memory and disk")
+    if tensors:
+        raise RunError(f"{path} has {min(tensors)}, which is not a tensor of the model")
 
 
-def _check_held(out: Path) -> tuple[bool, str | None]:
-    """Whether a GGUF file lies there, and the name of its model."""
+def _read_model_name(out: Path) -> tuple[bool, str | None]:
+    """True if a GGUF file is there, and the name of its model."""
     try:
         field = gguf.GGUFReader(out).get_field("general.name")
     except (OSError, ValueError, IndexError):
@@ -87,33 +90,33 @@ def _check_held(out: Path) -> tuple[bool, str | None]:
     return True, None if field is None else str(field.contents())
 
 
-def _describe(writer: gguf.GGUFWriter, trained: TrainedModel, dtype: str) -> None:
+def _add_metadata(writer: gguf.GGUFWriter, trained: TrainedModel, dtype: str) -> None:
     writer.add_type("model")
     writer.add_name(trained.name)
-    weights = str(trained.facts["weights_sha256"])
-    writer.add_description(f"trained from scratch with nielsgpt; weights {weights}")
+    sha256 = str(trained.metadata["weights_sha256"])
+    writer.add_description(f"trained from scratch with nielsgpt; weights {sha256}")
     writer.add_file_type(DTYPES[dtype][1])
     if dtype == "q8_0":
         writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
 
 
-def _shape(writer: gguf.GGUFWriter, model: GPT) -> None:
+def _add_shape(writer: gguf.GGUFWriter, model: GPT) -> None:
     shape, variant = model.shape, VARIANTS[model.shape.variant]
     writer.add_vocab_size(model.vocab_size)
     writer.add_context_length(model.context_length)
     writer.add_embedding_length(shape.n_embd)
     writer.add_block_count(shape.n_layer)
-    writer.add_feed_forward_length(inner(model))
+    writer.add_feed_forward_length(find_inner_width(model))
     writer.add_head_count(shape.n_head)
     if variant.norm == "layer":
-        writer.add_layer_norm_eps(eps(model))
+        writer.add_layer_norm_eps(find_norm_eps(model))
     else:
-        writer.add_layer_norm_rms_eps(eps(model))
+        writer.add_layer_norm_rms_eps(find_norm_eps(model))
         writer.add_head_count_kv(shape.n_head)
         writer.add_key_length(model.head_width)
         writer.add_value_length(model.head_width)
     if variant.position == "rotary":
         writer.add_rope_dimension_count(model.head_width)
         writer.add_rope_freq_base(shape.rope_theta)
-    if family_of(model).gguf == "gptneox":
+    if find_family(model).gguf == "gptneox":
         writer.add_parallel_residual(False)

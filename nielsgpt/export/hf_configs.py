@@ -1,20 +1,20 @@
-"""What each family's config.json says of a model's shape."""
+"""config.json and generation_config.json for each family of Transformers."""
 
 from collections.abc import Callable
 from typing import Any
 
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Specials
-from nielsgpt.export.tensors import family_of
+from nielsgpt.export.tensors import find_family
 from nielsgpt.model.gpt import GPT
 from nielsgpt.model.variants import VARIANTS, inner_width
 
 Config = dict[str, Any]
 
 
-def config(model: GPT, specials: Specials, dtype: str) -> Config:
-    """The content of config.json."""
-    family = family_of(model)
+def build_config(model: GPT, specials: Specials, dtype: str) -> Config:
+    """The content of config.json, with the fields of the model's family."""
+    family = find_family(model)
     return {
         "architectures": [family.architecture],
         "model_type": family.model_type,
@@ -24,17 +24,17 @@ def config(model: GPT, specials: Specials, dtype: str) -> Config:
         "pad_token_id": specials.end,
         "tie_word_embeddings": model.unembedding is None,
         "dtype": dtype,
-        "torch_dtype": dtype,  # the same to versions before 5
+        "torch_dtype": dtype,  # the name before version 5
         **SHAPES[family.model_type](model),
     }
 
 
-def generation_config(generation: GenerationSettings, specials: Specials) -> Config:
-    """The content of generation_config.json: what ends a reply, what it never holds, the draws.
+def build_generation_config(generation: GenerationSettings, specials: Specials) -> Config:
+    """The content of generation_config.json: end token, suppressed tokens, sampling, length.
 
-    Stop strings and a window of the repetition penalty have no place there.
+    The format lacks stop strings and the window of the repetition penalty.
     """
-    drawn = {
+    sampling = {
         "temperature": generation.temperature,
         "top_k": generation.top_k,
         "top_p": generation.top_p,
@@ -48,17 +48,17 @@ def generation_config(generation: GenerationSettings, specials: Specials) -> Con
         "max_new_tokens": generation.max_new_tokens,
         "repetition_penalty": generation.repetition_penalty,
         "do_sample": generation.temperature > 0.0,
-        **(drawn if generation.temperature > 0.0 else {}),
+        **(sampling if generation.temperature > 0.0 else {}),
     }
 
 
-def inner(model: GPT) -> int:
-    """The MLP's inner width."""
+def find_inner_width(model: GPT) -> int:
+    """The inner width of the MLP."""
     return inner_width(VARIANTS[model.shape.variant], model.shape.n_embd, model.shape.d_ff)
 
 
-def eps(model: GPT) -> float:
-    """What every norm adds below its root."""
+def find_norm_eps(model: GPT) -> float:
+    """The epsilon of every norm."""
     return float(model.norm.eps or 0.0)
 
 
@@ -69,10 +69,10 @@ def _gpt2(model: GPT) -> Config:
         "n_embd": model.shape.n_embd,
         "n_layer": model.n_layer,
         "n_head": model.n_head,
-        "n_inner": inner(model),
+        "n_inner": find_inner_width(model),
         "activation_function": "gelu_new",
-        "layer_norm_epsilon": eps(model),
-        **{f"{where}_pdrop": dropout for where in ("embd", "attn", "resid")},
+        "layer_norm_epsilon": find_norm_eps(model),
+        **{f"{part}_pdrop": dropout for part in ("embd", "attn", "resid")},
     }
 
 
@@ -82,7 +82,7 @@ def _rotary(model: GPT) -> Config:
         "hidden_size": model.shape.n_embd,
         "num_hidden_layers": model.n_layer,
         "num_attention_heads": model.n_head,
-        "intermediate_size": inner(model),
+        "intermediate_size": find_inner_width(model),
         "max_position_embeddings": model.context_length,
         "rope_theta": theta,
         "rope_parameters": {"rope_type": "default", "rope_theta": theta},
@@ -99,7 +99,7 @@ def _gpt_neox(model: GPT) -> Config:
         "rotary_emb_base": model.shape.rope_theta,
         "hidden_act": "gelu_new",
         "hidden_dropout": model.shape.dropout,
-        "layer_norm_eps": eps(model),
+        "layer_norm_eps": find_norm_eps(model),
         "use_parallel_residual": False,
         "attention_bias": True,
     }
@@ -111,7 +111,7 @@ def _llama(model: GPT) -> Config:
         "num_key_value_heads": model.n_head,
         "head_dim": model.head_width,
         "hidden_act": "silu",
-        "rms_norm_eps": eps(model),
+        "rms_norm_eps": find_norm_eps(model),
         "attention_bias": False,
         "mlp_bias": False,
     }

@@ -1,4 +1,4 @@
-"""A folder that Transformers opens by itself: AutoModelForCausalLM and AutoTokenizer."""
+"""Export to a folder for AutoModelForCausalLM and AutoTokenizer of Transformers."""
 
 import json
 import logging
@@ -11,10 +11,10 @@ from torch import Tensor
 
 from nielsgpt.errors import DataError, RunError, TokenizerError
 from nielsgpt.export import hf_configs, model_card
-from nielsgpt.export.atomic_folder import check_place, new_folder
-from nielsgpt.export.hf_tokenizer import tokenizer_config, tokenizer_json
+from nielsgpt.export.atomic_folder import check_replaceable, create_folder
+from nielsgpt.export.hf_tokenizer import build_tokenizer_config, build_tokenizer_json
 from nielsgpt.export.tensors import export_tensors
-from nielsgpt.export.token_table import vocabulary
+from nielsgpt.export.token_table import build_token_table
 from nielsgpt.export.trained import TrainedModel
 from nielsgpt.model.gpt import GPT
 from nielsgpt.system.workspace import sync_file, write_json, write_text
@@ -27,37 +27,39 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 def write(trained: TrainedModel, out: Path, dtype: str, force: bool) -> None:
     """Write the export and read its weights back.
 
-    Raises DataError where another model's export, or something else, lies at `out`; RunError where
-    a tensor did not come back as it was.
+    Raises DataError if something other than an export of this model is at `out`, RunError if a
+    tensor differs when read back.
     """
-    is_export, held = _check_held(out)
-    check_place(out, trained.name, held, is_export, force)
+    is_export, existing = _read_model_name(out)
+    check_replaceable(out, trained.name, existing, is_export, force)
     model, specials = trained.model, trained.tokenizer.specials
-    with new_folder(out) as folder:
-        write_json(folder / "config.json", hf_configs.config(model, specials, dtype))
-        generation = hf_configs.generation_config(trained.generation, specials)
+    with create_folder(out) as folder:
+        write_json(folder / "config.json", hf_configs.build_config(model, specials, dtype))
+        generation = hf_configs.build_generation_config(trained.generation, specials)
         write_json(folder / "generation_config.json", generation)
-        opens = _write_tokenizer(trained, folder)
-        write_text(folder / "README.md", model_card.text(trained, dtype, opens))
+        has_tokenizer = _write_tokenizer(trained, folder)
+        write_text(folder / "README.md", model_card.build_card(trained, dtype, has_tokenizer))
         _write_weights(trained, folder / WEIGHTS, DTYPES[dtype])
-        check(folder, model, DTYPES[dtype])
+        verify_tensors(folder, model, DTYPES[dtype])
 
 
-def check(folder: Path, model: GPT, dtype: torch.dtype) -> None:
-    """Raise RunError unless the folder holds exactly the model's tensors, number for number."""
+def verify_tensors(folder: Path, model: GPT, dtype: torch.dtype) -> None:
+    """Raise RunError unless the folder has exactly the model's tensors, bit for bit."""
     path = folder / WEIGHTS
     with safe_open(path, framework="pt") as file:
-        left = set(file.keys())
+        names = set(file.keys())
         for name, tensor in export_tensors(model, "hf"):
-            if name not in left or not _same(file.get_tensor(name), tensor.to(dtype)):
-                raise RunError(f"{name} did not come back from {path} as it was written")
-            left.remove(name)
-    if left:
-        raise RunError(f"{path} holds {sorted(left)[0]}, which is no tensor of the model")
+            if name not in names or not _is_same(file.get_tensor(name), tensor.to(dtype)):
+                raise RunError(
+                    f"{path}: {name} differs from what was written; check memory and disk"
+                )
+            names.remove(name)
+    if names:
+        raise RunError(f"{path} has {min(names)}, which is not a tensor of the model")
 
 
-def _check_held(out: Path) -> tuple[bool, str | None]:
-    """Whether an export lies there, and the name of its model."""
+def _read_model_name(out: Path) -> tuple[bool, str | None]:
+    """True if an export is there, and the name of its model."""
     try:
         with safe_open(out / WEIGHTS, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -68,24 +70,29 @@ def _check_held(out: Path) -> tuple[bool, str | None]:
 
 def _write_weights(trained: TrainedModel, path: Path, dtype: torch.dtype) -> None:
     tensors = {name: tensor.to(dtype) for name, tensor in export_tensors(trained.model, "hf")}
-    too_large = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
-    if too_large:
-        damaged = "has numbers that are not finite, so it is damaged; name another checkpoint"
-        wide = f"has numbers that {dtype} cannot hold; use --dtype float32"
-        raise DataError(f"{too_large[0]} {damaged if dtype == torch.float32 else wide}")
-    weights = str(trained.facts["weights_sha256"])
-    metadata = {"format": "pt", "nielsgpt": trained.name, "weights_sha256": weights}
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            reason = f"has numbers beyond the range of {dtype}; use --dtype float32"
+            if dtype == torch.float32:
+                reason = (
+                    "has numbers that are not finite, so it is damaged; name another checkpoint"
+                )
+            raise DataError(f"{name} {reason}")
+    sha256 = str(trained.metadata["weights_sha256"])
+    metadata = {"format": "pt", "nielsgpt": trained.name, "weights_sha256": sha256}
     try:
         save_file(tensors, path, metadata)
     except SafetensorError as error:
         raise RunError(f"{path} could not be written: {error}; free some space") from None
     _normalize_header(path)
-    path.chmod((path.parent / "config.json").stat().st_mode)  # the library hides it from others
+    path.chmod(
+        (path.parent / "config.json").stat().st_mode
+    )  # the library lets only the owner read it
     sync_file(path)
 
 
 def _normalize_header(path: Path) -> None:
-    """Sort the metadata, which the library writes in any order: the same model, the same bytes."""
+    """Sort the metadata, so that the same model gives the same bytes; the library does not."""
     with path.open("r+b") as file:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(size))
@@ -97,20 +104,20 @@ def _normalize_header(path: Path) -> None:
 
 
 def _write_tokenizer(trained: TrainedModel, folder: Path) -> bool:
-    """Write the tokenizer where it has a form there; else say so and keep its own files."""
+    """Write tokenizer.json and return True; if Transformers lacks such a tokenizer, write its own
+    files, log a warning and return False."""
     try:
-        text = tokenizer_json(vocabulary(trained.tokenizer))
+        text = build_tokenizer_json(build_token_table(trained.tokenizer))
     except TokenizerError as error:
-        log.warning("%s: the weights alone open in Transformers, by ids", error)
-        own = {name: content.decode() for name, content in trained.tokenizer.files().items()}
-        for name, content in own.items():
-            write_text(folder / name, content)
+        log.warning("%s; Transformers opens the weights alone, which take ids", error)
+        for name, content in trained.tokenizer.files().items():
+            write_text(folder / name, content.decode())
         return False
     write_text(folder / "tokenizer.json", text)
-    chat = tokenizer_config(trained.model.context_length)
-    write_text(folder / "tokenizer_config.json", json.dumps(chat, indent=2) + "\n")
+    config = build_tokenizer_config(trained.model.context_length)
+    write_text(folder / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
     return True
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
+def _is_same(one: Tensor, other: Tensor) -> bool:
     return one.dtype == other.dtype and torch.equal(one, other)

@@ -1,4 +1,4 @@
-"""The tokenizer.json that gives the same ids, and the tokenizer_config.json beside it."""
+"""tokenizer.json, with the same ids in Transformers, and tokenizer_config.json."""
 
 from typing import Any
 
@@ -6,24 +6,25 @@ import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
 from nielsgpt.conversation import SPECIAL_TEXTS
-from nielsgpt.export.chat_template import END, OPENING, PARTED, jinja
+from nielsgpt.export.chat_template import END, OPENING, SPLIT_OPENING, build_jinja_template
 from nielsgpt.export.token_table import TokenTable
 
-# A unigram takes a piece of any sort for text that spells it; cut in two, that text spells none.
-SPELLED = r"<(?=0x[0-9A-F]{2}>|unk>|\|(?:sys|usr|asst|eot)\|>)"
-NEVER = -1e6  # the score of what text never becomes
+# A unigram model matches pieces of any kind in a text; splitting the text prevents that.
+SPECIAL_PIECES = r"<(?=0x[0-9A-F]{2}>|unk>|\|(?:sys|usr|asst|eot)\|>)"
+UNREACHABLE_SCORE = -1e6  # of pieces that text never becomes
 
 
-def tokenizer_json(vocabulary: TokenTable) -> str:
+def build_tokenizer_json(table: TokenTable) -> str:
     """The content of tokenizer.json."""
-    made = {"pieces": _pieces, "unigram": _unigram, "bytes": _bytes}[vocabulary.form](vocabulary)
-    made.normalizer = normalizers.Replace(PARTED, OPENING)
-    made.add_special_tokens([AddedToken(text, special=True) for text in SPECIAL_TEXTS])
-    text: str = made.to_str(pretty=False)
+    builders = {"pieces": _build_pieces, "unigram": _build_unigram, "bytes": _build_bytes}
+    tokenizer = builders[table.format](table)
+    tokenizer.normalizer = normalizers.Replace(SPLIT_OPENING, OPENING)
+    tokenizer.add_special_tokens([AddedToken(text, special=True) for text in SPECIAL_TEXTS])
+    text: str = tokenizer.to_str(pretty=False)
     return text
 
 
-def tokenizer_config(context_length: int) -> dict[str, Any]:
+def build_tokenizer_config(context_length: int) -> dict[str, Any]:
     """The content of tokenizer_config.json."""
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -32,35 +33,37 @@ def tokenizer_config(context_length: int) -> dict[str, Any]:
         "additional_special_tokens": [text for text in SPECIAL_TEXTS if text != END],
         "model_max_length": context_length,
         "clean_up_tokenization_spaces": False,
-        "chat_template": jinja(parts=True),
+        "chat_template": build_jinja_template(for_transformers=True),
     }
 
 
-def _pieces(vocabulary: TokenTable) -> tokenizers.Tokenizer:
-    merges = list(vocabulary.merges)
-    made = tokenizers.Tokenizer(models.BPE(vocab=vocabulary.ids, merges=merges, byte_fallback=True))
-    made.decoder = _from_bytes()
-    return made
+def _build_pieces(table: TokenTable) -> tokenizers.Tokenizer:
+    merges = list(table.merges)
+    tokenizer = tokenizers.Tokenizer(models.BPE(vocab=table.ids, merges=merges, byte_fallback=True))
+    tokenizer.decoder = _build_decoder()
+    return tokenizer
 
 
-def _unigram(vocabulary: TokenTable) -> tokenizers.Tokenizer:
+def _build_unigram(table: TokenTable) -> tokenizers.Tokenizer:
     pieces = [
-        (entry.spelling, entry.score if entry.sort == "normal" else NEVER)
-        for entry in vocabulary.entries
+        (entry.text, entry.score if entry.kind == "normal" else UNREACHABLE_SCORE)
+        for entry in table.entries
     ]
-    made = tokenizers.Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=True))
-    made.pre_tokenizer = pre_tokenizers.Split(Regex(SPELLED), "merged_with_previous")
-    made.decoder = _from_bytes()
-    return made
+    tokenizer = tokenizers.Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(SPECIAL_PIECES), "merged_with_previous")
+    tokenizer.decoder = _build_decoder()
+    return tokenizer
 
 
-def _bytes(vocabulary: TokenTable) -> tokenizers.Tokenizer:
-    merges = list(vocabulary.merges)
-    made = tokenizers.Tokenizer(models.BPE(vocab=vocabulary.ids, merges=merges))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=bool(merges))
-    made.decoder = decoders.ByteLevel()
-    return made
+def _build_bytes(table: TokenTable) -> tokenizers.Tokenizer:
+    merges = list(table.merges)
+    tokenizer = tokenizers.Tokenizer(models.BPE(vocab=table.ids, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
+        add_prefix_space=False, use_regex=bool(merges)
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
 
 
-def _from_bytes() -> decoders.Decoder:
+def _build_decoder() -> decoders.Decoder:
     return decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])

@@ -1,7 +1,6 @@
-"""A model's repository on the Hub: its name, its newest commit, its files and their hashes.
+"""A model's repository on the Hub: its name, its commit, its files and their hashes.
 
-`huggingface_hub` reads HF_ENDPOINT and HF_HOME as it is imported, so it is imported where the Hub
-is asked.
+`huggingface_hub` reads HF_ENDPOINT and HF_HOME on import, so it is only imported for requests.
 """
 
 import hashlib
@@ -12,35 +11,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nielsgpt.errors import DataError
-from nielsgpt.export.hub_repository_errors import hub_errors_explained
+from nielsgpt.export.hub_repository_errors import convert_hub_errors
 from nielsgpt.system.workspace import file_sha256
 
-PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
+NAME_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of the top folder: a large one is named by its sha256, a small one as git does."""
+    """A file in the top folder, with its sha256 (if it is large) and its git blob hash."""
 
     name: str
     size: int
     sha256: str | None
-    git: str
+    git_hash: str
 
     def is_same(self, path: Path) -> bool:
-        """Whether the file on this disk has just these bytes."""
+        """True if the local file has the same bytes."""
         if not path.is_file() or path.stat().st_size != self.size:
             return False
         if self.sha256 is not None:
             return file_sha256(path) == self.sha256
         digest = hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
         digest.update(path.read_bytes())
-        return digest.hexdigest() == self.git
+        return digest.hexdigest() == self.git_hash
 
 
 @dataclass(frozen=True)
 class HubRepository:
-    """A repository at one commit: its files, and what else lies in its top folder."""
+    """A repository at one commit: the files and folders of its top folder."""
 
     name: str
     commit: str
@@ -50,13 +49,13 @@ class HubRepository:
 
 
 def check_name(name: str) -> None:
-    """Raise DataError unless it is owner/name as the Hub allows it."""
-    if not re.fullmatch(f"{PART}/{PART}", name) or re.search(r"--|\.\.|\.git$", name):
-        raise DataError(f"{name!r} is no name of a repository; write owner/name")
+    """Raise DataError unless it is a valid owner/name."""
+    if not re.fullmatch(f"{NAME_PART}/{NAME_PART}", name) or re.search(r"--|\.\.|\.git$", name):
+        raise DataError(f"{name!r} is not a name of a repository; write owner/name")
 
 
-def quiet_hub() -> None:
-    """Keep the library from words of its own, and from progress bars where nobody watches."""
+def silence_hub() -> None:
+    """Silence the library's messages, and its progress bars without a terminal."""
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
@@ -64,18 +63,18 @@ def quiet_hub() -> None:
         disable_progress_bars()
 
 
-def find(name: str, revision: str | None = None) -> HubRepository | None:
-    """The repository at the commit of this revision; None where the Hub shows none.
+def find_repository(name: str, revision: str | None = None) -> HubRepository | None:
+    """The repository at the commit of this revision; None if it does not exist or is private.
 
-    Raises DataError where the Hub cannot be asked, or has no such revision.
+    Raises DataError if the Hub cannot be reached or has no such revision.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
     from huggingface_hub.hf_api import RepoFile
 
-    quiet_hub()
+    silence_hub()
     api = HfApi()
-    with hub_errors_explained(name, Path()):
+    with convert_hub_errors(name, Path()):
         try:
             info = api.model_info(name, revision=revision)
         except GatedRepoError:
@@ -83,11 +82,11 @@ def find(name: str, revision: str | None = None) -> HubRepository | None:
         except RepositoryNotFoundError:
             return None
         commit = str(info.sha)
-        listed = list(api.list_repo_tree(name, revision=commit))
+        listing = list(api.list_repo_tree(name, revision=commit))
     entries = [
-        RemoteFile(one.path, one.size, one.lfs.sha256 if one.lfs else None, one.blob_id)
-        for one in listed
-        if isinstance(one, RepoFile)
+        RemoteFile(item.path, item.size, item.lfs.sha256 if item.lfs else None, item.blob_id)
+        for item in listing
+        if isinstance(item, RepoFile)
     ]
-    folders = [one.path for one in listed if not isinstance(one, RepoFile)]
+    folders = [item.path for item in listing if not isinstance(item, RepoFile)]
     return HubRepository(name, commit, bool(info.private), tuple(entries), tuple(folders))

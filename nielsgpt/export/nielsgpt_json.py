@@ -1,8 +1,8 @@
-"""nielsgpt.json: what makes an exported folder a checkpoint of nielsgpt again.
+"""nielsgpt.json: the file with which an exported folder becomes a checkpoint of nielsgpt again.
 
-The weights are those of model.safetensors, float32, and come back bit for bit: their sha256 is
-held against the one that is told here. Of the facts only those are written that name no file of
-the machine that trained. No field of it is ever run, and every field is checked when it is read.
+The weights are those of model.safetensors in float32 and are restored bit for bit: their sha256 is
+checked against the one in this file. Of the metadata, only fields that name no file of the training
+machine are written. No field is ever executed, and every field is validated on reading.
 """
 
 import base64
@@ -18,7 +18,7 @@ from nielsgpt.checkpoint import checkpoint_file, load_model
 from nielsgpt.config.settings import ModelSettings, Phase, Settings
 from nielsgpt.errors import DataError, first_line
 from nielsgpt.export.hf_folder import WEIGHTS
-from nielsgpt.export.import_weights import weights
+from nielsgpt.export.import_weights import read_weights
 from nielsgpt.export.trained import TrainedModel
 from nielsgpt.system.workspace import unseal, write_sealed
 from nielsgpt.tokenizers import registry
@@ -27,32 +27,32 @@ from nielsgpt.tokenizers.base import Tokenizer
 OWN_FILE = "nielsgpt.json"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Plain = int | float | str | bool | None
-Whole = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class PhaseNumbers(_Part):
-    """What a phase's training is told by."""
+class PhaseMetadata(_Part):
+    """The batch size and mix of a phase."""
 
-    batch_size: Whole
+    batch_size: Count
     mix: dict[str, float]
 
 
-class CheckpointFacts(_Part):
-    """What a checkpoint says of itself, as far as it is sent."""
+class CheckpointMetadata(_Part):
+    """The part of a checkpoint's metadata that may be published."""
 
     name: Name
     phase: Phase
-    step: Whole
+    step: Count
     shape: dict[str, Plain]
-    numbers: PhaseNumbers
+    numbers: PhaseMetadata
     origin: dict[str, str | None]
     evaluations: dict[str, dict[str, float]] = {}
-    seed: Whole = 0
-    max_steps: Whole = 0
+    seed: Count = 0
+    max_steps: Count = 0
     run_id: Name = "unknown"
     weights_sha256: str
 
@@ -70,66 +70,64 @@ class NielsgptJson(_Part):
     format: Literal[1]
     model: ModelSettings
     tokenizer: TokenizerFiles
-    facts: CheckpointFacts
+    facts: CheckpointMetadata
 
 
 def write(trained: TrainedModel, folder: Path) -> None:
-    """Write it beside an export in float32."""
+    """Write nielsgpt.json into a float32 export."""
     files = trained.tokenizer.files().items()
-    told = NielsgptJson(
+    content = NielsgptJson(
         format=1,
         model=trained.model.shape,
         tokenizer=TokenizerFiles(
             kind=trained.tokenizer.kind,
-            files={name: base64.b64encode(content).decode() for name, content in files},
+            files={name: base64.b64encode(data).decode() for name, data in files},
         ),
-        facts=CheckpointFacts.model_validate(trained.facts),
+        facts=CheckpointMetadata.model_validate(trained.metadata),
     )
-    write_sealed(folder / OWN_FILE, {"nielsgpt": __version__, **told.model_dump(mode="json")})
+    write_sealed(folder / OWN_FILE, {"nielsgpt": __version__, **content.model_dump(mode="json")})
 
 
-def state(folder: Path) -> checkpoint_file.State:
-    """The checkpoint of a folder that holds the file. Raises DataError where it is not whole."""
-    told = (folder / OWN_FILE).read_bytes()
+def read_checkpoint(folder: Path) -> checkpoint_file.State:
+    """The checkpoint of a folder with nielsgpt.json. Raises DataError if it is damaged."""
+    text = (folder / OWN_FILE).read_bytes()
     try:
-        own = NielsgptJson.model_validate_json(told)
-        unseal(json.loads(told))
+        content = NielsgptJson.model_validate_json(text)
+        unseal(json.loads(text))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "all of it"
-        raise DataError(f"{OWN_FILE} is not as nielsgpt writes it ({where}: {first['msg']})") from (
-            None
-        )
+        field = ".".join(map(str, first["loc"])) or "the whole file"
+        raise DataError(f"{OWN_FILE} is not valid ({field}: {first['msg']})") from None
     except ValueError as error:
         raise DataError(f"{OWN_FILE} is damaged ({error})") from None
-    tokenizer = _tokenizer(own.tokenizer)
-    found = weights(folder / WEIGHTS, own.model, tokenizer.vocab_size)
-    if checkpoint_file.weights_sha256(found) != own.facts.weights_sha256:
-        raise DataError(f"{WEIGHTS} holds other weights than {OWN_FILE} names")
-    settings = Settings(name=own.facts.name, model=own.model)
+    tokenizer = _restore_tokenizer(content.tokenizer)
+    weights = read_weights(folder / WEIGHTS, content.model, tokenizer.vocab_size)
+    if checkpoint_file.weights_sha256(weights) != content.facts.weights_sha256:
+        raise DataError(f"{WEIGHTS} has other weights than {OWN_FILE} states")
+    settings = Settings(name=content.facts.name, model=content.model)
     return {
-        "step": own.facts.step,
-        "weights": found,
+        "step": content.facts.step,
+        "weights": weights,
         "average": None,
         "tokenizer": load_model.pack_tokenizer(tokenizer),
         "settings": settings.model_dump(mode="json"),
-        "facts": own.facts.model_dump(mode="json"),
+        "facts": content.facts.model_dump(mode="json"),
     }
 
 
-def save(folder: Path, path: Path) -> None:
-    """Write the checkpoint of such a folder. Raises as `state` and checkpoint.save do."""
-    checkpoint_file.save(path, state(folder))
+def save_checkpoint(folder: Path, path: Path) -> None:
+    """Write the checkpoint of such a folder. Raises like `read_checkpoint` and the save itself."""
+    checkpoint_file.save(path, read_checkpoint(folder))
 
 
-def _tokenizer(codec: TokenizerFiles) -> Tokenizer:
+def _restore_tokenizer(tokenizer: TokenizerFiles) -> Tokenizer:
     try:
         files = {
-            name: base64.b64decode(content, validate=True) for name, content in codec.files.items()
+            name: base64.b64decode(data, validate=True) for name, data in tokenizer.files.items()
         }
-        return registry.restore(codec.kind, files)
+        return registry.restore(tokenizer.kind, files)
     except binascii.Error:
-        raise DataError(f"{OWN_FILE} holds a tokenizer that is no base64") from None
-    except Exception as error:  # a foreign file fails in as many ways as there are files
+        raise DataError(f"{OWN_FILE} has a tokenizer that is not base64") from None
+    except Exception as error:  # damaged files fail in many ways
         reason = first_line(error)[:100]
-        raise DataError(f"{OWN_FILE} holds a tokenizer that cannot be opened ({reason})") from None
+        raise DataError(f"{OWN_FILE} has a tokenizer that cannot be opened ({reason})") from None

@@ -1,22 +1,23 @@
-"""One table a family: what each of our tensors is called there, and how its numbers lie.
+"""Tensor names and layouts of each family, one table a family.
 
-A row is a module: its `weight` and, where the family has one, its `bias`. `{}` is the block.
-Several names share our fused matrix in equal parts of its rows. GGUF's names are llama.cpp's.
+A row is a module with its `weight` and, if the family has one, its `bias`. `{}` is the number of
+the block. Several names split our fused matrix into equal parts of its rows. GGUF names are those
+of llama.cpp.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-Layout = Literal["ours", "turned", "by head", "interleaved"]
+Layout = Literal["ours", "transposed", "by head", "interleaved"]
 
 
 @dataclass(frozen=True)
 class TensorRow:
-    """Our module, its names in Transformers and in GGUF, and the layout of its numbers there.
+    """Our module, its names in Transformers and in GGUF, and the layout of its tensors there.
 
-    turned: the matrix transposed, as GPT-2's Conv1D keeps it. by head: the rows of each head's
-    query, key and value together. interleaved: the rows of a head's two halves in turn, for a
-    rotation of neighbours in place of our halves. `biased`: has a bias where the family has.
+    transposed: as in GPT-2's Conv1D. by head: the rows of query, key and value of each head
+    together. interleaved: the rows of a head's two halves alternate, for rotary embeddings of
+    neighboring pairs instead of halves. `biased`: has a bias if the family has biases.
     """
 
     ours: str
@@ -29,9 +30,9 @@ class TensorRow:
 
 @dataclass(frozen=True)
 class Family:
-    """A family's class, its names in Transformers and GGUF, and its table.
+    """The class of a family in Transformers, its names there and in GGUF, and its table.
 
-    `gguf_head`: llama.cpp wants the head even where it is the embedding.
+    `gguf_head`: llama.cpp needs the head even if it is tied to the embedding.
     """
 
     architecture: str
@@ -59,18 +60,23 @@ GPT2 = Family(
             "blocks.{}.attention.qkv",
             ("transformer.h.{}.attn.c_attn",),
             ("blk.{}.attn_qkv",),
-            "turned",
+            "transposed",
         ),
         TensorRow(
             "blocks.{}.attention.out",
             ("transformer.h.{}.attn.c_proj",),
             ("blk.{}.attn_output",),
-            "turned",
+            "transposed",
         ),
         TensorRow("blocks.{}.mlp_norm", ("transformer.h.{}.ln_2",), ("blk.{}.ffn_norm",)),
-        TensorRow("blocks.{}.mlp.up", ("transformer.h.{}.mlp.c_fc",), ("blk.{}.ffn_up",), "turned"),
         TensorRow(
-            "blocks.{}.mlp.down", ("transformer.h.{}.mlp.c_proj",), ("blk.{}.ffn_down",), "turned"
+            "blocks.{}.mlp.up", ("transformer.h.{}.mlp.c_fc",), ("blk.{}.ffn_up",), "transposed"
+        ),
+        TensorRow(
+            "blocks.{}.mlp.down",
+            ("transformer.h.{}.mlp.c_proj",),
+            ("blk.{}.ffn_down",),
+            "transposed",
         ),
         TensorRow("norm", ("transformer.ln_f",), ("output_norm",)),
         TensorRow("unembedding", ("lm_head",), ("output",), biased=False),
@@ -103,7 +109,7 @@ GPT_NEOX = Family(
     gguf_head=True,
 )
 _LLAMA = "model.layers.{}."
-_LLAMA_REST = (
+_LLAMA_COMMON_ROWS = (
     TensorRow("embedding", ("model.embed_tokens",), ("token_embd",)),
     TensorRow("blocks.{}.attention_norm", (_LLAMA + "input_layernorm",), ("blk.{}.attn_norm",)),
     TensorRow("blocks.{}.attention.out", (_LLAMA + "self_attn.o_proj",), ("blk.{}.attn_output",)),
@@ -129,7 +135,7 @@ LLAMA = Family(
             _qkv("blk.{}.attn_", ""),
             gguf_layouts=("interleaved", "interleaved", "ours"),
         ),
-        *_LLAMA_REST,
+        *_LLAMA_COMMON_ROWS,
     ),
 )
 QWEN3 = Family(
@@ -149,7 +155,7 @@ QWEN3 = Family(
         TensorRow(
             "blocks.{}.attention.k_norm", (_LLAMA + "self_attn.k_norm",), ("blk.{}.attn_k_norm",)
         ),
-        *_LLAMA_REST,
+        *_LLAMA_COMMON_ROWS,
     ),
 )
 FAMILIES = {

@@ -1,7 +1,7 @@
-"""A tokenizer as others keep one: a spelling, a score and a sort for every id, and merges.
+"""A tokenizer as a table, the common ground of other formats: text, score and kind of every id.
 
-pieces   text in pieces that merge by score; what is not among them is spelled in bytes
-unigram  the same pieces, chosen as the likeliest whole (Kudo 2018)
+pieces   pieces that merge by score, with bytes as a fallback
+unigram  pieces chosen as the most likely segmentation (Kudo 2018)
 bytes    a character for each byte, merged by rank within GPT-2's words
 """
 
@@ -18,99 +18,101 @@ from nielsgpt.tokenizers import bpe, sentence_piece
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.tokenizers.byte import ListTokenizer
 
-Sort = Literal["normal", "unknown", "control", "byte"]
-Form = Literal["pieces", "unigram", "bytes"]
+TokenKind = Literal["normal", "unknown", "control", "byte"]
+TableFormat = Literal["pieces", "unigram", "bytes"]
 Merges = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class TokenEntry:
-    """One id: its spelling, with spaces as spaces, its score and its sort."""
+    """One id: its text, with plain spaces, its score and its kind."""
 
-    spelling: str
+    text: str
     score: float = 0.0
-    sort: Sort = "normal"
+    kind: TokenKind = "normal"
 
 
 @dataclass(frozen=True)
 class TokenTable:
-    """All ids in order; `merges` best first."""
+    """All ids in order; merges by rank."""
 
-    form: Form
+    format: TableFormat
     entries: tuple[TokenEntry, ...]
     merges: Merges
 
     @property
     def ids(self) -> dict[str, int]:
-        """The id of each spelling."""
-        return {entry.spelling: token for token, entry in enumerate(self.entries)}
+        """The id of each text."""
+        return {entry.text: token for token, entry in enumerate(self.entries)}
 
 
-def vocabulary(tokenizer: Tokenizer) -> TokenTable:
-    """The tokenizer's vocabulary. Raises TokenizerError for kind word: a word that it does not know
-    is spelled in bytes even where its characters are words themselves, which no one else does."""
+def build_token_table(tokenizer: Tokenizer) -> TokenTable:
+    """The tokenizer's vocabulary as a table.
+
+    Raises TokenizerError for kind word: it encodes an unknown word as bytes even if parts of it are
+    known words, which no other library does.
+    """
     if tokenizer.kind == "sentencepiece":
-        return _sentencepiece_tokens(tokenizer.files()[sentence_piece.MODEL_FILE])
+        return _from_sentencepiece(tokenizer.files()[sentence_piece.MODEL_FILE])
     if tokenizer.kind == "bpe":
         model = json.loads(tokenizer.files()[bpe.MODEL_FILE])["model"]
         merges = tuple((left, right) for left, right in model["merges"])
-        return _of_bytes(sorted(model["vocab"], key=model["vocab"].__getitem__), merges)
+        return _build_byte_table(sorted(model["vocab"], key=model["vocab"].__getitem__), merges)
     if tokenizer.kind == "byte":
-        return _of_bytes(_byte_spellings(), ())
+        return _build_byte_table(_list_byte_characters(), ())
     if isinstance(tokenizer, ListTokenizer) and tokenizer.kind == "char":
         known = [TokenEntry(character) for character in tokenizer.vocabulary]
-        return TokenTable("pieces", (*known, *_bytes(), *_specials()), ())
-    raise TokenizerError(f"a tokenizer of kind {tokenizer.kind} has no form outside of nielsgpt")
+        return TokenTable("pieces", (*known, *_list_byte_tokens(), *_list_special_tokens()), ())
+    raise TokenizerError(f"no other library supports a tokenizer of kind {tokenizer.kind}")
 
 
-def _sentencepiece_tokens(model: bytes) -> TokenTable:
+def _from_sentencepiece(model: bytes) -> TokenTable:
     processor: Any = sentencepiece.SentencePieceProcessor(model_proto=model)
     entries = []
     for token in range(processor.vocab_size()):
-        spelling, score = processor.id_to_piece(token), processor.get_score(token)
+        text, score = processor.id_to_piece(token), processor.get_score(token)
         if processor.is_unknown(token):
-            entries.append(TokenEntry(spelling, score, "unknown"))
+            entries.append(TokenEntry(text, score, "unknown"))
         elif processor.is_control(token):
-            entries.append(TokenEntry(spelling, score, "control"))
+            entries.append(TokenEntry(text, score, "control"))
         elif processor.is_byte(token):
-            entries.append(TokenEntry(spelling, score, "byte"))
+            entries.append(TokenEntry(text, score, "byte"))
         else:
-            entries.append(TokenEntry(spelling.replace(sentence_piece.SPACE, " "), score))
-    # SentencePiece's scores of merges are 0, -1, -2, ...; those of a unigram are logarithms.
-    scores = [entry.score for entry in entries if entry.sort == "normal"]
+            entries.append(TokenEntry(text.replace(sentence_piece.SPACE, " "), score))
+    # A BPE model of SentencePiece has scores 0, -1, -2, ...; a unigram model has log-probabilities.
+    scores = [entry.score for entry in entries if entry.kind == "normal"]
     if scores != [-rank for rank in range(len(scores))]:
         return TokenTable("unigram", tuple(entries), ())
-    return TokenTable("pieces", tuple(entries), _merges(entries))
+    return TokenTable("pieces", tuple(entries), _find_merges(entries))
 
 
-def _merges(entries: list[TokenEntry]) -> Merges:
-    """Every pair of pieces that makes a third one, in the order of what it makes."""
-    rank = {e.spelling: -e.score for e in entries if e.sort == "normal"}
-    found: list[tuple[str, str]] = []
+def _find_merges(entries: list[TokenEntry]) -> Merges:
+    """All pairs of pieces that form a third one, in the order of the third."""
+    rank = {entry.text: -entry.score for entry in entries if entry.kind == "normal"}
+    merges: list[tuple[str, str]] = []
     for piece in sorted(rank, key=rank.__getitem__):
-        pairs = ((piece[:at], piece[at:]) for at in range(1, len(piece)))
-        made = [pair for pair in pairs if pair[0] in rank and pair[1] in rank]
-        found += sorted(made, key=lambda pair: (rank[pair[0]], rank[pair[1]]))
-    return tuple(found)
+        splits = ((piece[:index], piece[index:]) for index in range(1, len(piece)))
+        pairs = [pair for pair in splits if pair[0] in rank and pair[1] in rank]
+        merges += sorted(pairs, key=lambda pair: (rank[pair[0]], rank[pair[1]]))
+    return tuple(merges)
 
 
-def _of_bytes(spellings: list[str], merges: Merges) -> TokenTable:
-    entries = (*(TokenEntry(spelling) for spelling in spellings), *_specials())
+def _build_byte_table(texts: list[str], merges: Merges) -> TokenTable:
+    entries = (*(TokenEntry(text) for text in texts), *_list_special_tokens())
     return TokenTable("bytes", entries, merges)
 
 
-def _byte_spellings() -> list[str]:
-    """The library's character for each byte: itself where it is visible, else, in order, the next
-    of those from 256 on."""
+def _list_byte_characters() -> list[str]:
+    """The byte-level alphabet: a visible byte is its own character, others are 256, 257, ..."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    shown = {ord(character): character for character in alphabet if ord(character) < 256}
-    hidden = iter(alphabet[len(shown) :])
-    return [shown[byte] if byte in shown else next(hidden) for byte in range(256)]
+    visible = {ord(character): character for character in alphabet if ord(character) < 256}
+    hidden = iter(alphabet[len(visible) :])
+    return [visible[byte] if byte in visible else next(hidden) for byte in range(256)]
 
 
-def _bytes() -> list[TokenEntry]:
+def _list_byte_tokens() -> list[TokenEntry]:
     return [TokenEntry(f"<0x{byte:02X}>", 0.0, "byte") for byte in range(256)]
 
 
-def _specials() -> list[TokenEntry]:
+def _list_special_tokens() -> list[TokenEntry]:
     return [TokenEntry(text, 0.0, "control") for text in SPECIAL_TEXTS]

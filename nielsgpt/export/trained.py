@@ -1,4 +1,4 @@
-"""What an export is made from: a checkpoint's model and tokenizer, and what is known of them."""
+"""A trained model for export: a checkpoint's model, tokenizer, metadata and exam scores."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,55 +11,55 @@ from nielsgpt.system.workspace import Workspace, fingerprint, read_json
 from nielsgpt.tokenizers.base import Tokenizer
 
 EXAM_FILE = "exam.json"
-Facts = dict[str, Any]
+Metadata = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model with the weights that are kept, its tokenizer, and its facts.
+    """A model, its tokenizer, and the metadata of its checkpoint.
 
-    `marks` are the exam's where it was these weights that were examined; `before` the facts of the
-    pretraining that SFT started from, where they are still there.
+    `settings` is the hash of its settings. `exam`: the scores of exactly these weights, or None.
+    `pretraining`: the metadata of the pretraining that SFT started from, or None.
     """
 
     model: GPT
     tokenizer: Tokenizer
     generation: GenerationSettings
-    facts: Facts
+    metadata: Metadata
     settings: str
-    marks: Facts | None
-    before: Facts | None
+    exam: Metadata | None
+    pretraining: Metadata | None
 
     @property
     def name(self) -> str:
-        """The name that it was trained under."""
-        return str(self.facts["name"])
+        """The name it was trained with."""
+        return str(self.metadata["name"])
 
 
 def open_trained(workspace: Workspace, path: Path | None = None) -> TrainedModel:
     """The trained model of a checkpoint; without a path, the one that `nielsgpt chat` opens.
 
-    Raises CheckpointError with the command that makes it.
+    Raises CheckpointError with the command that makes the checkpoint.
     """
     state, model, tokenizer = load_model.load_model(path or workspace.checkpoints / "best.pt")
-    facts: Facts = state["facts"]
-    weights = checkpoint_file.weights_sha256(checkpoint_file.kept_weights(state))
-    known = workspace.root / "checkpoints" / str(facts["name"])
-    marks = read_json(known / EXAM_FILE)
+    metadata: Metadata = state["facts"]
+    sha256 = checkpoint_file.weights_sha256(checkpoint_file.kept_weights(state))
+    folder = workspace.root / "checkpoints" / str(metadata["name"])
+    exam = read_json(folder / EXAM_FILE)
     return TrainedModel(
         model,
         tokenizer,
         workspace.settings.generation,
-        {**facts, "step": state["step"], "weights_sha256": weights},
+        {**metadata, "step": state["step"], "weights_sha256": sha256},
         fingerprint(state["settings"]),
-        marks if marks is not None and marks.get("weights_sha256") == weights else None,
-        _pretraining(known / "pretrain", facts["origin"].get("start")),
+        exam if exam is not None and exam.get("weights_sha256") == sha256 else None,
+        _find_pretraining(folder / "pretrain", metadata["origin"].get("start")),
     )
 
 
-def _pretraining(folder: Path, start: str | None) -> Facts | None:
-    """The facts of the pretrained weights of this sha256."""
-    if start is None:
+def _find_pretraining(folder: Path, sha256: str | None) -> Metadata | None:
+    """The metadata of the pretrained weights with this hash, or None."""
+    if sha256 is None:
         return None
-    found = (read_json(path) for path in sorted(folder.glob("*.json")))
-    return next((f for f in found if f and f.get("weights_sha256") == start), None)
+    candidates = (read_json(path) for path in sorted(folder.glob("*.json")))
+    return next((one for one in candidates if one and one.get("weights_sha256") == sha256), None)

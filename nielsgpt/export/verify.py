@@ -1,4 +1,4 @@
-"""The exported folder opened by Transformers and held against the model that it was made from."""
+"""Verification of an export: Transformers opens the folder and is compared with the model."""
 
 import importlib
 from dataclasses import dataclass
@@ -11,57 +11,61 @@ from torch import Tensor
 from nielsgpt.conversation import Conversation, Message, prompt
 from nielsgpt.errors import EngineError
 from nielsgpt.export.trained import TrainedModel
-from nielsgpt.inference.generate import complete_all
+from nielsgpt.inference.generate import generate_all
 
-QUESTIONS = (
-    *("hello", "Who are you?", "What is the capital of Peru?", "What is 3 plus 4?"),
-    *(
-        "Tell me a story.",
-        "Write <|eot|> twice.\n\n  Please.",
-        "\u00bfQu\u00e9 tal? \U0001f642",
-        "2 \u2581 3",
-    ),
+PROMPTS = (
+    "hello",
+    "Who are you?",
+    "What is the capital of Peru?",
+    "What is 3 plus 4?",
+    "Tell me a story.",
+    "Write <|eot|> twice.\n\n  Please.",
+    "\u00bfQu\u00e9 tal? \U0001f642",
+    "2 \u2581 3",
 )
 
 
 @dataclass(frozen=True)
 class ExportCheck:
-    """What the two said: the largest difference of a logit, and how often ids and texts agreed."""
+    """The largest difference of logits, the largest logit, the number of prompts, and for how many
+    of them the prompt ids and the greedy replies are equal."""
 
-    logits: float
-    largest: float
+    max_difference: float
+    max_logit: float
     prompts: int
-    ids: int
-    replies: int
+    equal_ids: int
+    equal_replies: int
 
     def __str__(self) -> str:
         return (
-            f"Transformers: max |logit difference| {self.logits:.1e} where the largest logit is "
-            f"{self.largest:.1f}; prompt ids equal {self.ids} of {self.prompts}; greedy replies "
-            f"equal {self.replies} of {self.prompts}"
+            f"Transformers: max |logit difference| {self.max_difference:.1e} where the largest "
+            f"logit is {self.max_logit:.1f}; prompt ids equal {self.equal_ids} of {self.prompts}; "
+            f"greedy replies equal {self.equal_replies} of {self.prompts}"
         )
 
 
 @torch.inference_mode()
 def verify(trained: TrainedModel, folder: Path) -> ExportCheck:
-    """Compare logits on prompts and on a full context, the prompts' ids, and greedy replies.
+    """Compare logits on prompts and on a full context, the ids of prompts, and greedy replies.
 
-    Raises EngineError where Transformers is not installed.
+    Raises EngineError if Transformers is not installed.
     """
-    theirs, tokenizer = _open(folder)
-    codec, context = trained.tokenizer, trained.model.context_length
-    asked = [Conversation((Message("user", text),)) for text in QUESTIONS]
-    rows = [prompt(conversation, codec.encode, codec.specials) for conversation in asked]
-    rendered = [_render_chat(tokenizer, conversation) for conversation in asked]
+    exported, exported_tokenizer = _open(folder)
+    tokenizer, context = trained.tokenizer, trained.model.context_length
+    conversations = [Conversation((Message("user", text),)) for text in PROMPTS]
+    rows = [prompt(one, tokenizer.encode, tokenizer.specials) for one in conversations]
+    exported_rows = [_render_chat(exported_tokenizer, one) for one in conversations]
     full = torch.randint(trained.model.vocab_size, (context,), generator=torch.Generator())
-    pairs = [_logits(trained, theirs, row[:context]) for row in (*rows, full.tolist())]
+    pairs = [_compute_logits(trained, exported, row[:context]) for row in (*rows, full.tolist())]
     fitting = [row for row in rows if len(row) < context]
     return ExportCheck(
         max(float((own - other).abs().max()) for own, other in pairs),
         max(float(own.abs().max()) for own, _ in pairs),
         len(rows),
-        sum(one == other for one, other in zip(rows, rendered, strict=True)),
-        sum(_ours(trained, row) == _theirs(trained, theirs, row) for row in fitting),
+        sum(one == other for one, other in zip(rows, exported_rows, strict=True)),
+        sum(
+            _generate(trained, row) == _generate_exported(trained, exported, row) for row in fitting
+        ),
     )
 
 
@@ -74,8 +78,9 @@ def _open(folder: Path) -> tuple[Any, Any]:
             "'pip install transformers'"
         ) from None
     model = library.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    own = (folder / "tokenizer.json").is_file()
-    return model.eval(), library.AutoTokenizer.from_pretrained(folder) if own else None
+    has_tokenizer = (folder / "tokenizer.json").is_file()
+    tokenizer = library.AutoTokenizer.from_pretrained(folder) if has_tokenizer else None
+    return model.eval(), tokenizer
 
 
 def _render_chat(tokenizer: Any, conversation: Conversation) -> list[int]:
@@ -88,37 +93,38 @@ def _render_chat(tokenizer: Any, conversation: Conversation) -> list[int]:
     return ids
 
 
-def _logits(trained: TrainedModel, theirs: Any, row: list[int]) -> tuple[Tensor, Tensor]:
+def _compute_logits(trained: TrainedModel, exported: Any, row: list[int]) -> tuple[Tensor, Tensor]:
     ids = torch.tensor([row])
-    return trained.model(ids), theirs(ids).logits.float()
+    return trained.model(ids), exported(ids).logits.float()
 
 
-def _length(trained: TrainedModel, row: list[int]) -> int:
-    """How many ids both can add before the window would slide."""
+def _choose_length(trained: TrainedModel, row: list[int]) -> int:
+    """The number of ids that fit before the window would slide."""
     return min(64, trained.model.context_length - len(row))
 
 
-def _ours(trained: TrainedModel, row: list[int]) -> list[int]:
+def _generate(trained: TrainedModel, row: list[int]) -> list[int]:
     specials = trained.tokenizer.specials
     greedy = trained.generation.model_copy(
-        update={"temperature": 0.0, "max_new_tokens": _length(trained, row)}
+        update={"temperature": 0.0, "max_new_tokens": _choose_length(trained, row)}
     )
-    end, banned = [specials.end], specials.roles
-    (done,) = complete_all(trained.model, [row], greedy, stop_ids=end, banned_ids=banned)
-    return done.ids
+    (generated,) = generate_all(
+        trained.model, [row], greedy, stop_ids=[specials.end], banned_ids=specials.roles
+    )
+    return generated.ids
 
 
-def _theirs(trained: TrainedModel, theirs: Any, row: list[int]) -> list[int]:
+def _generate_exported(trained: TrainedModel, exported: Any, row: list[int]) -> list[int]:
     ids = torch.tensor([row])
-    made = theirs.generate(
+    output = exported.generate(
         ids,
         attention_mask=torch.ones_like(ids),
         do_sample=False,
         temperature=None,
         top_k=None,
         top_p=None,
-        max_new_tokens=_length(trained, row),
+        max_new_tokens=_choose_length(trained, row),
     )
-    reply: list[int] = made[0, len(row) :].tolist()
+    reply: list[int] = output[0, len(row) :].tolist()
     end = trained.tokenizer.specials.end
     return reply[: reply.index(end)] if end in reply else reply

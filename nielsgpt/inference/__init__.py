@@ -1,1 +1,1 @@
-"""From a prompt to a reply: KV cache, sampling, generation, streaming text, chat sessions."""
+"""From a prompt to a reply: KV cache, sampling, generation, streamed text, chat sessions."""

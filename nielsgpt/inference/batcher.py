@@ -1,12 +1,12 @@
-"""A running batch that rows join and leave: each is asked its own, and none waits for another.
+"""Continuous batching: rows join and leave a running batch, and none waits for another.
 
-    step 1   [a: prompt]                 a's prompt is read whole, and its first id drawn
-    step 2   [a: 1 id] [b: prompt]       b joins; a goes on
-    step 3   [a: 1 id] [b: 1 id]         one product for both
-    step 4   [b: 1 id]                   a has ended; its keys stay until their place is needed
+    step 1   [a: prompt]                 prefill a's prompt and sample its first id
+    step 2   [a: 1 id] [b: prompt]       b joins while a continues
+    step 3   [a: 1 id] [b: 1 id]         one forward pass for both
+    step 4   [b: 1 id]                   a has ended; its keys stay until their slot is needed
 
-A row that has left is remembered by the ids that its keys and values belong to: a prompt that
-begins with them, such as the next turn of the same chat, is read from where they end.
+The cache keeps the keys and values of a row that has left, together with their ids: a prompt that
+starts with the same ids, such as the next turn of a chat, is only prefilled from where they differ.
 """
 
 import itertools
@@ -23,20 +23,20 @@ from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.errors import RunError
 from nielsgpt.inference.eval_mode import eval_mode
 from nielsgpt.inference.kvcache import KVCache
-from nielsgpt.inference.sampling import Ranking, choose, top_logprobs
+from nielsgpt.inference.sampling import TopLogprobs, compute_top_logprobs, sample
 from nielsgpt.model.gpt import GPT
 
 FinishReason = Literal["stop", "length"]
 Ids = tuple[int, ...]
-MOST_TOGETHER = 16  # prompts that are read in one product
+MAX_PREFILL_ROWS = 16  # prompts in one forward pass
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """What one row is asked. Stop strings are matters of text: see reply.py.
+    """One row to generate. Stop strings are a matter of text: see generate.stream_reply.
 
-    `logprobs`: of how many of the likeliest ids, besides the drawn one, the log-probability is
-    wanted; None: of none.
+    `logprobs`: report the log-probability of each sampled id and of this many top ids; None for
+    neither.
     """
 
     prompt_ids: Ids
@@ -49,7 +49,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True)
 class SampledToken:
-    """One step of one row: an id, or None where an end id came; `finish` when it was the last.
+    """One step of one row: an id, None for an end id; `finish` is set on the last step.
 
     Log-probabilities are natural and the model's own: before bans, penalties, temperature and cuts.
     """
@@ -58,57 +58,59 @@ class SampledToken:
     token: int | None
     finish: FinishReason | None
     logprob: float | None = None
-    top: Ranking = ()
+    top: TopLogprobs = ()
 
 
 @dataclass
 class _Row:
-    """A row that speaks: all its ids, and those of them whose keys are in the cache."""
+    """A running row: all its ids, and those whose keys are in the cache."""
 
     number: int
-    asked: GenerationRequest
-    manner: tuple[object, ...]
+    request: GenerationRequest
+    sampling_key: tuple[object, ...]
     ids: list[int]
-    held: list[int] = field(default_factory=list)
-    drawn: int = 0
+    cached_ids: list[int] = field(default_factory=list)
+    n_sampled: int = 0
 
 
 @dataclass
-class _Memory:
-    """A place that nobody speaks in: the ids whose keys are there, and since which step."""
+class _IdleSlot:
+    """A cache slot without a row: the ids whose keys it still has, and the step it became idle."""
 
-    held: list[int]
-    left: int = 0
+    cached_ids: list[int]
+    idle_since: int = 0
 
 
 class Batcher:
-    """At most `rows` rows that draw together from one model. One thread owns it."""
+    """At most `rows` rows that generate together from one model. Owned by a single thread."""
 
     def __init__(self, model: GPT, rows: int) -> None:
-        self._model, self._most = model, rows
-        self._alone = model.step if rows == 1 else None
+        self._model = model
+        self._max_rows = rows
+        self._compiled_step = model.step if rows == 1 else None
         self._cache = KVCache(model.context_length, rows)
-        self._running: list[_Row] = []  # by place in the cache,
-        self._idle: list[_Memory] = []  # and in the places behind them those that are remembered
+        self._running: list[_Row] = []  # in cache slots 0, 1, ...
+        self._idle: list[_IdleSlot] = []  # in the slots after the running rows
         self._waiting: list[_Row] = []
         self._numbers = itertools.count(1)
         self._steps = 0
 
     @property
-    def free(self) -> int:
-        """How many more rows may join."""
-        return self._most - len(self._running) - len(self._waiting)
+    def free_rows(self) -> int:
+        """The number of rows that can still join."""
+        return self._max_rows - len(self._running) - len(self._waiting)
 
     def join(self, request: GenerationRequest) -> int:
-        """Let a row begin with the next step; returns its number."""
-        assert self.free > 0, "the batch is full"
+        """Start a row at the next step; returns its number."""
+        assert self.free_rows > 0, "the batch is full"
         assert request.prompt_ids, "a prompt needs at least one id"
         number = next(self._numbers)
-        self._waiting.append(_Row(number, request, _manner(request), list(request.prompt_ids)))
+        row = _Row(number, request, _sampling_key(request), list(request.prompt_ids))
+        self._waiting.append(row)
         return number
 
     def leave(self, number: int) -> None:
-        """Let a row go; nothing happens when it has ended already."""
+        """Remove a row; does nothing if it has already ended."""
         self._waiting = [row for row in self._waiting if row.number != number]
         for row in self._running:
             if row.number == number:
@@ -117,151 +119,153 @@ class Batcher:
 
     @torch.inference_mode()
     def step(self) -> list[SampledToken]:
-        """One more id for every row; new rows read their prompts first."""
+        """Sample one id for every row; new rows are prefilled first."""
         self._steps += 1
         with eval_mode(self._model):
-            logits = self._read()
-        if not logits.sum().isfinite():  # one number that is not makes the sum so
+            logits = self._compute_logits()
+        if not logits.sum().isfinite():  # a single nan or inf makes the sum non-finite
             raise RunError(
                 "the model's logits are not finite, so its weights are damaged; "
                 "name another checkpoint with --ckpt"
             )
-        done = self._draw(logits)
-        for drawn in done:
-            if drawn.finish:
-                self.leave(drawn.row)
-        return done
+        tokens = self._sample(logits)
+        for token in tokens:
+            if token.finish:
+                self.leave(token.row)
+        return tokens
 
-    def _read(self) -> Tensor:
-        """Float32 logits (B, V) after the newest id of every row, in the order of their places.
+    def _compute_logits(self) -> Tensor:
+        """Float32 logits (B, V) after the newest id of every row, in slot order.
 
-        By the window rule of generate.py a full row begins anew with its newest half.
+        By the window rule of generate.py, a full row restarts with its newest half.
         """
         context = self._model.context_length
-        for row in [row for row in self._running if len(row.held) == context]:
-            row.held = []
+        for row in [row for row in self._running if len(row.cached_ids) == context]:
+            row.cached_ids = []
             self._retire(row)
             self._waiting.append(row)
         logits = [self._forward(0, [row.ids[-1:] for row in self._running])]
-        start, begun, self._waiting = len(self._running), self._waiting, []
-        unread = [self._place(row) for row in begun]
-        for _, alike in groupby(zip(begun, unread, strict=True), _shape):
-            texts = [ids for _, ids in alike]
-            for index in range(0, len(texts), MOST_TOGETHER):
-                some = texts[index : index + MOST_TOGETHER]
-                logits.append(self._forward(start, some))
-                start += len(some)
+        slot = len(self._running)
+        new_rows, self._waiting = self._waiting, []
+        unread = [self._admit(row) for row in new_rows]
+        for _, group in groupby(zip(new_rows, unread, strict=True), _prefill_shape):
+            prompts = [ids for _, ids in group]
+            for index in range(0, len(prompts), MAX_PREFILL_ROWS):
+                batch = prompts[index : index + MAX_PREFILL_ROWS]
+                logits.append(self._forward(slot, batch))
+                slot += len(batch)
         return torch.cat(logits)
 
-    def _forward(self, start: int, ids: list[list[int]]) -> Tensor:
-        """Read these ids in the rows from a place on; logits (B, V) after the last ones."""
+    def _forward(self, slot: int, ids: list[list[int]]) -> Tensor:
+        """Run the model on these ids, one list a slot from `slot` on; the last logits (B, V)."""
         if not ids:
             return torch.empty(0, self._model.vocab_size)
-        new = torch.tensor(ids).to(self._model.embedding.weight.device)
-        if self._alone and new.numel() == 1 and self._cache.lengths[0]:
-            logits = self._alone(new, *self._cache.alone())
+        x = torch.tensor(ids).to(self._model.embedding.weight.device)
+        if self._compiled_step and x.numel() == 1 and self._cache.lengths[0]:
+            logits = self._compiled_step(x, *self._cache.next_position())
         else:
-            hidden = self._model.trunk(new, self._cache.span(start, start + len(ids)))
+            hidden = self._model.trunk(x, self._cache.span(slot, slot + len(ids)))
             logits = self._model.head(hidden[:, -1])
-        for row, read in zip(self._running[start:], ids, strict=False):
-            row.held += read
+        for row, new_ids in zip(self._running[slot:], ids, strict=False):
+            row.cached_ids += new_ids
         return logits.cpu()
 
-    def _place(self, row: _Row) -> list[int]:
-        """Let a row run, in a place that holds what it begins with, if there is one; returns what
-        it has yet to read."""
+    def _admit(self, row: _Row) -> list[int]:
+        """Start a row in the idle slot that shares most with it; returns the ids to prefill."""
         context = self._model.context_length
-        window = row.ids[-(context // 2 if row.drawn else context) :]
-        best = max(self._idle, key=lambda idle: _shared(idle.held, window), default=None)
-        if best is None or 2 * _shared(best.held, window) < len(best.held):
-            best = min(self._idle, key=lambda idle: idle.left, default=None)
-            if len(self._running) + len(self._idle) < self._most:
-                best = _Memory([])
+        window = row.ids[-(context // 2 if row.n_sampled else context) :]
+        best = max(
+            self._idle, key=lambda idle: _common_prefix(idle.cached_ids, window), default=None
+        )
+        if best is None or 2 * _common_prefix(best.cached_ids, window) < len(best.cached_ids):
+            best = min(self._idle, key=lambda idle: idle.idle_since, default=None)
+            if len(self._running) + len(self._idle) < self._max_rows:
+                best = _IdleSlot([])
                 self._idle.append(best)
         assert best is not None
-        place, index = len(self._running), self._idle.index(best)
-        self._cache.swap(place, place + index)
+        slot, index = len(self._running), self._idle.index(best)
+        self._cache.swap(slot, slot + index)
         self._idle[index] = self._idle[0]
         del self._idle[0]
         self._running.append(row)
-        kept = min(_shared(best.held, window), len(window) - 1)
-        row.held = window[:kept]
-        self._cache.lengths[place] = kept
+        kept = min(_common_prefix(best.cached_ids, window), len(window) - 1)
+        row.cached_ids = window[:kept]
+        self._cache.lengths[slot] = kept
         return window[kept:]
 
     def _retire(self, row: _Row) -> None:
-        """Take a row out of the running ones; what it holds is remembered."""
-        place, last = self._running.index(row), len(self._running) - 1
-        self._cache.swap(place, last)
-        self._running[place] = self._running[last]
+        """Stop running a row; its slot becomes idle and keeps its keys."""
+        slot, last = self._running.index(row), len(self._running) - 1
+        self._cache.swap(slot, last)
+        self._running[slot] = self._running[last]
         del self._running[last]
-        self._idle.insert(0, _Memory(row.held, self._steps))
+        self._idle.insert(0, _IdleSlot(row.cached_ids, self._steps))
 
-    def _draw(self, logits: Tensor) -> list[SampledToken]:
-        """One id for each row, from logits (B, V): those that are asked alike together."""
+    def _sample(self, logits: Tensor) -> list[SampledToken]:
+        """One id for each row from logits (B, V); rows with equal sampling are sampled together."""
         groups = defaultdict(list)
-        for place, row in enumerate(self._running):
-            groups[row.manner].append(place)
-        done = []
-        for places in groups.values():
-            rows = [self._running[place] for place in places]
-            first = rows[0].asked
-            some = logits[places] if len(groups) > 1 else logits
-            drawn = choose(
-                some,
-                _seen(rows, first.sampling),
-                first.sampling,
-                [row.asked.generator for row in rows],
-                banned=first.banned_ids,
-                unpenalised=first.stop_ids,
+        for slot, row in enumerate(self._running):
+            groups[row.sampling_key].append(slot)
+        tokens = []
+        for slots in groups.values():
+            rows = [self._running[slot] for slot in slots]
+            request = rows[0].request
+            group_logits = logits[slots] if len(groups) > 1 else logits
+            ids = sample(
+                group_logits,
+                _penalized_ids(rows, request.sampling),
+                request.sampling,
+                [row.request.generator for row in rows],
+                banned=request.banned_ids,
+                unpenalized=request.stop_ids,
             )
-            for row, own, token in zip(rows, some, drawn.tolist(), strict=True):
-                done.append(_taken(row, own, token))
-        return done
+            for row, row_logits, token in zip(rows, group_logits, ids.tolist(), strict=True):
+                tokens.append(_append(row, row_logits, token))
+        return tokens
 
 
-def _taken(row: _Row, logits: Tensor, token: int) -> SampledToken:
-    """The step of a row that drew this id."""
-    asked = row.asked
+def _append(row: _Row, logits: Tensor, token: int) -> SampledToken:
+    """Append the sampled id to its row, and decide whether the row ends."""
+    request = row.request
     row.ids.append(token)
-    row.drawn += 1
+    row.n_sampled += 1
     finish: FinishReason | None = None
-    if token in asked.stop_ids:
+    if token in request.stop_ids:
         finish = "stop"
-    elif row.drawn == asked.sampling.max_new_tokens:
+    elif row.n_sampled == request.sampling.max_new_tokens:
         finish = "length"
     logprob: float | None = None
-    top: Ranking = ()
-    if asked.logprobs is not None:
-        logprob, top = top_logprobs(logits, token, asked.logprobs)
+    top: TopLogprobs = ()
+    if request.logprobs is not None:
+        logprob, top = compute_top_logprobs(logits, token, request.logprobs)
     return SampledToken(row.number, None if finish == "stop" else token, finish, logprob, top)
 
 
-def _manner(asked: GenerationRequest) -> tuple[object, ...]:
-    """What the rows that are drawn for together have in common."""
-    how = asked.sampling.model_dump(exclude={"seed", "max_new_tokens", "stop_strings"})
-    return (*how.values(), asked.stop_ids, asked.banned_ids)
+def _sampling_key(request: GenerationRequest) -> tuple[object, ...]:
+    """Equal for rows that can be sampled in one call."""
+    values = request.sampling.model_dump(exclude={"seed", "max_new_tokens", "stop_strings"})
+    return (*values.values(), request.stop_ids, request.banned_ids)
 
 
-def _shape(begun: tuple[_Row, list[int]]) -> tuple[int, int]:
-    """How many ids a new row holds and reads: rows that agree are read together."""
-    row, unread = begun
-    return len(row.held), len(unread)
+def _prefill_shape(row_and_unread: tuple[_Row, list[int]]) -> tuple[int, int]:
+    """Cached and unread lengths: rows with equal ones are prefilled together."""
+    row, unread = row_and_unread
+    return len(row.cached_ids), len(unread)
 
 
-def _shared(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many first ids are the same."""
+def _common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
+    """The length of the common prefix."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def _seen(rows: list[_Row], sampling: GenerationSettings) -> Tensor:
-    """The ids (B, N) that the repetition penalty falls on: the newest `repetition_window`, or all.
+def _penalized_ids(rows: list[_Row], sampling: GenerationSettings) -> Tensor:
+    """The ids (B, N) that the repetition penalty sees: the newest `repetition_window`, or all.
 
-    A shorter row repeats its last id, for the penalty falls once on an id however often it is seen.
+    A shorter row repeats its last id: the penalty counts an id once, however often it occurs.
     """
     if sampling.repetition_penalty == 1.0:
         return torch.empty(len(rows), 0, dtype=torch.int64)
     ids = [row.ids[-sampling.repetition_window :] for row in rows]
     longest = max(map(len, ids))
-    return torch.tensor([own + own[-1:] * (longest - len(own)) for own in ids])
+    return torch.tensor([row_ids + row_ids[-1:] * (longest - len(row_ids)) for row_ids in ids])

@@ -1,4 +1,4 @@
-"""A model put into evaluation mode for a while."""
+"""Evaluation mode as a context manager."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def eval_mode(model: torch.nn.Module) -> Iterator[None]:
-    """The model in evaluation mode, and afterwards in the mode that it had."""
+    """Put the model in evaluation mode, and afterwards back in the mode it had."""
     if not model.training:
         yield
         return

@@ -1,48 +1,51 @@
-"""From prompt ids to new ids: read the prompt once, then one position a token.
+"""From a prompt to new ids and to text: prefill the prompt once, then decode one id at a time.
 
-The window rule: the model sees the newest `context_length` ids. When they are full and one more
-comes, the oldest half goes and the newest `context_length // 2` ids are read anew from position 0.
-So every token costs one position and the rare slide costs half a context, whatever the kind of
-positions; and a cached reply equals one computed without a cache under the same rule.
+The window rule: the model sees the newest `context_length` ids. When the context is full and one
+more id comes, the oldest half is dropped and the newest `context_length // 2` ids are prefilled
+again from position 0. So each token costs one position and the rare slide costs half a context,
+whatever the kind of positions; and a cached reply equals one computed without a cache.
 
     context 8, ids a..h and then i:   [a b c d e f g h] + i  ->  [f g h i]
 """
 
 from collections.abc import Collection, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
 
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.inference.batcher import Batcher, FinishReason, GenerationRequest
+from nielsgpt.inference.detokenizer import Detokenizer
 from nielsgpt.inference.eval_mode import eval_mode
-from nielsgpt.inference.sampling import generator_for
+from nielsgpt.inference.sampling import make_generator
 from nielsgpt.model.gpt import GPT
+from nielsgpt.tokenizers.base import Tokenizer
 
 
 @dataclass(frozen=True)
-class Completion:
-    """New ids without the end id, and why they end: an end id came, or the length was reached."""
+class GeneratedIds:
+    """New ids without the end id, and why they end: at an end id, or at the longest length."""
 
     ids: list[int]
     finish_reason: FinishReason
 
 
-def stream(batch: Batcher, request: GenerationRequest) -> Generator[int, None, FinishReason]:
-    """Yields new ids as they are drawn, end ids excluded; returns the finish reason.
+def stream_ids(batcher: Batcher, request: GenerationRequest) -> Generator[int, None, FinishReason]:
+    """Yields new ids as they are sampled, without end ids; returns the finish reason.
 
-    Nothing else may run in the batch meanwhile. The row leaves when the generator is closed.
+    Nothing else may run in the batch meanwhile. Closing the generator removes the row.
     """
-    row = batch.join(request)
+    row = batcher.join(request)
     try:
         while True:
-            (drawn,) = batch.step()
-            if drawn.token is not None:
-                yield drawn.token
-            if drawn.finish:
-                return drawn.finish
+            (sampled,) = batcher.step()
+            if sampled.token is not None:
+                yield sampled.token
+            if sampled.finish:
+                return sampled.finish
     finally:
-        batch.leave(row)
+        batcher.leave(row)
 
 
 def generate(
@@ -54,14 +57,16 @@ def generate(
     banned_ids: Sequence[int] = (),
     generator: torch.Generator | None = None,
 ) -> Generator[int, None, FinishReason]:
-    """The stream of one prompt. Without a generator, draws as row 0 of `complete_all`."""
-    own = generator or generator_for(sampling.seed)
-    asked = GenerationRequest(tuple(prompt_ids), sampling, own, tuple(stop_ids), tuple(banned_ids))
+    """Yields the new ids of one prompt; without a generator, those of row 0 of `generate_all`."""
+    generator = generator or make_generator(sampling.seed)
+    request = GenerationRequest(
+        tuple(prompt_ids), sampling, generator, tuple(stop_ids), tuple(banned_ids)
+    )
     with eval_mode(model):
-        return (yield from stream(Batcher(model, 1), asked))
+        return (yield from stream_ids(Batcher(model, 1), request))
 
 
-def complete_all(
+def generate_all(
     model: GPT,
     prompts: Sequence[Sequence[int]],
     sampling: GenerationSettings,
@@ -69,28 +74,83 @@ def complete_all(
     stop_ids: Collection[int],
     banned_ids: Sequence[int] = (),
     rows_at_once: int = 64,
-) -> list[Completion]:
-    """One completion for each prompt, in order: those that `generate` gives one by one.
+) -> list[GeneratedIds]:
+    """The new ids of each prompt, in order, equal to those that `generate` gives one by one.
 
-    Prompt i draws from `generator_for(seed, i)`. As soon as one has ended the next one begins.
+    Prompt i samples from `make_generator(seed, i)`. As soon as one ends, the next one starts.
     """
-    batch = Batcher(model, rows_at_once)
-    left = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))  # last ones first
+    batcher = Batcher(model, rows_at_once)
+    remaining = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))  # popped last
     running: dict[int, int] = {}
     ids: list[list[int]] = [[] for _ in prompts]
     reasons: list[FinishReason] = ["length" for _ in prompts]
     with eval_mode(model):
-        while left or running:
-            while left and batch.free:
-                index = left.pop()
-                own = generator_for(sampling.seed, index)
-                asked = tuple(prompts[index]), sampling, own, tuple(stop_ids), tuple(banned_ids)
-                running[batch.join(GenerationRequest(*asked))] = index
-            for drawn in batch.step():
-                index = running[drawn.row]
-                if drawn.token is not None:
-                    ids[index].append(drawn.token)
-                if drawn.finish:
-                    reasons[index] = drawn.finish
-                    del running[drawn.row]
-    return [Completion(*pair) for pair in zip(ids, reasons, strict=True)]
+        while remaining or running:
+            while remaining and batcher.free_rows:
+                index = remaining.pop()
+                request = GenerationRequest(
+                    tuple(prompts[index]),
+                    sampling,
+                    make_generator(sampling.seed, index),
+                    tuple(stop_ids),
+                    tuple(banned_ids),
+                )
+                running[batcher.join(request)] = index
+            for sampled in batcher.step():
+                index = running[sampled.row]
+                if sampled.token is not None:
+                    ids[index].append(sampled.token)
+                if sampled.finish:
+                    reasons[index] = sampled.finish
+                    del running[sampled.row]
+    return [GeneratedIds(*pair) for pair in zip(ids, reasons, strict=True)]
+
+
+def stream_reply(
+    batcher: Batcher,
+    prompt_ids: Sequence[int],
+    sampling: GenerationSettings,
+    generator: torch.Generator,
+    detokenizer: Detokenizer,
+) -> Generator[str, None, FinishReason]:
+    """Yields the model's text after the prompt up to an end token or a stop string, never a role;
+    returns the finish reason."""
+    specials = detokenizer.tokenizer.specials
+    request = GenerationRequest(
+        tuple(prompt_ids), sampling, generator, (specials.end,), specials.roles
+    )
+    return (yield from stream_text(stream_ids(batcher, request), detokenizer))
+
+
+def stream_continuation(
+    model: GPT, tokenizer: Tokenizer, prompt: str, sampling: GenerationSettings, index: int = 0
+) -> Generator[str, None, FinishReason]:
+    """Yields the index-th continuation of a text that begins a document; returns the reason.
+
+    The end token separates documents, so it comes before the prompt.
+    """
+    prompt_ids = [tokenizer.specials.end, *tokenizer.encode(prompt)]
+    detokenizer = Detokenizer(tokenizer, sampling.stop_strings)
+    generator = make_generator(sampling.seed, index)
+    return (
+        yield from stream_reply(Batcher(model, 1), prompt_ids, sampling, generator, detokenizer)
+    )
+
+
+def stream_text(
+    ids: Generator[int, None, FinishReason], detokenizer: Detokenizer
+) -> Generator[str, None, FinishReason]:
+    """Yields the text of the ids in non-empty pieces; returns the finish reason."""
+    reason: FinishReason = "stop"
+    with closing(ids):
+        while not detokenizer.stopped:
+            try:
+                token = next(ids)
+            except StopIteration as end:
+                reason = end.value
+                break
+            if piece := detokenizer.push(token):
+                yield piece
+        if piece := detokenizer.flush():
+            yield piece
+    return reason

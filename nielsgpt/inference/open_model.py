@@ -1,4 +1,4 @@
-"""A trained model, opened to talk: weights, tokenizer, and one line that names it."""
+"""Opening a trained model for inference: weights, tokenizer, and a line that describes it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,8 @@ from nielsgpt.tokenizers.base import Tokenizer
 
 @dataclass(frozen=True)
 class OpenModel:
-    """A model that talks, its tokenizer, its name, the sha256 of its weights as they were trained,
-    and its name, training and place in one line."""
+    """A model ready to generate, its tokenizer and name, the sha256 of its weights as trained, and
+    a line with its name, training, file and weight format."""
 
     model: GPT
     tokenizer: Tokenizer
@@ -29,42 +29,48 @@ class OpenModel:
 def open_model(
     workspace: Workspace, path: Path | None = None, phase: Phase = "sft", rows: int = 1
 ) -> OpenModel:
-    """The model of a checkpoint.
+    """The model of a checkpoint, on the device and in the weight format of the settings.
 
-    Without a path: the newest phase's best weights under this name, or with phase "pretrain"
-    pretraining's. The weights are put into the form of the settings, or the one in which so many
-    `rows` are drawn fastest. Raises CheckpointError with the command that makes them.
+    Without a path: the best weights of the newest phase, or of pretraining with phase "pretrain".
+    With device.weights=auto, the format is the fastest one for this many `rows`. Raises
+    CheckpointError with the command that makes the checkpoint.
     """
-    if path is None:
-        path = (
-            workspace.checkpoints / "best.pt" if phase == "sft" else pretrained_weights(workspace)
-        )
+    if path is None and phase == "sft":
+        path = workspace.checkpoints / "best.pt"
+    elif path is None:
+        path = pretrained_weights(workspace)
     state, model, tokenizer = load_model.load_model(path)
-    where = device.choose_device(workspace.settings.device.device)
-    device.apply_execution(where, workspace.settings.device.threads)
-    model.to(where)
-    form = _form(workspace.settings.device, model, where, rows)
-    facts, sha256 = (
-        state["facts"],
-        checkpoint_file.weights_sha256(checkpoint_file.kept_weights(state)),
-    )
-    made = f"{facts['name']}, {facts['phase']} step {state['step']}"
-    if phase == "sft" != facts["phase"]:
-        made += ", not yet taught to chat"
-    model = quantize.convert_weights(model, form)
-    if workspace.settings.device.compile == "on" and rows == 1 and form in compiled_decode.FORMS:
+    settings = workspace.settings.device
+    device_name = device.choose_device(settings.device)
+    device.apply_execution(device_name, settings.threads)
+    model.to(device_name)
+    weight_format = choose_format(settings, model, device_name, rows)
+    model = quantize.convert_weights(model, weight_format)
+    if settings.compile == "on" and rows == 1 and weight_format in compiled_decode.COMPILABLE:
         model.step = compiled_decode.compile_decode(model)
-    line = f"{made} ({path}), {form} weights"
-    return OpenModel(model, tokenizer, facts["name"], sha256, line)
+    metadata = state["facts"]
+    training = f"{metadata['name']}, {metadata['phase']} step {state['step']}"
+    if phase == "sft" != metadata["phase"]:
+        training += ", not yet taught to chat"
+    return OpenModel(
+        model,
+        tokenizer,
+        metadata["name"],
+        checkpoint_file.weights_sha256(checkpoint_file.kept_weights(state)),
+        f"{training} ({path}), {weight_format} weights",
+    )
 
 
-def _form(settings: DeviceSettings, model: GPT, where: str, rows: int) -> quantize.Form:
-    """The form of the weights that the settings ask for; SettingsError where it cannot be."""
-    there = quantize.weight_forms(where)
+def choose_format(
+    settings: DeviceSettings, model: GPT, device_name: str, rows: int
+) -> quantize.WeightFormat:
+    """The weight format that the settings ask for; SettingsError if the device lacks it."""
+    supported = quantize.list_weight_formats(device_name)
     if settings.weights == "auto":
-        return quantize.fastest_form(model, rows) if settings.measure else there[0]
-    if settings.weights not in there:
+        return quantize.choose_fastest_format(model, rows) if settings.measure else supported[0]
+    if settings.weights not in supported:
         raise SettingsError(
-            f"device.weights={settings.weights} is not for {where}; it has {', '.join(there)}"
+            f"device.weights={settings.weights} is not supported on {device_name}; "
+            f"choose one of {', '.join(supported)}"
         )
     return settings.weights

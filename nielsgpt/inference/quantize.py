@@ -1,10 +1,10 @@
-"""The form of the weights of a model that only talks: float32 as trained, bfloat16, or int8.
+"""Weight formats for inference: float32 as trained, bfloat16, or int8.
 
-Replies are bound by reading the weights once for every token, so smaller ones are faster. In the
-two small forms everything between the embedding and the logits is bfloat16, and on CPUs a row's
-numbers do not depend on how many other rows are computed with it.
+Decoding is bound by reading the weights once for every token, so smaller ones are faster. With
+bfloat16 and int8 weights, everything between the embedding and the logits is bfloat16, and on CPUs
+a row's numbers do not depend on how many other rows are computed with it.
 
-int8: each row of a matrix is int8 times one scale; half a scale is the largest error of a weight.
+int8: each row of a matrix is int8 times one scale; the largest error of a weight is half a scale.
 """
 
 import time
@@ -19,21 +19,22 @@ from torch import Tensor, nn
 
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.inference.batcher import Batcher, GenerationRequest
-from nielsgpt.inference.sampling import generator_for
+from nielsgpt.inference.sampling import make_generator
 from nielsgpt.model.gpt import GPT
 from nielsgpt.model.layers import Linear
 from nielsgpt.system import device, machine
 from nielsgpt.system.workspace import fingerprint
 
-Form = Literal["float32", "bfloat16", "int8"]
-LONG = 16  # ids of one row, from which int8 weights are widened first: products then gain more
-BLOCK = 16  # numbers that the int8 kernel reads at once; it does not look where a row ends
-ROUNDS, TOKENS = 3, 24  # of the race that decides
-MARGIN = 0.9  # of float32's time: what a smaller form must stay under
+WeightFormat = Literal["float32", "bfloat16", "int8"]
+MAX_INT8_TOKENS = 16  # with more tokens in a row, converting the weights to bfloat16 is faster
+BLOCK = 16  # numbers that the int8 kernel reads at once, even beyond the end of a row
+TIMING_ROUNDS = 3
+TIMING_TOKENS = 24
+MAX_RELATIVE_TIME = 0.9  # of float32's, for a smaller format to be chosen
 
 
 class CastLinear(nn.Module):
-    """A linear map with weights in bfloat16."""
+    """A linear layer with bfloat16 weights."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
@@ -46,11 +47,11 @@ class CastLinear(nn.Module):
 
 
 class PackedLinear(nn.Module):
-    """The same in the order in which oneDNN's kernels read weights, so no product reorders them."""
+    """The same, with weights in the order that oneDNN's kernels read, so none reorders them."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.bfloat16(), LONG)
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.bfloat16(), MAX_INT8_TOKENS)
         self.bias = None if bias is None else bias.bfloat16()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,22 +63,22 @@ class PackedLinear(nn.Module):
 
 
 class QuantizedLinear(nn.Module):
-    """A linear map with weights in int8, and one scale for each output."""
+    """A linear layer with int8 weights and one scale for each output."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         # The scale is rounded before the weights are, so its own rounding costs nothing.
         self.scale = (weight.abs().amax(1) / 127).clamp(min=1e-12).bfloat16()  # (out,)
-        whole = (weight / self.scale.float()[:, None]).round()
-        self.missing = -weight.size(1) % BLOCK
-        self.weight = F.pad(whole.clamp(-127, 127).to(torch.int8), (0, self.missing))
+        rounded = (weight / self.scale.float()[:, None]).round()
+        self.padding = -weight.size(1) % BLOCK
+        self.weight = F.pad(rounded.clamp(-127, 127).to(torch.int8), (0, self.padding))
         self.bias = None if bias is None else bias.bfloat16()
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., T, in) -> (..., T, out)."""
-        if self.missing:
-            x = F.pad(x, (0, self.missing))
-        if x.size(-2) > LONG:
+        if self.padding:
+            x = F.pad(x, (0, self.padding))
+        if x.size(-2) > MAX_INT8_TOKENS:
             return F.linear(x, self.weight.bfloat16() * self.scale[:, None], self.bias)
         rows = x.reshape(-1, x.size(-1))
         product = torch._weight_int8pack_mm(rows, self.weight, self.scale)
@@ -86,76 +87,80 @@ class QuantizedLinear(nn.Module):
         return product.view(*x.shape[:-1], -1)
 
 
-def weight_forms(where: str) -> tuple[Form, ...]:
-    """The forms that this device computes with."""
-    if where == "cpu":
+def list_weight_formats(device_name: str) -> tuple[WeightFormat, ...]:
+    """The weight formats that this device supports."""
+    if device_name == "cpu":
         return ("float32", "bfloat16", "int8")
-    return ("float32", "bfloat16") if device.computes_bf16(where) else ("float32",)
+    return ("float32", "bfloat16") if device.computes_bf16(device_name) else ("float32",)
 
 
-def convert_weights(model: GPT, form: Form) -> GPT:
-    """The model with its weights in this form, in place: it can no longer be trained."""
-    if form == "float32":
+def convert_weights(model: GPT, weight_format: WeightFormat) -> GPT:
+    """Convert the model's weights in place; it can no longer be trained."""
+    if weight_format == "float32":
         return model
-    kind = _kind(form, str(model.embedding.weight.device))
-    model.unembedding = kind(model.head_weight.detach(), None)  # type: ignore[assignment]
+    linear = _choose_linear(weight_format, str(model.embedding.weight.device))
+    model.unembedding = linear(model.head_weight.detach(), None)  # type: ignore[assignment]
     model.embedding.to(torch.bfloat16)
     for module in list(model.blocks.modules()):
         for name, part in module.named_children():
             if isinstance(part, Linear):
                 bias = None if part.bias is None else part.bias.detach()
-                setattr(module, name, kind(part.weight.detach(), bias))
+                setattr(module, name, linear(part.weight.detach(), bias))
     model.compute_dtype = torch.bfloat16
     model.set_attention("fused")
     return model
 
 
-def fastest_form(model: GPT, rows: int) -> Form:
-    """The form in which so many rows draw fastest here: timed in turns, once a machine and shape.
+def choose_fastest_format(model: GPT, rows: int) -> WeightFormat:
+    """The weight format in which this many rows generate fastest, timed once a machine and shape.
 
-    A smaller form must be a tenth faster than float32 to be taken.
+    A smaller format is only chosen if it takes less than MAX_RELATIVE_TIME of float32's time.
     """
-    where = str(model.embedding.weight.device)
+    device_name = str(model.embedding.weight.device)
     shape = model.shape.model_dump(exclude={"dropout"}), model.vocab_size
-    known = machine.facts(), str(torch.__version__), where, torch.get_num_threads()
-    key = fingerprint(known, shape, rows)
-    found = machine.recall("replies", key)
-    if found is None:
-        found = _measure_forms(model, rows, where)
-        machine.remember("replies", key, found)
-    first, *others = weight_forms(where)
-    close = [form for form in others if found[form] < MARGIN * found[first]]
-    return min([first, *close], key=lambda form: found[form])
+    environment = machine.facts(), str(torch.__version__), device_name, torch.get_num_threads()
+    key = fingerprint(environment, shape, rows)
+    seconds = machine.recall("replies", key)
+    if seconds is None:
+        seconds = _time_formats(model, rows, device_name)
+        machine.remember("replies", key, seconds)
+    default, *others = list_weight_formats(device_name)
+    faster = [name for name in others if seconds[name] < MAX_RELATIVE_TIME * seconds[default]]
+    return min([default, *faster], key=lambda name: seconds[name])
 
 
 @torch.inference_mode()
-def _measure_forms(model: GPT, rows: int, where: str) -> dict[str, float]:
-    """Seconds of one step of so many rows in each form, the median of the rounds."""
-    models = {form: convert_weights(deepcopy(model), form) for form in weight_forms(where)}
-    taken: dict[str, list[float]] = {form: [] for form in models}
-    for turn in range(1 + ROUNDS):  # the first one warms up
-        for form, candidate in models.items():
-            seconds = _step_s(candidate, rows)
-            taken[form] += [seconds] if turn else []
-    return {form: median(seconds) for form, seconds in taken.items()}
+def _time_formats(model: GPT, rows: int, device_name: str) -> dict[str, float]:
+    """Seconds of one step of this many rows in each format, the median of the rounds."""
+    models = {
+        name: convert_weights(deepcopy(model), name) for name in list_weight_formats(device_name)
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in models}
+    for round_number in range(1 + TIMING_ROUNDS):  # the first is a warm-up
+        for name, candidate in models.items():
+            step_s = _time_step(candidate, rows)
+            seconds[name] += [step_s] if round_number else []
+    return {name: median(times) for name, times in seconds.items()}
 
 
-def _step_s(model: GPT, rows: int) -> float:
-    batch = Batcher(model, rows)
+def _time_step(model: GPT, rows: int) -> float:
+    batcher = Batcher(model, rows)
     sampling = GenerationSettings(max_new_tokens=model.context_length)
     for row in range(rows):
-        batch.join(GenerationRequest((0,), sampling, generator_for(0, row)))
-    batch.step()
-    steps = min(TOKENS, model.context_length - 2)
-    began = time.perf_counter()
+        batcher.join(GenerationRequest((0,), sampling, make_generator(0, row)))
+    batcher.step()
+    steps = min(TIMING_TOKENS, model.context_length - 2)
+    start = time.perf_counter()
     for _ in range(steps):
-        batch.step()
-    return (time.perf_counter() - began) / steps
+        batcher.step()
+    return (time.perf_counter() - start) / steps
 
 
-def _kind(form: Form, where: str) -> Callable[[Tensor, Tensor | None], nn.Module]:
-    if form == "int8":
+def _choose_linear(
+    weight_format: WeightFormat, device_name: str
+) -> Callable[[Tensor, Tensor | None], nn.Module]:
+    if weight_format == "int8":
         return QuantizedLinear
     has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    packs = where == "cpu" and has_onednn and device.has_native_bf16(where)
+    packs = device_name == "cpu" and has_onednn and device.has_native_bf16(device_name)
     return PackedLinear if packs else CastLinear

@@ -1,9 +1,9 @@
-"""How the next id is drawn from logits: small pure functions, composed in `choose`.
+"""Sampling the next id from logits: small pure functions, composed in `sample`.
 
-    ban -> penalise -> temper -> keep_top_k -> keep_top_p -> keep_min_p -> draw
+    mask_tokens -> penalize_repeats -> apply_temperature -> top-k -> top-p -> min-p -> draw
 
-Each takes float32 logits on the CPU, (V,) or (B, V), and returns new ones; what must not be drawn
-becomes -inf. Temperature 0 takes the likeliest id after `penalise`.
+Each takes float32 logits on the CPU, (V,) or (B, V), and returns new ones; an excluded id gets
+-inf. Temperature 0 takes the argmax after the repetition penalty.
 """
 
 import hashlib
@@ -15,41 +15,42 @@ from torch import Tensor
 
 from nielsgpt.config.settings import GenerationSettings
 
-Ranking = tuple[tuple[int, float], ...]  # (id, natural log-probability), the likeliest first
+TopLogprobs = tuple[tuple[int, float], ...]  # (id, natural log-probability), best first
 
 # Beyond these, float32 would round the quotient to 0/0; the distribution no longer changes anyway.
-COLDEST, HOTTEST = 1e-30, 1e30
+MIN_TEMPERATURE = 1e-30
+MAX_TEMPERATURE = 1e30
 
 
-def choose(
+def sample(
     logits: Tensor,
     seen: Tensor,
     sampling: GenerationSettings,
     generators: Sequence[torch.Generator],
     *,
     banned: Sequence[int] = (),
-    unpenalised: Collection[int] = (),
+    unpenalized: Collection[int] = (),
 ) -> Tensor:
     """One id for each row of logits (B, V), as (B,).
 
-    The repetition penalty falls on the ids `seen` (B, N), except `unpenalised` ones: a penalty on
-    the end token would keep replies from ending. Row b draws one number from `generators[b]`, a
-    greedy one none, so a row's ids do not depend on its neighbours.
+    The repetition penalty applies to the ids `seen` (B, N) except `unpenalized` ones: penalizing
+    the end token would keep replies from ending. Row b draws one number from `generators[b]`, or
+    none when greedy, so a row's ids do not depend on its neighbors.
     """
     logits = mask_tokens(logits, banned)
-    logits = penalize(logits, seen, sampling.repetition_penalty, unpenalised)
+    logits = penalize_repeats(logits, seen, sampling.repetition_penalty, unpenalized)
     if sampling.temperature == 0.0:
-        return logits.max(-1).indices  # the first of equals, as argmax, in half the time
+        return logits.max(-1).indices  # the first of equals, like argmax, in half the time
     logits, ids = keep_top_k(apply_temperature(logits, sampling.temperature), sampling.top_k)
     logits = keep_top_p(logits, sampling.top_p)
     logits = keep_min_p(logits, sampling.min_p)
     uniforms = [torch.rand((), generator=g, dtype=torch.float64) for g in generators]
-    drawn = draw(logits, torch.stack(uniforms))
-    return drawn if ids is None else ids.gather(-1, drawn[:, None])[:, 0]
+    index = draw(logits, torch.stack(uniforms))
+    return index if ids is None else ids.gather(-1, index[:, None])[:, 0]
 
 
-def top_logprobs(logits: Tensor, token: int, count: int) -> tuple[float, Ranking]:
-    """The log-probability of an id under logits (V,), and those of the `count` likeliest ids."""
+def compute_top_logprobs(logits: Tensor, token: int, count: int) -> tuple[float, TopLogprobs]:
+    """The log-probability of an id under logits (V,), and the `count` top ones."""
     logprobs = logits.log_softmax(-1)
     top = logprobs.topk(min(count, logits.numel()))
     pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
@@ -57,36 +58,38 @@ def top_logprobs(logits: Tensor, token: int, count: int) -> tuple[float, Ranking
 
 
 def mask_tokens(logits: Tensor, ids: Sequence[int]) -> Tensor:
-    """These ids are never drawn."""
+    """Set the logits of these ids to -inf."""
     if not ids:
         return logits
     return logits.index_fill(-1, torch.tensor(ids), -torch.inf)
 
 
-def penalize(logits: Tensor, seen: Tensor, penalty: float, but: Collection[int] = ()) -> Tensor:
-    """Seen ids become less likely: positive logits are divided, negative ones multiplied.
+def penalize_repeats(
+    logits: Tensor, seen: Tensor, penalty: float, exempt: Collection[int] = ()
+) -> Tensor:
+    """Make seen ids less likely: divide positive logits, multiply negative ones.
 
-    `seen` is (N,) for (V,) and (B, N) for (B, V); an id is penalised once however often it was
-    seen, and never when it is one of `but` (Keskar et al. 2019, CTRL).
+    `seen` is (N,) for (V,) and (B, N) for (B, V). An id is penalized once, however often it was
+    seen, and never if it is in `exempt` (Keskar et al. 2019, CTRL).
     """
     if penalty == 1.0:
         return logits
-    found = logits.gather(-1, seen)
-    spared = torch.isin(seen, torch.tensor(list(but), dtype=seen.dtype))
-    weaker = torch.where(found > 0, found / penalty, found * penalty)
-    return logits.scatter(-1, seen, torch.where(spared, found, weaker))
+    before = logits.gather(-1, seen)
+    is_exempt = torch.isin(seen, torch.tensor(list(exempt), dtype=seen.dtype))
+    penalized = torch.where(before > 0, before / penalty, before * penalty)
+    return logits.scatter(-1, seen, torch.where(is_exempt, before, penalized))
 
 
 def apply_temperature(logits: Tensor, temperature: float) -> Tensor:
-    """Logits divided by the temperature; the likeliest is moved to 0, so nothing overflows."""
-    within = min(max(temperature, COLDEST), HOTTEST)
-    return (logits - logits.amax(-1, keepdim=True)) / within
+    """Divide logits by the temperature, with the largest shifted to 0 so that nothing overflows."""
+    clamped = min(max(temperature, MIN_TEMPERATURE), MAX_TEMPERATURE)
+    return (logits - logits.amax(-1, keepdim=True)) / clamped
 
 
 def keep_top_k(logits: Tensor, k: int) -> tuple[Tensor, Tensor | None]:
-    """Exactly the k likeliest, also among equals, and their ids in ascending order: (B, k) each.
+    """Keep exactly the k largest logits, even among ties, and their ids in order: (B, k) each.
 
-    0 and k >= V keep all, and then there are no ids to tell. What follows works on k numbers.
+    0 and k >= V keep all and return None for the ids. Later steps then work on k numbers only.
     """
     if not 0 < k < logits.shape[-1]:
         return logits, None
@@ -95,7 +98,7 @@ def keep_top_k(logits: Tensor, k: int) -> tuple[Tensor, Tensor | None]:
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """The smallest set of likeliest ids whose mass is at least p stays; never fewer than one.
+    """Keep the smallest set of top ids whose probability mass is at least p, at least one.
 
     With probabilities 0.5, 0.3, 0.2 and p = 0.6 the first two stay: an id stays when the mass
     before it is below p (Holtzman et al. 2019).
@@ -109,26 +112,26 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
     return logits.masked_fill(beyond.scatter(-1, order, beyond), -torch.inf)
 
 
-def keep_min_p(logits: Tensor, share: float) -> Tensor:
-    """Ids less likely than `share` of the likeliest go."""
-    if share <= 0.0:
+def keep_min_p(logits: Tensor, min_p: float) -> Tensor:
+    """Drop ids less likely than `min_p` times the most likely one (Nguyen et al. 2024)."""
+    if min_p <= 0.0:
         return logits
-    floor = logits.amax(-1, keepdim=True) + math.log(share)
+    floor = logits.amax(-1, keepdim=True) + math.log(min_p)
     return logits.masked_fill(logits < floor, -torch.inf)
 
 
 def draw(logits: Tensor, uniforms: Tensor) -> Tensor:
-    """The id at which the cumulated probability passes a uniform number in [0, 1), row by row.
+    """The id at which the cumulative probability passes a uniform number in [0, 1), row by row.
 
-    Divided by their own end, the sums reach exactly 1 at the last id that is possible at all, so
-    an impossible id is never drawn.
+    Dividing by the last sum makes it exactly 1 at the last possible id, so an id of probability 0
+    is never drawn.
     """
     sums = logits.softmax(-1).cumsum(-1, dtype=torch.float64)
     sums = sums / sums[..., -1:]
     return torch.searchsorted(sums, uniforms[..., None], right=True).squeeze(-1)
 
 
-def generator_for(seed: int, index: int = 0) -> torch.Generator:
-    """A CPU generator for the index-th row under this seed; neighbouring pairs share nothing."""
+def make_generator(seed: int, index: int = 0) -> torch.Generator:
+    """A CPU generator for the index-th row of this seed, independent of every other pair."""
     digest = hashlib.blake2b(f"{seed}/{index}".encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "big"))

@@ -1,7 +1,7 @@
-"""A chat as a stream of text pieces: the history, the system prompt, one reply after another.
+"""A chat session: the history, the system prompt, and streamed replies.
 
-It knows neither terminals nor HTTP. What the user writes is encoded as text, so it can never
-become a special token.
+It knows neither terminals nor HTTP. User text is encoded as plain text, so it can never become a
+special token.
 """
 
 from collections.abc import Generator
@@ -14,20 +14,19 @@ from typing import Literal
 from nielsgpt.config.load import validate
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, Message, prompt, render, split_pairs, truncate
-from nielsgpt.data.primer.dialogues import SYSTEM_LINE
 from nielsgpt.errors import DataError, SettingsError
 from nielsgpt.inference.batcher import Batcher, FinishReason
 from nielsgpt.inference.detokenizer import Detokenizer
-from nielsgpt.inference.reply import stream_reply
-from nielsgpt.inference.sampling import generator_for
+from nielsgpt.inference.generate import stream_reply
+from nielsgpt.inference.sampling import make_generator
 from nielsgpt.model.gpt import GPT
 from nielsgpt.tokenizers.base import Tokenizer
 
 
 @dataclass(frozen=True)
-class ReplyRecord:
-    """What one reply took: ids of its prompt, ids written, seconds in all and to the first piece
-    (None: there was none), and why it ended."""
+class ReplyStats:
+    """The tokens of prompt and reply, seconds in total and to the first text (None without text),
+    and why the reply ended."""
 
     prompt_tokens: int
     tokens: int
@@ -37,15 +36,15 @@ class ReplyRecord:
 
     @property
     def tokens_per_s(self) -> float:
-        """Ids written a second, reading the prompt included."""
+        """The reply's tokens per second, prefill included."""
         return self.tokens / self.seconds
 
 
 class Session:
     """One conversation with one model.
 
-    `history` is what the model will see again; `last` tells about the newest reply. The draws of
-    a session are one sequence from the seed: the same turns and retries give the same replies.
+    `history` is what the model will see next; `last` describes the newest reply. All replies are
+    sampled from one random stream, so the same seed, turns and retries give the same replies.
     """
 
     def __init__(
@@ -57,78 +56,79 @@ class Session:
     ) -> None:
         self.generation = generation
         self.history = Conversation(())
-        self.last: ReplyRecord | None = None
-        self._model, self._tokenizer = model, tokenizer
-        self._batch = Batcher(model, 1)  # it remembers what it has read of the chat
-        self._unanswered: str | None = None  # the last message, where no word came in reply
+        self.last: ReplyStats | None = None
+        self._model = model
+        self._tokenizer = tokenizer
+        self._batcher = Batcher(model, 1)  # its cache keeps the chat so far
+        self._unanswered: str | None = None  # the last message, if it got no reply
         self.set_system(system)
         self.reset()
 
     @property
     def system(self) -> str | None:
-        """The system prompt, if there is one."""
+        """The system prompt, or None."""
         return self.history.system.content if self.history.system else None
 
     @property
     def context_tokens(self) -> tuple[int, int]:
-        """How many ids of the conversation the model sees, and how many it could see."""
-        size = self._model.context_length
-        return min(
-            len(render(self.history, self._tokenizer.encode, self._tokenizer.specials)[0]), size
-        ), size
+        """The tokens of the conversation that the model sees, and the context length."""
+        limit = self._model.context_length
+        ids, _ = render(self.history, self._tokenizer.encode, self._tokenizer.specials)
+        return min(len(ids), limit), limit
 
     def reset(self) -> None:
-        """Forget all turns and start the draws anew; the system prompt stays."""
+        """Clear all turns and restart sampling from the seed; the system prompt stays."""
         self.resume(Conversation(self.history.messages[:1] if self.history.system else ()))
 
     def resume(self, conversation: Conversation) -> None:
-        """Go on from another conversation, system prompt included, and start the draws anew.
+        """Continue another conversation, system prompt included; sampling restarts from the seed.
 
-        A last message without a reply is one to `retry`.
+        `retry` answers a last message that has no reply.
         """
         *_, last = split_pairs(conversation) or [()]
-        self._unanswered = last[0].content if len(last) == 1 else None
-        known = conversation.messages[:-1] if len(last) == 1 else conversation.messages
-        self.history = Conversation(known)
-        self._generator = generator_for(self.generation.seed)
+        unanswered = len(last) == 1
+        self._unanswered = last[0].content if unanswered else None
+        messages = conversation.messages[:-1] if unanswered else conversation.messages
+        self.history = Conversation(messages)
+        self._generator = make_generator(self.generation.seed)
 
     def set_system(self, text: str | None) -> None:
-        """Put another system prompt, or with none or "" no prompt, before the turns so far."""
-        opening = [Message("system", text)] if text else []
-        self.history = Conversation((*opening, *self.history.turns))
+        """Replace the system prompt of the conversation so far; None or "" removes it."""
+        system = [Message("system", text)] if text else []
+        self.history = Conversation((*system, *self.history.turns))
 
     def change(self, name: str, value: float) -> None:
-        """Set one of the generation settings from the next reply on; a seed starts the draws anew.
+        """Change a generation setting from the next reply on; a seed restarts sampling.
 
         Raises SettingsError naming the setting and the value.
         """
         tree = {"generation": {**self.generation.model_dump(mode="json"), name: value}}
         self.generation = validate(tree, "this chat").generation
         if name == "seed":
-            self._generator = generator_for(self.generation.seed)
+            self._generator = make_generator(self.generation.seed)
 
     def reply(self, text: str) -> Generator[str, None, None]:
         """Yields the reply to the user's text in pieces of whole characters.
 
-        The oldest turns leave the history when the reply would have no room in the context. An
-        interrupted reply (the generator closed, Ctrl-C) stays in the history as far as it was
-        yielded; where nothing was said, the user's text does not stay either. Raises DataError for
-        a text that is too long for the context.
+        The oldest turns are dropped from the history if the reply would not fit into the context.
+        Of an interrupted reply (the generator closed, Ctrl-C), the text yielded so far stays in the
+        history; without any, the user's text does not stay either. Raises DataError for a text
+        that is too long for the context.
         """
         yield from self._answer(self.history, text)
 
     def retry(self) -> Generator[str, None, None]:
-        """Yields another reply to the last message, from the next draws, as `reply` does.
+        """Yields another reply to the last message, as `reply` does.
 
-        It takes the place of the reply before as soon as it has a word. Raises DataError where
-        nothing was asked.
+        It replaces the previous reply as soon as it has text. Raises DataError if there is no
+        message yet.
         """
         yield from self._answer(*self._last_turn())
 
     def undo(self) -> str:
-        """Take the last message and its reply back; returns the message's text.
+        """Remove the last message and its reply; returns the message's text.
 
-        Raises DataError where nothing was asked.
+        Raises DataError if there is no message yet.
         """
         self.history, text = self._last_turn()
         self._unanswered = None
@@ -139,67 +139,65 @@ class Session:
         if self._unanswered is not None:
             return self.history, self._unanswered
         if not split_pairs(self.history):
-            raise DataError("nothing was said yet; write a message first")
-        *before, asked, _ = self.history.messages
-        return Conversation(tuple(before)), asked.content
+            raise DataError("there is no message yet; write one first")
+        *before, message, _ = self.history.messages
+        return Conversation(tuple(before)), message.content
 
     def _answer(self, before: Conversation, text: str) -> Generator[str, None, None]:
         context, tokenizer = self._model.context_length, self._tokenizer
         room = min(self.generation.max_new_tokens, context // 2)
-        asked = truncate(
-            before.with_message("user", text), tokenizer.encode, tokenizer.specials, context - room
-        )
-        prompt_ids = prompt(asked, tokenizer.encode, tokenizer.specials)
-        said = Detokenizer(tokenizer, self.generation.stop_strings)
+        conversation = before.with_message("user", text)
+        conversation = truncate(conversation, tokenizer.encode, tokenizer.specials, context - room)
+        prompt_ids = prompt(conversation, tokenizer.encode, tokenizer.specials)
+        detokenizer = Detokenizer(tokenizer, self.generation.stop_strings)
         reason: FinishReason | Literal["interrupted"] = "interrupted"
-        came_s: list[float] = []
-        started_s = perf_counter()
+        first_at: list[float] = []
+        start = perf_counter()
         try:
-            pieces = stream_reply(self._batch, prompt_ids, self.generation, self._generator, said)
-            reason = yield from _record_reply(pieces, came_s)
+            pieces = stream_reply(
+                self._batcher, prompt_ids, self.generation, self._generator, detokenizer
+            )
+            reason = yield from _time_first_piece(pieces, first_at)
         except KeyboardInterrupt:
-            self._batch = Batcher(self._model, 1)  # a step of it may have been cut in two
+            self._batcher = Batcher(self._model, 1)  # a step may have been interrupted halfway
             raise
         finally:
-            if said.shown:
-                self.history, self._unanswered = asked.with_message("assistant", said.shown), None
+            if detokenizer.shown:
+                self.history = conversation.with_message("assistant", detokenizer.shown)
+                self._unanswered = None
             elif before == self.history:
                 self._unanswered = text
-            seconds = perf_counter() - started_s
-            first_s = came_s[0] - started_s if came_s else None
-            self.last = ReplyRecord(len(prompt_ids), said.tokens, seconds, first_s, reason)
+            seconds = perf_counter() - start
+            first_s = first_at[0] - start if first_at else None
+            self.last = ReplyStats(len(prompt_ids), detokenizer.tokens, seconds, first_s, reason)
 
 
-def _record_reply(
-    pieces: Generator[str, None, FinishReason], came_s: list[float]
+def _time_first_piece(
+    pieces: Generator[str, None, FinishReason], first_at: list[float]
 ) -> Generator[str, None, FinishReason]:
-    """The same pieces, and the time at which the first of them came."""
+    """Yields the pieces, and appends the time of the first one to `first_at`."""
     with closing(pieces):
         try:
             piece = next(pieces)
         except StopIteration as end:
             reason: FinishReason = end.value
             return reason
-        came_s.append(perf_counter())
+        first_at.append(perf_counter())
         yield piece
         return (yield from pieces)
 
 
-def system_prompt(file: Path | None, text: str | None, shipped: Path) -> str:
-    """The first there is: a file that was named, a text that was given, the shipped file, the
-    line that the primer's dialogues open with.
+def read_system_prompt(file: Path | None, text: str | None) -> str | None:
+    """The content of the file, else the text; None without either.
 
     Raises SettingsError for a file that cannot be read.
     """
-    if file is None and text is not None:
+    if file is None:
         return text
-    if file is None and not shipped.is_file():
-        return SYSTEM_LINE
-    path = file or shipped
     try:
-        return path.read_text(encoding="utf-8-sig").strip()
+        return file.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError(
-            f"system prompt {path} cannot be read: {reason}; give a text with --system"
+            f"system prompt {file} cannot be read: {reason}; give a text with --system"
         ) from None

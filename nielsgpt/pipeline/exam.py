@@ -8,7 +8,8 @@ from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, prompt
 from nielsgpt.data.catalog import fingerprint_primer
 from nielsgpt.data.primer import exam_items, facts
-from nielsgpt.inference.generate import Completion, complete_all
+from nielsgpt.export.trained import EXAM_FILE
+from nielsgpt.inference.generate import GeneratedIds, generate_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.report import page
 from nielsgpt.system.workspace import Workspace, fingerprint, read_json, write_sealed
@@ -16,7 +17,6 @@ from nielsgpt.tokenizers.base import Tokenizer
 
 log = logging.getLogger("nielsgpt")
 LONGEST_REPLY = 128
-EXAM_FILE = "exam.json"
 Report = dict[str, Any]
 
 
@@ -92,10 +92,10 @@ def _marks(model: GPT, tokenizer: Tokenizer, workspace: Workspace) -> Report:
 
 def ask(
     model: GPT, tokenizer: Tokenizer, asked: list[Conversation], generation: GenerationSettings
-) -> list[Completion]:
+) -> list[GeneratedIds]:
     """The model's reply to each conversation, as a chat would give it."""
     specials = tokenizer.specials
-    return complete_all(
+    return generate_all(
         model,
         [prompt(conversation, tokenizer.encode, tokenizer.specials) for conversation in asked],
         generation,

@@ -7,7 +7,7 @@ import torch
 
 from nielsgpt.config.settings import GenerationSettings, PhaseSettings
 from nielsgpt.conversation import Conversation, Message, prompt
-from nielsgpt.inference.generate import complete_all
+from nielsgpt.inference.generate import generate_all
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training.loop import Sampler
 from nielsgpt.training.trainer import Trainer
@@ -32,7 +32,7 @@ def make_sampler(
         model.compute_dtype = torch.float32
         try:
             with average.apply() if average else nullcontext():
-                replies = complete_all(
+                replies = generate_all(
                     model.eval(), asked, greedy, stop_ids=[specials.end], banned_ids=specials.roles
                 )
         finally:

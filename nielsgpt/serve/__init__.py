@@ -1,1 +1,1 @@
-"""The model as a server: the OpenAI API over one batch, guarded, with a page to talk in."""
+"""The server: an OpenAI-compatible API over one batch, access control, and a chat page."""

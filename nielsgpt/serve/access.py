@@ -1,7 +1,7 @@
-"""What stands before every route: who may call, by what name, from which page, with which key.
+"""Access control before every route: the Host, the Origin and the API key.
 
-It answers what it refuses, turns every error below into the API's shape, adds the headers that keep
-a page safe, and writes one line for each request.
+The guard also turns every error below it into the API's format, adds security headers, and logs one
+line for each request.
 """
 
 import hmac
@@ -18,24 +18,25 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nielsgpt.serve.api_errors import ApiError, error_response
+from nielsgpt.serve.api_errors import ApiError, to_api_error
 
 log = logging.getLogger("nielsgpt")
-HEADER_BYTES, URL_BYTES = 16_384, 8_192
-# Names of headers, as a browser lists them before it lets a page send them.
-ASKED_HEADERS = re.compile(r"[\w!#$%&'*+.^`|~-]+(?:\s*,\s*[\w!#$%&'*+.^`|~-]+)*", re.ASCII)
-OPEN = re.compile(r"/|/health|/static/.*")  # without a key
-# A Host header: [::1]:8000, name:8000; or an address of IPv6 as the settings spell it.
-NAME = re.compile(r"\[([0-9a-f:.]+)\](?::\d{1,5})?|([^:\[\]]+)(?::\d{1,5})?|([0-9a-f:]+)")
+HEADER_BYTES = 16_384
+URL_BYTES = 8_192
+# A list of header names in a browser's preflight request.
+HEADER_NAMES = re.compile(r"[\w!#$%&'*+.^`|~-]+(?:\s*,\s*[\w!#$%&'*+.^`|~-]+)*", re.ASCII)
+PUBLIC_PATHS = re.compile(r"/|/health|/static/.*")  # need no key
+# A Host header: [::1]:8000, name:8000; or an IPv6 address as in the settings.
+HOST = re.compile(r"\[([0-9a-f:.]+)\](?::\d{1,5})?|([^:\[\]]+)(?::\d{1,5})?|([0-9a-f:]+)")
 ALLOWED_HEADERS = "Authorization, Content-Type"
-READING = ("GET", "HEAD", "OPTIONS")
-CLOSED_BY_CLIENT = 499
-POLICY = (
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+CLIENT_CLOSED_REQUEST = 499
+CONTENT_SECURITY_POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "object-src 'none'"
 )
-HEADERS = {
-    "Content-Security-Policy": POLICY,
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -47,121 +48,134 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class AccessPolicy:
-    """Who is let in: by Host name, by the page that asks, by key."""
+    """Decides on requests by their Host, Origin and API key."""
 
     hosts: frozenset[str]
-    any_address: bool = False  # bound to all: an address is no name that can be rebound
+    any_address: bool = False  # listening at all: DNS rebinding needs a name, not an address
     origins: tuple[str, ...] = ()
     key: bytes | None = None
 
-    def knows(self, host: str) -> bool:
-        """Whether the server may be called by this Host."""
-        name = hostname(host)
+    def allows_host(self, host: str) -> bool:
+        """True if the server answers to this Host header."""
+        name = parse_hostname(host)
         if name in self.hosts or name.endswith(".localhost"):
             return True
         with suppress(ValueError):
             return self.any_address and bool(ipaddress.ip_address(name))
         return False
 
-    def trusts(self, origin: str, host: str) -> bool:
-        """Whether a page of this origin may make a request with effect."""
+    def allows_origin(self, origin: str, host: str) -> bool:
+        """True if a page of this origin may make requests other than GET, HEAD and OPTIONS."""
         return origin in self.origins or origin.partition("://")[2].lower() == host.lower()
 
-    def opens(self, authorization: str) -> bool:
-        """Whether this header holds the key, in constant time."""
-        scheme, _, given = authorization.partition(" ")
-        right = hmac.compare_digest(given.strip().encode("latin-1", "replace"), self.key or b"")
-        return scheme.lower() == "bearer" and right
+    def accepts_key(self, authorization: str) -> bool:
+        """True if this Authorization header has the key, compared in constant time."""
+        scheme, _, key = authorization.partition(" ")
+        is_equal = hmac.compare_digest(key.strip().encode("latin-1", "replace"), self.key or b"")
+        return scheme.lower() == "bearer" and is_equal
 
 
-def access_policy_for(
+def make_access_policy(
     host: str, hosts: tuple[str, ...], origins: tuple[str, ...], key: str | None
 ) -> AccessPolicy:
-    """The door of a server that is bound to this host."""
-    known = {"localhost", "127.0.0.1", "::1", *(hostname(name) for name in (host, *hosts))}
+    """The policy of a server that listens at `host` and also answers to `hosts`."""
+    names = {"localhost", "127.0.0.1", "::1", *(parse_hostname(name) for name in (host, *hosts))}
     any_address = host in ("0.0.0.0", "::")
-    return AccessPolicy(frozenset(known), any_address, origins, key.encode() if key else None)
+    return AccessPolicy(frozenset(names), any_address, origins, key.encode() if key else None)
 
 
-def hostname(host: str) -> str:
-    """The name in a Host header, without port and brackets; "" where there is none."""
-    found = NAME.fullmatch(host.lower())
-    return next(filter(None, found.groups()), "") if found else ""
+def parse_hostname(host: str) -> str:
+    """The name in a Host header, without port and brackets; "" if it is malformed."""
+    match = HOST.fullmatch(host.lower())
+    return next(filter(None, match.groups()), "") if match else ""
 
 
 class AccessGuard:
-    """The application behind its door; `note` is told route, status and seconds of each request."""
+    """An ASGI application behind access control.
+
+    `record` is called with the route, the status and the seconds of each request.
+    """
 
     def __init__(
-        self, app: ASGIApp, door: AccessPolicy, note: Callable[[str, int, float], None]
+        self, app: ASGIApp, policy: AccessPolicy, record: Callable[[str, int, float], None]
     ) -> None:
-        self._app, self._door, self._note = app, door, note
+        self._app = app
+        self._policy = policy
+        self._record = record
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        started, status = perf_counter(), CLOSED_BY_CLIENT
-        answered, line = False, log_line(scope)
-        if scope["method"] == "HEAD":  # answered as GET; the protocol below leaves out the body
+        start = perf_counter()
+        status = CLIENT_CLOSED_REQUEST
+        has_started = False
+        line = format_request(scope)
+        if scope["method"] == "HEAD":  # handled as GET; the protocol below drops the body
             scope = {**scope, "method": "GET"}
 
-        async def sent(message: Message) -> None:
-            nonlocal status, answered
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status, has_started
             if message["type"] == "http.response.start":
-                status, answered = message["status"], True
-                self._dress(scope, MutableHeaders(scope=message))
+                status = message["status"]
+                has_started = True
+                self._add_headers(scope, MutableHeaders(scope=message))
             await send(message)
 
         try:
-            if (allowed := self._admit(scope)) is not None:
-                await allowed(scope, receive, sent)
+            if (preflight := self._check_access(scope)) is not None:
+                await preflight(scope, receive, send_with_headers)
             else:
-                await self._app(scope, receive, sent)
+                await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             pass
         except Exception as error:
             if not isinstance(error, ApiError):
                 log.exception("%s failed", line)
-            if answered:
+            if has_started:
                 raise
-            await error_response(error).response(scope, receive, sent)
+            await to_api_error(error).response(scope, receive, send_with_headers)
         finally:
-            seconds = perf_counter() - started
+            seconds = perf_counter() - start
             client = (scope.get("client") or ("-",))[0]
             log.info("%s %s %d %.3f s", client, line, status, seconds)
-            self._note(getattr(scope.get("route"), "path", "other"), status, seconds)
+            self._record(getattr(scope.get("route"), "path", "other"), status, seconds)
 
-    def _admit(self, scope: Scope) -> Response | None:
-        """The answer to a page that asks whether it may, else None. Raises Refusal."""
-        headers, reading = Headers(scope=scope), scope["method"] in READING
+    def _check_access(self, scope: Scope) -> Response | None:
+        """The response to an allowed CORS preflight request, else None. Raises ApiError."""
         _check_size(scope)
+        headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        if not self._door.knows(host):
-            raise ApiError(403, "this server is not called so; serve.hosts names further hosts")
-        if origin is not None and not reading and not self._door.trusts(origin, host):
-            raise ApiError(403, "pages of other sites may not call; serve.origins names those")
-        if "access-control-request-method" in headers and origin in self._door.origins:
+        if not self._policy.allows_host(host):
+            text = "this server does not answer to that Host; add further names to serve.hosts"
+            raise ApiError(403, text)
+        is_safe = scope["method"] in SAFE_METHODS
+        if origin is not None and not is_safe and not self._policy.allows_origin(origin, host):
+            text = (
+                "pages of other sites may not call this server; add their origin to serve.origins"
+            )
+            raise ApiError(403, text)
+        if "access-control-request-method" in headers and origin in self._policy.origins:
             return Response(status_code=204)
-        locked = self._door.key is not None and not OPEN.fullmatch(scope["path"])
-        if locked and not self._door.opens(headers.get("authorization", "")):
+        needs_key = self._policy.key is not None and not PUBLIC_PATHS.fullmatch(scope["path"])
+        if needs_key and not self._policy.accepts_key(headers.get("authorization", "")):
             bearer = {"WWW-Authenticate": "Bearer"}
-            text = "this server wants its key; send Authorization: Bearer KEY"
+            text = "this server requires an API key; send Authorization: Bearer KEY"
             raise ApiError(401, text, code="invalid_api_key", headers=bearer)
         return None
 
-    def _dress(self, scope: Scope, headers: MutableHeaders) -> None:
-        """Put on a reply the headers that keep a page safe, and those for a trusted one."""
-        for name, value in HEADERS.items():
+    def _add_headers(self, scope: Scope, headers: MutableHeaders) -> None:
+        """Add the security headers, and the CORS headers for an allowed origin."""
+        for name, value in SECURITY_HEADERS.items():
             headers.setdefault(name, value)
-        asked = Headers(scope=scope)
-        origin = asked.get("origin")
-        if self._door.origins:
+        request_headers = Headers(scope=scope)
+        origin = request_headers.get("origin")
+        if self._policy.origins:
             headers.add_vary_header("Origin")
-        if origin in self._door.origins:
+        if origin in self._policy.origins:
             headers["Access-Control-Allow-Origin"] = str(origin)
             headers["Access-Control-Allow-Methods"] = "GET, POST"
-            names = asked.get("access-control-request-headers", "")
-            known = ASKED_HEADERS.fullmatch(names)
-            headers["Access-Control-Allow-Headers"] = names if known else ALLOWED_HEADERS
+            names = request_headers.get("access-control-request-headers", "")
+            is_list = HEADER_NAMES.fullmatch(names)
+            headers["Access-Control-Allow-Headers"] = names if is_list else ALLOWED_HEADERS
 
 
 def _check_size(scope: Scope) -> None:
@@ -171,7 +185,7 @@ def _check_size(scope: Scope) -> None:
         raise ApiError(431, f"the headers are longer than {HEADER_BYTES} bytes")
 
 
-def log_line(scope: Scope) -> str:
-    """Method and path on one line of plain characters, whatever the client sent; no query."""
+def format_request(scope: Scope) -> str:
+    """Method and path on one line of ASCII, whatever the client sent, without the query."""
     line = f"{scope['method']} {scope['path'][:200]}"
     return line.encode("unicode_escape").decode("ascii")

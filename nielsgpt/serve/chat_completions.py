@@ -1,4 +1,4 @@
-"""How a conversation is answered."""
+"""Responses of /v1/chat/completions."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,51 +20,51 @@ from nielsgpt.serve.responses import (
     TopLogprob,
     Usage,
 )
-from nielsgpt.serve.streaming import head, reason_of
-from nielsgpt.serve.token_text import token_text
+from nielsgpt.serve.streaming import find_finish_reason, make_head
+from nielsgpt.serve.token_text import format_token
 
 
 @dataclass
-class ChatCompletionForm:
-    """Answers to conversations. The end token is no part of a reply."""
+class ChatCompletionBuilder:
+    """Builds replies to a conversation. The end token is not part of a reply."""
 
     served: ServedModel
     with_logprobs: bool
     head: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.head = head(self.served, "chatcmpl")
+        self.head = make_head(self.served, "chatcmpl")
 
-    def opening(self, index: int) -> BaseModel:
-        """Who speaks."""
-        return self._chunk(index, Delta(role="assistant", content=""))
+    def build_start(self, index: int) -> BaseModel:
+        """The role."""
+        return self._build_chunk(index, Delta(role="assistant", content=""))
 
-    def chunk(self, piece: Piece) -> BaseModel | None:
-        """The text, and with the last one the reason of the end."""
-        logprobs = self._logprobs([piece])
+    def build_chunk(self, piece: Piece) -> BaseModel | None:
+        """The text, and in the last chunk the finish reason."""
+        logprobs = self._build_logprobs([piece])
         if not (piece.text or piece.finish or (logprobs and logprobs.content)):
             return None
         delta = Delta(content=piece.text) if piece.text or not piece.finish else Delta()
-        return self._chunk(piece.index, delta, logprobs, piece.finish)
+        return self._build_chunk(piece.index, delta, logprobs, piece.finish)
 
-    def counted(self, usage: Usage) -> BaseModel:
+    def build_usage(self, usage: Usage) -> BaseModel:
         """A chunk without choices."""
         return ChatCompletionChunk(**self.head, choices=[], usage=usage)
 
-    def whole(self, rows: list[list[Piece]], usage: Usage) -> BaseModel:
-        """A message for each row."""
+    def build_body(self, rows: list[list[Piece]], usage: Usage) -> BaseModel:
+        """One choice for each row."""
         choices = [
             ChatChoice(
                 index=index,
                 message=AssistantMessage(content="".join(piece.text for piece in row)),
-                logprobs=self._logprobs(row),
-                finish_reason=reason_of(row),
+                logprobs=self._build_logprobs(row),
+                finish_reason=find_finish_reason(row),
             )
             for index, row in enumerate(rows)
         ]
         return ChatCompletion(**self.head, choices=choices, usage=usage)
 
-    def _chunk(
+    def _build_chunk(
         self,
         index: int,
         delta: Delta,
@@ -74,18 +74,19 @@ class ChatCompletionForm:
         choice = ChatChunkChoice(index=index, delta=delta, logprobs=logprobs, finish_reason=finish)
         return ChatCompletionChunk(**self.head, choices=[choice])
 
-    def _logprobs(self, row: list[Piece]) -> ChatLogprobs | None:
+    def _build_logprobs(self, row: list[Piece]) -> ChatLogprobs | None:
         if not self.with_logprobs:
             return None
-        told = []
-        for drawn in (piece.drawn for piece in row):
-            if drawn is not None and drawn.token is not None and drawn.logprob is not None:
-                top = [self._likely(*pair) for pair in drawn.top]
-                own = self._likely(drawn.token, drawn.logprob)
-                told.append(TokenLogprob(**own.model_dump(), top_logprobs=top))
-        return ChatLogprobs(content=told)
+        content = []
+        for sampled in (piece.sampled for piece in row):
+            if sampled is None or sampled.token is None or sampled.logprob is None:
+                continue
+            top = [self._build_logprob(*pair) for pair in sampled.top]
+            chosen = self._build_logprob(sampled.token, sampled.logprob)
+            content.append(TokenLogprob(**chosen.model_dump(), top_logprobs=top))
+        return ChatLogprobs(content=content)
 
-    def _likely(self, token: int, logprob: float) -> TopLogprob:
+    def _build_logprob(self, token: int, logprob: float) -> TopLogprob:
         tokenizer = self.served.tokenizer
-        spelling = list(tokenizer.decode_bytes([token])) or None
-        return TopLogprob(token=token_text(tokenizer, token), logprob=logprob, bytes=spelling)
+        token_bytes = list(tokenizer.decode_bytes([token])) or None
+        return TopLogprob(token=format_token(tokenizer, token), logprob=logprob, bytes=token_bytes)

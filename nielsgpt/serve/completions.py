@@ -1,4 +1,4 @@
-"""How a text is continued."""
+"""Responses of /v1/completions."""
 
 import itertools
 from collections.abc import Iterator
@@ -7,99 +7,106 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from nielsgpt.inference.sampling import Ranking
+from nielsgpt.inference.sampling import TopLogprobs
 from nielsgpt.serve.engine import Piece, RowRequest
 from nielsgpt.serve.prepare import ServedModel
 from nielsgpt.serve.responses import Completion, CompletionChoice, CompletionLogprobs, Usage
-from nielsgpt.serve.streaming import head, reason_of
-from nielsgpt.serve.token_text import TextOffsets, token_text
+from nielsgpt.serve.streaming import find_finish_reason, make_head
+from nielsgpt.serve.token_text import TextOffsets, format_token
 
 
 @dataclass
-class CompletionForm:
-    """Continuations of texts, with the prompt before them where it is to be echoed.
+class CompletionBuilder:
+    """Builds continuations of texts, after their prompts if these are to be echoed.
 
-    The log-probabilities tell the end token too: who scores a text counts on one token more.
+    The log-probabilities include the end token, as evaluation harnesses expect.
     """
 
     served: ServedModel
-    asks: list[RowRequest]
+    rows: list[RowRequest]
     echo: bool
     head: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.head = head(self.served, "cmpl")
-        self._offsets = [TextOffsets(self.served.tokenizer) for _ in self.asks]
+        self.head = make_head(self.served, "cmpl")
+        self._offsets = [TextOffsets(self.served.tokenizer) for _ in self.rows]
 
-    def opening(self, index: int) -> BaseModel | None:
-        """The prompt, where it is told again and not scored."""
-        if not self.echo or self.asks[index].scored is not None:
+    def build_start(self, index: int) -> BaseModel | None:
+        """The prompt, if it is echoed without log-probabilities."""
+        if not self.echo or self.rows[index].prompt_logprobs is not None:
             return None
-        return self._chunk(CompletionChoice(index=index, text=self._prompt_text(index)))
+        return self._build_chunk(CompletionChoice(index=index, text=self._decode_prompt(index)))
 
-    def chunk(self, piece: Piece) -> BaseModel | None:
-        """The text, and with the last one the reason of the end."""
-        logprobs = self._logprobs([piece])
-        text = piece.text if piece.scores is None else self._prompt_text(piece.index)
+    def build_chunk(self, piece: Piece) -> BaseModel | None:
+        """The text, and in the last chunk the finish reason."""
+        logprobs = self._build_logprobs([piece])
+        text = piece.text if piece.prompt_logprobs is None else self._decode_prompt(piece.index)
         if not (text or piece.finish or (logprobs and logprobs.tokens)):
             return None
-        finish = piece.finish
-        choice = CompletionChoice(
-            index=piece.index, text=text, logprobs=logprobs, finish_reason=finish
+        return self._build_chunk(
+            CompletionChoice(
+                index=piece.index, text=text, logprobs=logprobs, finish_reason=piece.finish
+            )
         )
-        return self._chunk(choice)
 
-    def counted(self, usage: Usage) -> BaseModel:
+    def build_usage(self, usage: Usage) -> BaseModel:
         """A chunk without choices."""
         return Completion(**self.head, choices=[], usage=usage)
 
-    def whole(self, rows: list[list[Piece]], usage: Usage) -> BaseModel:
-        """A text for each row."""
+    def build_body(self, rows: list[list[Piece]], usage: Usage) -> BaseModel:
+        """One choice for each row."""
         choices = []
         for index, row in enumerate(rows):
-            before = self._prompt_text(index) if self.echo else ""
-            text = before + "".join(piece.text for piece in row)
-            logprobs, reason = self._logprobs(row), reason_of(row)
+            prompt = self._decode_prompt(index) if self.echo else ""
             choices.append(
-                CompletionChoice(index=index, text=text, logprobs=logprobs, finish_reason=reason)
+                CompletionChoice(
+                    index=index,
+                    text=prompt + "".join(piece.text for piece in row),
+                    logprobs=self._build_logprobs(row),
+                    finish_reason=find_finish_reason(row),
+                )
             )
         return Completion(**self.head, choices=choices, usage=usage)
 
-    def _chunk(self, choice: CompletionChoice) -> Completion:
+    def _build_chunk(self, choice: CompletionChoice) -> Completion:
         return Completion(**self.head, choices=[choice])
 
-    def _prompt_text(self, index: int) -> str:
-        return self.served.tokenizer.decode(self.asks[index].request.prompt_ids)
+    def _decode_prompt(self, index: int) -> str:
+        return self.served.tokenizer.decode(self.rows[index].request.prompt_ids)
 
-    def _logprobs(self, row: list[Piece]) -> CompletionLogprobs | None:
+    def _build_logprobs(self, row: list[Piece]) -> CompletionLogprobs | None:
         index = row[0].index
-        if self.asks[index].request.logprobs is None:
+        if self.rows[index].request.logprobs is None:
             return None
-        told = CompletionLogprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
-        for token, logprob, top in self._steps(index, row):
-            name = token_text(self.served.tokenizer, token)
-            told.tokens.append(name)
-            told.token_logprobs.append(logprob)
-            told.text_offset.append(self._offsets[index].before(token))
-            told.top_logprobs.append(None if logprob is None else self._ranked(top, name, logprob))
-        return told
+        logprobs = CompletionLogprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
+        for token, logprob, top in self._list_tokens(index, row):
+            text = format_token(self.served.tokenizer, token)
+            top_logprobs = None if logprob is None else self._build_top(top, text, logprob)
+            logprobs.tokens.append(text)
+            logprobs.token_logprobs.append(logprob)
+            logprobs.text_offset.append(self._offsets[index].advance(token))
+            logprobs.top_logprobs.append(top_logprobs)
+        return logprobs
 
-    def _steps(self, index: int, row: list[Piece]) -> Iterator[tuple[int, float | None, Ranking]]:
-        """The ids of the prompt where they are scored, then those that were drawn."""
-        ids, hidden = self.asks[index].request.prompt_ids, self.asks[index].hidden
+    def _list_tokens(
+        self, index: int, row: list[Piece]
+    ) -> Iterator[tuple[int, float | None, TopLogprobs]]:
+        """The prompt's ids, where they have log-probabilities, then the sampled ids."""
+        prompt_ids = self.rows[index].request.prompt_ids
         end = self.served.tokenizer.specials.end
         for piece in row:
-            scored = zip(ids, piece.scores or (), strict=False)
-            for token, (logprob, top) in itertools.islice(scored, hidden, None):
+            scored = zip(prompt_ids, piece.prompt_logprobs or (), strict=False)
+            for token, (logprob, top) in itertools.islice(scored, self.rows[index].hidden, None):
                 yield token, logprob, top
-            if piece.drawn is not None and piece.drawn.logprob is not None:
-                drawn = piece.drawn
-                yield end if drawn.token is None else drawn.token, drawn.logprob, drawn.top
+            sampled = piece.sampled
+            if sampled is not None and sampled.logprob is not None:
+                token = end if sampled.token is None else sampled.token
+                yield token, sampled.logprob, sampled.top
 
-    def _ranked(self, top: Ranking, own: str, logprob: float) -> dict[str, float]:
-        """The likeliest by their text, the first of those that are spelled alike; and the own."""
-        ranked: dict[str, float] = {}
-        for token, likely in top:
-            ranked.setdefault(token_text(self.served.tokenizer, token), likely)
-        ranked.setdefault(own, logprob)
-        return ranked
+    def _build_top(self, top: TopLogprobs, chosen: str, logprob: float) -> dict[str, float]:
+        """The top tokens by their text, the first of equal texts, and the chosen token."""
+        by_text: dict[str, float] = {}
+        for token, top_logprob in top:
+            by_text.setdefault(format_token(self.served.tokenizer, token), top_logprob)
+        by_text.setdefault(chosen, logprob)
+        return by_text

@@ -1,12 +1,13 @@
-"""The one thread that owns the model: rows of all requests draw together, each at its own pace.
+"""The inference engine: one thread owns the model, and the rows of all requests share its batch.
 
-    event loop    open -> Ticket      async for piece in ticket      close
-                     |                     ^                           |
-                   turns     pieces, by call_soon_threadsafe      seen before the next step
-                     v                     |                           v
-    this thread   join ------------------ step ------------------- leave
+    event loop     submit -> RequestHandle   async for piece in handle   close
+                     |                          ^                          |
+                   queue     pieces, by call_soon_threadsafe      seen before the next step
+                     v                          |                          v
+    engine thread  join -------------------- step ---------------------- leave
 
-A ticket's outbox has room for all that its rows may ever say, so the batch waits for no reader.
+A handle's outbox has room for everything its rows can generate, so the batch never waits for a
+reader.
 """
 
 import asyncio
@@ -17,211 +18,226 @@ from dataclasses import dataclass
 
 from nielsgpt.inference.batcher import Batcher, FinishReason, GenerationRequest, SampledToken
 from nielsgpt.inference.detokenizer import Detokenizer
-from nielsgpt.inference.sampling import Ranking
+from nielsgpt.inference.sampling import TopLogprobs
 from nielsgpt.serve.api_errors import ApiError
 from nielsgpt.serve.fair_queue import FairQueue
 from nielsgpt.tokenizers.base import Tokenizer
 
 log = logging.getLogger("nielsgpt")
-Scores = list[tuple[float | None, Ranking]]  # of each id of a prompt: its log-probability, the top
-Score = Callable[[tuple[int, ...], int], Scores]
-STOPPING = ApiError(503, "the server is stopping; ask again later", code="server_stopping")
-BROKEN = ApiError(503, "the model failed and the server ends; its log says why", code="engine_died")
+PromptLogprobs = list[tuple[float | None, TopLogprobs]]  # one for each id of the prompt
+ScorePrompt = Callable[[tuple[int, ...], int], PromptLogprobs]
+STOPPING = ApiError(503, "the server is stopping; try again later", code="server_stopping")
+FAILED = ApiError(
+    503, "the model failed and the server is stopping; see its log", code="engine_died"
+)
 
 
 @dataclass(frozen=True)
 class RowRequest:
-    """What is wanted of one row, the `copy`-th reply to its prompt.
+    """One row of a request: the `copy`-th reply to its prompt.
 
-    `scored`: how many likeliest ids to tell for each id of the prompt; a silent row draws nothing;
-    `hidden`: how many first ids of the prompt stand before what was asked.
+    `prompt_logprobs`: report the log-probability of each prompt id and of this many top ids.
+    `prompt_only`: generate nothing. `hidden`: first ids of the prompt that the client did not send.
     """
 
     request: GenerationRequest
     stop_strings: tuple[str, ...] = ()
     copy: int = 0
-    scored: int | None = None
-    silent: bool = False
+    prompt_logprobs: int | None = None
+    prompt_only: bool = False
     hidden: int = 0
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What one step adds to the index-th row: text, often none; what was drawn; the end."""
+    """One step of the index-th row: new text (often none), the sampled token, the finish reason."""
 
     index: int
     text: str = ""
-    drawn: SampledToken | None = None
+    sampled: SampledToken | None = None
     finish: FinishReason | None = None
-    scores: Scores | None = None
+    prompt_logprobs: PromptLogprobs | None = None
 
 
 class RequestHandle:
-    """One open request: its pieces arrive in the order in which they were drawn."""
+    """One open request; iterate over it for its pieces in the order of their generation."""
 
-    def __init__(self, engine: "InferenceEngine", client: str, asks: Sequence[RowRequest]) -> None:
-        self.engine, self.client, self.rows = engine, client, len(asks)
+    def __init__(self, engine: "InferenceEngine", client: str, rows: Sequence[RowRequest]) -> None:
+        self.engine = engine
+        self.client = client
         self.closed = False
-        self.left = len(asks)  # rows that have not ended
+        self.unfinished_rows = len(rows)
+        self._n_rows = len(rows)
         self._loop = asyncio.get_running_loop()
-        room = sum(ask.request.sampling.max_new_tokens + 2 for ask in asks)
-        self._outbox: asyncio.Queue[Piece | ApiError] = asyncio.Queue(room + 2)
+        capacity = sum(row.request.sampling.max_new_tokens + 2 for row in rows)
+        self._outbox: asyncio.Queue[Piece | ApiError] = asyncio.Queue(capacity + 2)
 
     async def __aiter__(self) -> AsyncIterator[Piece]:
-        """The pieces, until every row has ended. Raises Refusal when the engine stops before."""
-        ended = 0
-        while ended < self.rows:
+        """Yields pieces until every row has ended. Raises ApiError if the engine stops before."""
+        finished = 0
+        while finished < self._n_rows:
             piece = await self._outbox.get()
             if isinstance(piece, ApiError):
                 raise piece
-            ended += piece.finish is not None
+            finished += piece.finish is not None
             yield piece
 
     def put(self, piece: Piece | ApiError) -> None:
-        """Hand a piece over, from the engine's thread."""
+        """Deliver a piece from any thread."""
         self._loop.call_soon_threadsafe(self._outbox.put_nowait, piece)
 
     def close(self) -> None:
-        """Nobody listens any more: the rows that still speak leave before the next step."""
-        self.engine.forget(self)
+        """Cancel the request: rows that are still running leave before the next step."""
+        self.engine.cancel(self)
 
 
 @dataclass
-class _Seat:
-    """A row and what it is part of."""
+class _ActiveRow:
+    """A row, its request, and its text so far."""
 
-    ticket: RequestHandle
+    handle: RequestHandle
     index: int
-    ask: RowRequest
-    text: Detokenizer
+    row: RowRequest
+    detokenizer: Detokenizer
 
 
 @dataclass
 class EngineLoad:
-    """How busy the engine is, and what it has done so far."""
+    """Rows running and waiting now, and totals since the start."""
 
     running: int = 0
     waiting: int = 0
     prompt_tokens: int = 0
-    drawn_tokens: int = 0
+    generated_tokens: int = 0
     steps: int = 0
 
 
 class InferenceEngine:
-    """Runs requests on a batch of `streams` rows; at most `waiting` more may wait."""
+    """Runs requests on a batch of `streams` rows, with at most `waiting` more in the queue."""
 
     def __init__(
-        self, batcher: Batcher, score: Score, tokenizer: Tokenizer, streams: int, waiting: int
+        self,
+        batcher: Batcher,
+        score_prompt: ScorePrompt,
+        tokenizer: Tokenizer,
+        streams: int,
+        waiting: int,
     ) -> None:
         self.failure: BaseException | None = None
         self.load = EngineLoad()
         self.streams = streams
-        self._most = streams + waiting
-        self._batcher, self._score, self._tokenizer = batcher, score, tokenizer
-        self._changed = threading.Condition()
-        self._turns: FairQueue[_Seat] = FairQueue()
-        self._seats: dict[int, _Seat] = {}  # by the number of their row
-        self._tickets: set[RequestHandle] = set()
-        self._over: ApiError | None = None
+        self._max_rows = streams + waiting
+        self._batcher = batcher
+        self._score_prompt = score_prompt
+        self._tokenizer = tokenizer
+        self._condition = threading.Condition()  # guards what follows
+        self._queue: FairQueue[_ActiveRow] = FairQueue()
+        self._active: dict[int, _ActiveRow] = {}  # by row number in the batch
+        self._handles: set[RequestHandle] = set()
+        self._stop_error: ApiError | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the engine's thread."""
         self._thread.start()
 
     def stop(self, within_s: float) -> None:
-        """End after the step that runs; open requests are told so."""
-        with self._changed:
-            self._over = self._over or STOPPING
-            self._changed.notify()
+        """Stop after the current step; open requests get an error."""
+        with self._condition:
+            self._stop_error = self._stop_error or STOPPING
+            self._condition.notify()
         if self._thread.ident is not None:
             self._thread.join(within_s)
 
-    def open(self, client: str, asks: Sequence[RowRequest]) -> RequestHandle:
-        """Let the rows of a request wait for their turn. Raises Refusal when too many do."""
-        with self._changed:
-            if self._over is not None:
-                raise self._over
-            if sum(ticket.left for ticket in self._tickets) + len(asks) > self._most:
-                again = {"Retry-After": "1"}
-                raise ApiError(429, "too many requests wait; ask again in a second", headers=again)
-            ticket = RequestHandle(self, client, asks)
-            self._tickets.add(ticket)
-            for index, ask in enumerate(asks):
-                text = Detokenizer(self._tokenizer, ask.stop_strings)
-                self._turns.add(client, _Seat(ticket, index, ask, text))
-            self._changed.notify()
-        return ticket
+    def submit(self, client: str, rows: Sequence[RowRequest]) -> RequestHandle:
+        """Queue the rows of a request. Raises ApiError if too many are open, or on stopping."""
+        with self._condition:
+            if self._stop_error is not None:
+                raise self._stop_error
+            open_rows = sum(handle.unfinished_rows for handle in self._handles)
+            if open_rows + len(rows) > self._max_rows:
+                headers = {"Retry-After": "1"}
+                raise ApiError(429, "too many requests; try again in a second", headers=headers)
+            handle = RequestHandle(self, client, rows)
+            self._handles.add(handle)
+            for index, row in enumerate(rows):
+                detokenizer = Detokenizer(self._tokenizer, row.stop_strings)
+                self._queue.add(client, _ActiveRow(handle, index, row, detokenizer))
+            self._condition.notify()
+        return handle
 
-    def forget(self, ticket: RequestHandle) -> None:
-        """Free what a request has taken, before the next step at the latest."""
-        with self._changed:
-            ticket.closed = True
-            self._tickets.discard(ticket)
-            self._turns.drop(ticket.client, lambda seat: seat.ticket is ticket)
-            self._changed.notify()
+    def cancel(self, handle: RequestHandle) -> None:
+        """Free the rows of a request, before the next step at the latest."""
+        with self._condition:
+            handle.closed = True
+            self._handles.discard(handle)
+            self._queue.drop(handle.client, lambda active: active.handle is handle)
+            self._condition.notify()
 
     def _run(self) -> None:
         try:
-            while self._turn():
+            while self._run_step():
                 pass
         except BaseException as error:
             log.exception("the engine failed")
             self.failure = error
-        with self._changed:
-            self._over = self._over or BROKEN
-            told, self._tickets = self._tickets, set()
-        for ticket in told:
-            ticket.put(self._over)
+        with self._condition:
+            self._stop_error = self._stop_error or FAILED
+            handles, self._handles = self._handles, set()
+        for handle in handles:
+            handle.put(self._stop_error)
 
-    def _turn(self) -> bool:
-        """Wait for work and do one step of it; False when it is over."""
-        with self._changed:
-            while not (self._over or self._seats or len(self._turns)):
-                self._changed.wait()
-            if self._over:
+    def _run_step(self) -> bool:
+        """Wait for work and do one step of it; False once the engine is to stop."""
+        with self._condition:
+            while not (self._stop_error or self._active or len(self._queue)):
+                self._condition.wait()
+            if self._stop_error:
                 return False
-            left = [row for row, seat in self._seats.items() if seat.ticket.closed]
-            for row in left:
-                self._batcher.leave(row)
-                del self._seats[row]
-            free = self._batcher.free
-            joining = [self._turns.take() for _ in range(min(free, len(self._turns)))]
-        for seat in joining:
-            self._join(seat)
-        for drawn in self._batcher.step() if self._seats else ():
-            self._tell(drawn)
+            closed = [number for number, active in self._active.items() if active.handle.closed]
+            for number in closed:
+                self._batcher.leave(number)
+                del self._active[number]
+            n_joining = min(self._batcher.free_rows, len(self._queue))
+            joining = [self._queue.take() for _ in range(n_joining)]
+        for active in joining:
+            self._join(active)
+        for sampled in self._batcher.step() if self._active else ():
+            self._deliver_token(sampled)
         self.load.steps += 1
-        self.load.running, self.load.waiting = len(self._seats), len(self._turns)
+        self.load.running = len(self._active)
+        self.load.waiting = len(self._queue)
         return True
 
-    def _join(self, seat: _Seat) -> None:
-        ids = seat.ask.request.prompt_ids
-        self.load.prompt_tokens += len(ids)
-        if not seat.ask.silent:
-            self._seats[self._batcher.join(seat.ask.request)] = seat
-        scored = None if seat.ask.scored is None else self._score(ids, seat.ask.scored)
-        if seat.ask.silent:
-            self._hand_over(seat, Piece(seat.index, finish="length", scores=scored))
-        elif scored is not None:
-            self._hand_over(seat, Piece(seat.index, scores=scored))
+    def _join(self, active: _ActiveRow) -> None:
+        row = active.row
+        self.load.prompt_tokens += len(row.request.prompt_ids)
+        if not row.prompt_only:
+            self._active[self._batcher.join(row.request)] = active
+        scores = None
+        if row.prompt_logprobs is not None:
+            scores = self._score_prompt(row.request.prompt_ids, row.prompt_logprobs)
+        if row.prompt_only:
+            self._deliver(active, Piece(active.index, finish="length", prompt_logprobs=scores))
+        elif scores is not None:
+            self._deliver(active, Piece(active.index, prompt_logprobs=scores))
 
-    def _tell(self, drawn: SampledToken) -> None:
-        """Hand over what a row has drawn; a stop string ends it as an end token does."""
-        seat = self._seats[drawn.row]
-        text = "" if drawn.token is None else seat.text.push(drawn.token)
-        finish: FinishReason | None = "stop" if seat.text.stopped else drawn.finish
+    def _deliver_token(self, sampled: SampledToken) -> None:
+        """Deliver a sampled token as text; a stop string ends the row like an end token."""
+        active = self._active[sampled.row]
+        text = "" if sampled.token is None else active.detokenizer.push(sampled.token)
+        finish: FinishReason | None = "stop" if active.detokenizer.stopped else sampled.finish
         if finish is not None:
-            text += seat.text.flush()
-            self._batcher.leave(drawn.row)
-            del self._seats[drawn.row]
-        self.load.drawn_tokens += drawn.token is not None
-        self._hand_over(seat, Piece(seat.index, text, drawn, finish))
+            text += active.detokenizer.flush()
+            self._batcher.leave(sampled.row)
+            del self._active[sampled.row]
+        self.load.generated_tokens += sampled.token is not None
+        self._deliver(active, Piece(active.index, text, sampled, finish))
 
-    def _hand_over(self, seat: _Seat, piece: Piece) -> None:
+    def _deliver(self, active: _ActiveRow, piece: Piece) -> None:
         if piece.finish is not None:
-            with self._changed:
-                seat.ticket.left -= 1
-                if not seat.ticket.left:
-                    self._tickets.discard(seat.ticket)
-        seat.ticket.put(piece)
+            with self._condition:
+                active.handle.unfinished_rows -= 1
+                if not active.handle.unfinished_rows:
+                    self._handles.discard(active.handle)
+        active.handle.put(piece)

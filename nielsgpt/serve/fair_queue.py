@@ -1,6 +1,6 @@
-"""Whose turn it is: clients take turns, and each client's rows go in the order they came.
+"""A fair queue: clients take turns, and each client's items stay in order.
 
-a asks for a1 a2 a3, then b for b1:     a1 b1 a2 a3
+add a1 a2 a3 b1   ->   take a1 b1 a2 a3
 """
 
 from collections import OrderedDict, deque
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class FairQueue(Generic[T]):
-    """A queue in which nobody stands behind all that another one wants."""
+    """A round-robin queue over clients, so nobody waits for all the items of another client."""
 
     def __init__(self) -> None:
         self._lines: OrderedDict[str, deque[T]] = OrderedDict()
@@ -20,11 +20,11 @@ class FairQueue(Generic[T]):
         return sum(map(len, self._lines.values()))
 
     def add(self, client: str, item: T) -> None:
-        """Let an item wait in its client's line."""
+        """Append an item to its client's line."""
         self._lines.setdefault(client, deque()).append(item)
 
     def take(self) -> T:
-        """The next item; its client goes behind the others. There must be one."""
+        """Remove and return the next item; its client moves to the end. Needs a non-empty queue."""
         client, line = next(iter(self._lines.items()))
         item = line.popleft()
         del self._lines[client]
@@ -33,7 +33,7 @@ class FairQueue(Generic[T]):
         return item
 
     def drop(self, client: str, unwanted: Callable[[T], bool]) -> None:
-        """Take a client's unwanted items out of its line."""
+        """Remove a client's unwanted items."""
         kept = deque(item for item in self._lines.pop(client, ()) if not unwanted(item))
         if kept:
             self._lines[client] = kept

@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests by route and status, their seconds, and what the engine does."""
+"""Prometheus metrics: requests by route and status, their seconds, and the engine's load."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """The figures of one server."""
+    """The metrics of one server."""
 
     def __init__(self, engine: InferenceEngine) -> None:
         self._registry = CollectorRegistry()
@@ -20,35 +20,38 @@ class Metrics:
             "nielsgpt_requests", "Requests.", ("route", "status"), registry=self._registry
         )
         self._seconds = Histogram(
-            "nielsgpt_request_seconds", "Until the last byte.", ("route",), registry=self._registry
+            "nielsgpt_request_seconds",
+            "Seconds to the last byte.",
+            ("route",),
+            registry=self._registry,
         )
-        self._registry.register(_Busy(engine))
+        self._registry.register(_EngineCollector(engine))
 
-    def note(self, route: str, status: int, seconds: float) -> None:
+    def record(self, route: str, status: int, seconds: float) -> None:
         """Count one request."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def page(self) -> bytes:
-        """All figures as Prometheus text."""
+    def render(self) -> bytes:
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-class _Busy(Collector):
-    """The engine's figures, read when they are asked for."""
+class _EngineCollector(Collector):
+    """The engine's load, read on each scrape."""
 
     def __init__(self, engine: InferenceEngine) -> None:
         self._engine = engine
 
     def collect(self) -> Iterator[Metric]:
         load = self._engine.load
-        gauges = {"running": "Rows that speak.", "waiting": "Rows that wait for their turn."}
-        for name, words in gauges.items():
-            yield GaugeMetricFamily(f"nielsgpt_rows_{name}", words, getattr(load, name))
+        gauges = {"running": "Rows being generated.", "waiting": "Rows in the queue."}
+        for name, description in gauges.items():
+            yield GaugeMetricFamily(f"nielsgpt_rows_{name}", description, getattr(load, name))
         counters = {
-            "prompt_tokens": "Tokens of prompts.",
-            "drawn_tokens": "Tokens drawn.",
-            "steps": "Steps of the batch.",
+            "prompt_tokens": ("Tokens of prompts.", load.prompt_tokens),
+            "drawn_tokens": ("Generated tokens.", load.generated_tokens),
+            "steps": ("Steps of the batch.", load.steps),
         }
-        for name, words in counters.items():
-            yield CounterMetricFamily(f"nielsgpt_{name}", words, getattr(load, name))
+        for name, (description, value) in counters.items():
+            yield CounterMetricFamily(f"nielsgpt_{name}", description, value)

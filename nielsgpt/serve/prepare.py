@@ -1,29 +1,28 @@
-"""From what a client asks to the rows of a batch: prompt ids, limits, sampling, generators."""
+"""From an API request to rows of the batch: message order, prompt ids, limits, sampling, seeds."""
 
 import itertools
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from time import time
 from typing import Any
 
 from nielsgpt.config.settings import GenerationSettings
-from nielsgpt.conversation import Message, prompt
+from nielsgpt.conversation import Conversation, Message, prompt
 from nielsgpt.errors import TokenizerError
 from nielsgpt.inference.batcher import GenerationRequest
-from nielsgpt.inference.sampling import generator_for
+from nielsgpt.inference.sampling import make_generator
 from nielsgpt.serve.api_errors import ApiError
 from nielsgpt.serve.engine import RowRequest
-from nielsgpt.serve.history import arrange
 from nielsgpt.serve.requests import ChatCompletionRequest, CompletionRequest, GenerateRequest
 from nielsgpt.tokenizers.base import Tokenizer
 
-DRAWING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
+SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """The model that is served, as far as questions and replies need to know it."""
+    """The served model, for requests and responses. `created` is in Unix seconds."""
 
     name: str
     fingerprint: str
@@ -33,7 +32,7 @@ class ServedModel:
     created: int
 
     @classmethod
-    def now(
+    def create(
         cls,
         name: str,
         fingerprint: str,
@@ -45,29 +44,29 @@ class ServedModel:
         return cls(name, fingerprint, context_length, tokenizer, generation, int(time()))
 
 
-def chat_requests(served: ServedModel, question: ChatCompletionRequest) -> list[RowRequest]:
-    """The n rows of a conversation. Raises Refusal."""
-    check_model(served, question.model)
-    if question.top_logprobs and not question.logprobs:
+def prepare_chat(served: ServedModel, body: ChatCompletionRequest) -> list[RowRequest]:
+    """The n rows of a conversation. Raises ApiError."""
+    check_model(served, body.model)
+    if body.top_logprobs and not body.logprobs:
         raise ApiError(400, "top_logprobs needs logprobs", param="top_logprobs")
-    ids = _chat_ids(served, question)
-    most = question.max_completion_tokens or question.max_tokens
-    wanted = (question.top_logprobs or 0) if question.logprobs else None
-    return _asks(served, question, [ids], most, wanted)
+    prompt_ids = _encode_chat(served, body)
+    max_tokens = body.max_completion_tokens or body.max_tokens
+    logprobs = (body.top_logprobs or 0) if body.logprobs else None
+    return _build_rows(served, body, [prompt_ids], max_tokens, logprobs)
 
 
-def completion_requests(served: ServedModel, question: CompletionRequest) -> list[RowRequest]:
-    """The n rows of each prompt, prompt by prompt. Raises Refusal."""
-    check_model(served, question.model)
-    if question.max_tokens == 0 and not question.echo:
+def prepare_completion(served: ServedModel, body: CompletionRequest) -> list[RowRequest]:
+    """The n rows of each prompt, in order. Raises ApiError."""
+    check_model(served, body.model)
+    if body.max_tokens == 0 and not body.echo:
         raise ApiError(400, "max_tokens 0 needs echo", param="max_tokens", code="invalid_value")
-    prompts = [_text_ids(served, text) for text in question.prompts]
-    hidden = int(isinstance(question.prompts[0], str))
-    return _asks(served, question, prompts, question.max_tokens, question.logprobs, hidden)
+    prompts = [_encode_prompt(served, text_or_ids) for text_or_ids in body.prompts]
+    hidden = int(isinstance(body.prompts[0], str))
+    return _build_rows(served, body, prompts, body.max_tokens, body.logprobs, hidden)
 
 
 def check_model(served: ServedModel, name: str | None) -> None:
-    """Raises Refusal 404 for a model that is not served here."""
+    """Raise ApiError 404 for a model that is not served here."""
     if name is not None and name != served.name:
         raise ApiError(
             404,
@@ -77,80 +76,128 @@ def check_model(served: ServedModel, name: str | None) -> None:
         )
 
 
-def _asks(
+def arrange_messages(messages: Sequence[Message]) -> tuple[Conversation, str]:
+    """The conversation in the order that the model knows, and the beginning of the reply, often "".
+
+        system A, user B, user C, system D, assistant E
+        ->  system "A, a blank line, D", user "B, a blank line, C"; the reply begins with E
+
+    Clients send two messages of one role in a row, late system messages, a greeting of the
+    assistant first, and a reply to continue last. No message is dropped. Raises ApiError without a
+    user message.
+    """
+    system = _join(message for message in messages if message.role == "system")
+    others = (message for message in messages if message.role != "system")
+    turns = [
+        Message(role, _join(group))
+        for role, group in itertools.groupby(others, key=lambda message: message.role)
+    ]
+    if all(turn.role == "assistant" for turn in turns):
+        text = "there is no user message; send one"
+        raise ApiError(400, text, param="messages", code="invalid_value")
+    if turns[0].role == "assistant":
+        turns.insert(0, Message("user", ""))
+    reply_start = turns.pop().content if turns[-1].role == "assistant" else ""
+    first = [Message("system", system)] if system else []
+    return Conversation((*first, *turns)), reply_start
+
+
+def _join(messages: Iterable[Message]) -> str:
+    return "\n\n".join(message.content for message in messages if message.content)
+
+
+def _build_rows(
     served: ServedModel,
-    question: GenerateRequest,
+    body: GenerateRequest,
     prompts: Sequence[tuple[int, ...]],
-    most: int | None,
+    max_tokens: int | None,
     logprobs: int | None,
     hidden: int = 0,
 ) -> list[RowRequest]:
-    seed = secrets.randbits(63) if question.seed is None else question.seed
-    stops = served.generation.stop_strings if question.stops is None else question.stops
-    scored = logprobs if isinstance(question, CompletionRequest) and question.echo else None
+    seed = secrets.randbits(63) if body.seed is None else body.seed
+    stops = served.generation.stop_strings if body.stops is None else body.stops
+    echo = isinstance(body, CompletionRequest) and body.echo
     specials = served.tokenizer.specials
-    asks: list[RowRequest] = []
-    for ids, copy in itertools.product(prompts, range(question.n or 1)):
-        how = _sampling(served, question, len(ids), most)
-        generator = generator_for(seed, len(asks))
-        request = GenerationRequest(ids, how, generator, (specials.end,), specials.roles, logprobs)
-        asks.append(RowRequest(request, stops, copy, scored, silent=most == 0, hidden=hidden))
-    return asks
+    rows: list[RowRequest] = []
+    for ids, copy in itertools.product(prompts, range(body.n or 1)):
+        request = GenerationRequest(
+            ids,
+            _build_sampling(served, body, len(ids), max_tokens),
+            make_generator(seed, len(rows)),
+            (specials.end,),
+            specials.roles,
+            logprobs,
+        )
+        rows.append(
+            RowRequest(
+                request,
+                stops,
+                copy,
+                prompt_logprobs=logprobs if echo else None,
+                prompt_only=max_tokens == 0,
+                hidden=hidden,
+            )
+        )
+    return rows
 
 
-def _sampling(
-    served: ServedModel, question: GenerateRequest, prompt_tokens: int, most: int | None
+def _build_sampling(
+    served: ServedModel, body: GenerateRequest, prompt_tokens: int, max_tokens: int | None
 ) -> GenerationSettings:
-    """The server's settings with what the question says; as many ids as there is room for.
+    """The server's settings with those of the request, and a length that fits into the context.
 
-    The last id that is drawn is not read again, so it needs no place.
+    The last sampled id is not read again, so it needs no position.
     """
-    over: dict[str, Any] = {name: getattr(question, name) for name in DRAWING}
+    values: dict[str, Any] = {name: getattr(body, name) for name in SAMPLING_FIELDS}
     room = served.context_length - prompt_tokens + 1
-    over["max_new_tokens"] = min(most or served.generation.max_new_tokens, room)
+    values["max_new_tokens"] = min(max_tokens or served.generation.max_new_tokens, room)
     return served.generation.model_copy(
-        update={name: value for name, value in over.items() if value is not None}
+        update={name: value for name, value in values.items() if value is not None}
     )
 
 
-def _chat_ids(served: ServedModel, question: ChatCompletionRequest) -> tuple[int, ...]:
+def _encode_chat(served: ServedModel, body: ChatCompletionRequest) -> tuple[int, ...]:
     messages = [
-        Message("system" if turn.role == "developer" else turn.role, turn.text)
-        for turn in question.messages
+        Message("system" if message.role == "developer" else message.role, message.text)
+        for message in body.messages
     ]
-    _check_length(served, sum(_bytes(message.content) for message in messages), "messages")
+    _check_bytes(served, sum(_count_bytes(message.content) for message in messages), "messages")
+    tokenizer = served.tokenizer
     try:
-        conversation, begun = arrange(messages)
-        tokenizer = served.tokenizer
-        ids = prompt(conversation, tokenizer.encode, tokenizer.specials) + tokenizer.encode(begun)
+        conversation, reply_start = arrange_messages(messages)
+        ids = prompt(conversation, tokenizer.encode, tokenizer.specials)
+        ids = ids + tokenizer.encode(reply_start)
     except TokenizerError as error:
         raise ApiError(400, str(error), param="messages", code="invalid_value") from None
-    return _fitting(served, ids, "messages")
+    return _check_tokens(served, ids, "messages")
 
 
-def _text_ids(served: ServedModel, text: str | list[int]) -> tuple[int, ...]:
+def _encode_prompt(served: ServedModel, text_or_ids: str | list[int]) -> tuple[int, ...]:
     """The ids of a text after the end token, which separates documents; ids as they are."""
-    if isinstance(text, str):
-        _check_length(served, _bytes(text), "prompt")
-        text = [served.tokenizer.specials.end, *served.tokenizer.encode(text)]
-    elif max(text) >= served.tokenizer.vocab_size:
-        most = served.tokenizer.vocab_size - 1
-        raise ApiError(400, f"prompt: ids go up to {most}", param="prompt", code="invalid_value")
-    return _fitting(served, text, "prompt")
+    tokenizer = served.tokenizer
+    if isinstance(text_or_ids, str):
+        _check_bytes(served, _count_bytes(text_or_ids), "prompt")
+        ids = [tokenizer.specials.end, *tokenizer.encode(text_or_ids)]
+    else:
+        ids = text_or_ids
+        if max(ids) >= tokenizer.vocab_size:
+            text = f"prompt: the largest id is {tokenizer.vocab_size - 1}"
+            raise ApiError(400, text, param="prompt", code="invalid_value")
+    return _check_tokens(served, ids, "prompt")
 
 
-def _bytes(text: str) -> int:
+def _count_bytes(text: str) -> int:
     return len(text.encode("utf-8"))
 
 
-def _check_length(served: ServedModel, size: int, param: str) -> None:
-    """Raises Refusal for text that no number of tokens within the context can spell."""
-    least = -(-size // int(served.tokenizer.byte_lengths.max()))
-    if least > served.context_length:
-        raise _too_long(served, f"at least {least}", param)
+def _check_bytes(served: ServedModel, n_bytes: int, param: str) -> None:
+    """Raise ApiError for a text too long for the context whatever its tokens, before encoding."""
+    min_tokens = -(-n_bytes // int(served.tokenizer.byte_lengths.max()))
+    if min_tokens > served.context_length:
+        raise _too_long(served, f"at least {min_tokens}", param)
 
 
-def _fitting(served: ServedModel, ids: Sequence[int], param: str) -> tuple[int, ...]:
+def _check_tokens(served: ServedModel, ids: Sequence[int], param: str) -> tuple[int, ...]:
     if len(ids) > served.context_length:
         raise _too_long(served, str(len(ids)), param)
     return tuple(ids)

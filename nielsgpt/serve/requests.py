@@ -1,7 +1,7 @@
-"""What a client may ask: the requests of the OpenAI API that this model can answer.
+"""API requests: the part of the OpenAI API that this model can answer.
 
-Fields that are not named here are ignored, because clients send many. What the API knows and this
-model cannot do is accepted where it changes nothing and refused where it would.
+Unknown fields are ignored, because clients send many. A known feature that this model lacks is
+accepted if it changes nothing, and refused otherwise.
 """
 
 from typing import Annotated, Any, Literal
@@ -10,13 +10,16 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 StopString = Annotated[str, Field(min_length=1, max_length=64)]
 Ids = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-No = Annotated[float, Field(ge=0.0, le=0.0)]
-Empty = Annotated[list[Any], Field(max_length=0)]
-# The forms that a value may have. A tag that is no identifier stays out of error messages.
-TEXT, LIST, IDS, LISTS_OF_IDS = "a text", "a list", "a list of ids", "lists of ids"
+Zero = Annotated[float, Field(ge=0.0, le=0.0)]
+EmptyList = Annotated[list[Any], Field(max_length=0)]
+# Tags of the forms that a value may have; not identifiers, so that error messages leave them out.
+TEXT = "a text"
+LIST = "a list"
+IDS = "a list of ids"
+LISTS_OF_IDS = "lists of ids"
 
 
-def _form(value: Any) -> str | None:
+def _classify(value: Any) -> str | None:
     if isinstance(value, str):
         return TEXT
     if isinstance(value, list):
@@ -25,47 +28,51 @@ def _form(value: Any) -> str | None:
 
 
 def _one_of(forms: str) -> Discriminator:
-    """Chooses the form by what the value looks like, so that an error is about that form alone."""
+    """Choose the form by the value, so that an error is about that form alone."""
     return Discriminator(
-        _form, custom_error_type="form", custom_error_message=f"Input should be {forms}"
+        _classify, custom_error_type="form", custom_error_message=f"Input should be {forms}"
     )
 
 
-class ContentPart(BaseModel):
-    """What the parts of a request have in common."""
+class RequestModel(BaseModel):
+    """The base of all parts of a request: strict types, finite numbers."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
 
-class StreamOptions(ContentPart):
-    """How a stream ends."""
+class StreamOptions(RequestModel):
+    """Options of a streamed response."""
 
-    include_usage: bool | None = Field(None, description="a last chunk counts the tokens")
+    include_usage: bool | None = Field(None, description="send the token counts in a last chunk")
 
 
-class GenerateRequest(ContentPart):
-    """What both ways to ask have; a field that is missing or null takes the server's setting."""
+class GenerateRequest(RequestModel):
+    """The fields of both endpoints; a missing or null field takes the server's setting."""
 
-    model: Annotated[str, Field(max_length=256)] | None = Field(None, description="the one here")
+    model: Annotated[str, Field(max_length=256)] | None = Field(
+        None, description="the served model"
+    )
     temperature: Annotated[float, Field(ge=0.0, le=2.0)] | None = Field(
         None, description="0 is greedy"
     )
     top_k: Annotated[int, Field(ge=0, le=2**31)] | None = Field(
-        None, description="draw from the k likeliest; 0 is off"
+        None, description="sample from the k most likely tokens; 0 is off"
     )
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
-        None, description="draw from the smallest set with this mass; 1 is off"
+        None, description="sample from the smallest set with this probability mass; 1 is off"
     )
     min_p: Annotated[float, Field(ge=0.0, lt=1.0)] | None = Field(
-        None, description="drop below this share of the likeliest; 0 is off"
+        None, description="drop tokens below this fraction of the most likely one; 0 is off"
     )
     repetition_penalty: Annotated[float, Field(ge=0.1, le=10.0)] | None = Field(
-        None, description="above 1: ids that were seen become less likely"
+        None, description="above 1 makes repeated tokens less likely"
     )
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
-        None, description="of the draws; null: a fresh one"
+        None, description="random seed for sampling; null: a new one"
     )
-    n: Annotated[int, Field(ge=1, le=8)] | None = Field(None, description="replies to each prompt")
+    n: Annotated[int, Field(ge=1, le=8)] | None = Field(
+        None, description="number of replies to each prompt"
+    )
     stop: (
         Annotated[
             Annotated[StopString, Tag(TEXT)]
@@ -73,35 +80,35 @@ class GenerateRequest(ContentPart):
             _one_of("a string or a list of strings"),
         ]
         | None
-    ) = Field(None, description="text that ends a reply, not shown")
-    stream: bool | None = Field(None, description="answer in server-sent events")
+    ) = Field(None, description="text that ends a reply and is not part of it")
+    stream: bool | None = Field(None, description="respond with server-sent events")
     stream_options: StreamOptions | None = None
-    presence_penalty: No | None = Field(None, description="only 0")
-    frequency_penalty: No | None = Field(None, description="only 0")
+    presence_penalty: Zero | None = Field(None, description="must be 0")
+    frequency_penalty: Zero | None = Field(None, description="must be 0")
     logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = Field(
-        None, description="only empty"
+        None, description="must be empty"
     )
 
     @property
     def stops(self) -> tuple[str, ...] | None:
-        """The stop strings, if the request names them."""
+        """The stop strings of the request, or None."""
         if self.stop is None:
             return None
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
 
 
-class TextContentPart(ContentPart):
-    """A piece of a message."""
+class TextContentPart(RequestModel):
+    """A part of a message."""
 
     type: Literal["text"]
     text: str
 
 
-class ChatMessage(ContentPart):
-    """A message and who said it; `developer` is another word for `system`."""
+class ChatMessage(RequestModel):
+    """A message with its role; `developer` means `system`."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    tool_calls: Empty | None = Field(None, description="only empty")
+    tool_calls: EmptyList | None = Field(None, description="must be empty")
     content: Annotated[
         Annotated[str, Tag(TEXT)]
         | Annotated[list[TextContentPart], Field(min_length=1), Tag(LIST)],
@@ -110,44 +117,46 @@ class ChatMessage(ContentPart):
 
     @property
     def text(self) -> str:
-        """What was said."""
+        """The whole text."""
         if isinstance(self.content, str):
             return self.content
         return "".join(part.text for part in self.content)
 
 
-class ResponseFormat(ContentPart):
-    """The one form that replies have."""
+class ResponseFormat(RequestModel):
+    """The only supported format of replies."""
 
     type: Literal["text"]
 
 
-class Function(ContentPart):
-    """A function that another model might call."""
+class Function(RequestModel):
+    """A function, never called."""
 
     name: str
 
 
-class Tool(ContentPart):
-    """A tool that another model might call."""
+class Tool(RequestModel):
+    """A tool, never called."""
 
     type: Literal["function"]
     function: Function
 
 
 class ChatCompletionRequest(GenerateRequest):
-    """A conversation whose next reply is wanted."""
+    """A conversation to reply to."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=512)] = Field(
-        description="whose next reply is wanted, or the assistant's last message to continue"
+        description="the conversation; a last message of the assistant is continued"
     )
-    max_tokens: Annotated[int, Field(ge=1)] | None = Field(None, description="the longest reply")
+    max_tokens: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="maximum length of the reply"
+    )
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="the newer name of max_tokens"
+        None, description="newer name of max_tokens"
     )
-    logprobs: bool | None = Field(None, description="tell the log probability of each token")
+    logprobs: bool | None = Field(None, description="report the log-probability of each token")
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = Field(
-        None, description="and of so many likeliest ones; needs logprobs"
+        None, description="and of this many top tokens; needs logprobs"
     )
     tools: list[Tool] | None = Field(None, description="never called")
     functions: list[Function] | None = Field(None, description="never called")
@@ -158,7 +167,7 @@ class ChatCompletionRequest(GenerateRequest):
 
 
 class CompletionRequest(GenerateRequest):
-    """Texts to be continued; ids are taken as they are, text as the beginning of a document."""
+    """Texts to continue; text begins a document, ids are used as they are."""
 
     prompt: Annotated[
         Annotated[str, Tag(TEXT)]
@@ -168,18 +177,20 @@ class CompletionRequest(GenerateRequest):
         _one_of("a string, a list of strings, a list of ids or a list of such lists"),
     ]
     max_tokens: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="the longest continuation; 0 only with echo"
+        None, description="maximum length of the continuation; 0 needs echo"
     )
-    echo: bool | None = Field(None, description="tell the prompt again, with logprobs if asked")
+    echo: bool | None = Field(
+        None, description="include the prompt, with its logprobs if requested"
+    )
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = Field(
-        None, description="tell the log probability of each token and of so many likeliest ones"
+        None, description="report the log-probability of each token and of this many top tokens"
     )
-    best_of: Annotated[int, Field(ge=1, le=1)] | None = Field(None, description="only 1")
+    best_of: Annotated[int, Field(ge=1, le=1)] | None = Field(None, description="must be 1")
     suffix: Literal[""] | None = None
 
     @property
     def prompts(self) -> list[str] | list[list[int]]:
-        """The prompts, one after another."""
+        """The prompts as a list."""
         if isinstance(self.prompt, str):
             return [self.prompt]
         if isinstance(self.prompt[0], int):

@@ -1,4 +1,4 @@
-"""What a client is answered: the bodies and chunks of the OpenAI API."""
+"""API responses: the bodies and chunks of the OpenAI API."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ FinishReason = Literal["stop", "length"]
 
 
 class Usage(BaseModel):
-    """The tokens of a request."""
+    """The token counts of a request."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -17,7 +17,7 @@ class Usage(BaseModel):
 
 
 class TopLogprob(BaseModel):
-    """A token that might have come; `bytes` is null for a special one."""
+    """A likely token; `bytes` is null for a special token."""
 
     token: str
     logprob: float
@@ -25,13 +25,13 @@ class TopLogprob(BaseModel):
 
 
 class TokenLogprob(TopLogprob):
-    """A token of the reply, and the likeliest ones in its place."""
+    """A token of the reply, and the top tokens at its position."""
 
     top_logprobs: list[TopLogprob]
 
 
 class ChatLogprobs(BaseModel):
-    """The log probabilities of a reply."""
+    """The log-probabilities of a reply."""
 
     content: list[TokenLogprob]
     refusal: None = None
@@ -55,7 +55,7 @@ class ChatChoice(BaseModel):
 
 
 class Delta(TypedDict, total=False):
-    """What a chunk adds to a reply; only what it adds is there."""
+    """The new fields of a reply in a chunk; others are left out."""
 
     role: Literal["assistant"]
     content: str
@@ -71,7 +71,7 @@ class ChatChunkChoice(BaseModel):
 
 
 class ResponseHead(BaseModel):
-    """What every body and chunk begins with."""
+    """The first fields of every body and chunk."""
 
     id: str
     created: int
@@ -80,7 +80,7 @@ class ResponseHead(BaseModel):
 
 
 class ChatCompletion(ResponseHead):
-    """All replies to a conversation."""
+    """The replies to a conversation."""
 
     object: Literal["chat.completion"] = "chat.completion"
     choices: list[ChatChoice]
@@ -88,7 +88,7 @@ class ChatCompletion(ResponseHead):
 
 
 class ChatCompletionChunk(ResponseHead):
-    """A piece of a streamed reply."""
+    """A part of a streamed reply."""
 
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
     choices: list[ChatChunkChoice]
@@ -96,7 +96,7 @@ class ChatCompletionChunk(ResponseHead):
 
 
 class CompletionLogprobs(BaseModel):
-    """The tokens of a text, side by side: where they begin in it, how likely they were."""
+    """The tokens of a text with their offsets and log-probabilities, as parallel lists."""
 
     tokens: list[str]
     token_logprobs: list[float | None]
@@ -105,7 +105,7 @@ class CompletionLogprobs(BaseModel):
 
 
 class CompletionChoice(BaseModel):
-    """One continuation, or in a chunk a piece of it."""
+    """One continuation, or a part of it in a chunk."""
 
     index: int
     text: str
@@ -114,7 +114,7 @@ class CompletionChoice(BaseModel):
 
 
 class Completion(ResponseHead):
-    """All continuations, or in a chunk a piece of one."""
+    """The continuations, or a part of one in a chunk."""
 
     object: Literal["text_completion"] = "text_completion"
     choices: list[CompletionChoice]
@@ -122,7 +122,7 @@ class Completion(ResponseHead):
 
 
 class ModelInfo(BaseModel):
-    """The model that is served."""
+    """The served model."""
 
     id: str
     object: Literal["model"] = "model"
@@ -132,7 +132,7 @@ class ModelInfo(BaseModel):
 
 
 class ModelList(BaseModel):
-    """The models that are served: one."""
+    """The list of the one served model."""
 
     object: Literal["list"] = "list"
     data: list[ModelInfo]

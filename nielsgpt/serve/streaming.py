@@ -1,4 +1,4 @@
-"""From the pieces of a request to what its client is sent: one body, or one chunk after another."""
+"""From the pieces of a request to its response: one body, or a stream of chunks."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -15,71 +15,70 @@ from nielsgpt.serve.responses import FinishReason, Usage
 DONE = b"data: [DONE]\n\n"
 
 
-class ResponseForm(Protocol):
-    """A way to answer: of chats, of texts."""
+class ResponseBuilder(Protocol):
+    """Builds the responses of one endpoint: chat completions or completions."""
 
-    def opening(self, index: int) -> BaseModel | None:
-        """The chunk before the first piece of a row, if there is one."""
+    def build_start(self, index: int) -> BaseModel | None:
+        """The chunk before the first piece of a row, or None."""
 
-    def chunk(self, piece: Piece) -> BaseModel | None:
-        """The chunk of a piece, if it has anything to say."""
+    def build_chunk(self, piece: Piece) -> BaseModel | None:
+        """The chunk of a piece, or None if it adds nothing."""
 
-    def counted(self, usage: Usage) -> BaseModel:
-        """The chunk that counts the tokens."""
+    def build_usage(self, usage: Usage) -> BaseModel:
+        """The last chunk, with the token counts."""
 
-    def whole(self, rows: list[list[Piece]], usage: Usage) -> BaseModel:
-        """The one body of all pieces of all rows."""
+    def build_body(self, rows: list[list[Piece]], usage: Usage) -> BaseModel:
+        """The whole response to all rows."""
 
 
-async def events(
-    form: ResponseForm, asks: list[RowRequest], pieces: AsyncIterator[Piece], include_usage: bool
+async def stream_events(
+    builder: ResponseBuilder,
+    rows: list[RowRequest],
+    pieces: AsyncIterator[Piece],
+    include_usage: bool,
 ) -> AsyncIterator[bytes]:
-    """Server-sent events: the chunks, then [DONE]; or an error where the engine stopped."""
-    count = 0
-    for index in range(len(asks)):
-        if opening := form.opening(index):
-            yield _event(opening, include_usage)
+    """Yields server-sent events: the chunks, then [DONE]; or an error if the engine stops."""
+    n_generated = 0
+    for index in range(len(rows)):
+        if start := builder.build_start(index):
+            yield _format_event(start, include_usage)
     try:
         async for piece in pieces:
-            count += _tokens(piece)
-            if chunk := form.chunk(piece):
-                yield _event(chunk, include_usage)
-    except ApiError as refusal:
-        yield _event(refusal.reply, True)
+            n_generated += _count_tokens(piece)
+            if chunk := builder.build_chunk(piece):
+                yield _format_event(chunk, include_usage)
+    except ApiError as error:
+        yield _format_event(error.body, True)
         return
     if include_usage:
-        yield _event(form.counted(usage_of(asks, count)), True)
+        yield _format_event(builder.build_usage(count_usage(rows, n_generated)), True)
     yield DONE
 
 
-async def answer(
-    form: ResponseForm, asks: list[RowRequest], pieces: AsyncIterator[Piece]
+async def collect_response(
+    builder: ResponseBuilder, rows: list[RowRequest], pieces: AsyncIterator[Piece]
 ) -> BaseModel:
-    """The whole body, when all rows have ended. Raises Refusal where the engine stopped."""
-    rows: list[list[Piece]] = [[] for _ in asks]
+    """The whole body once all rows have ended. Raises ApiError if the engine stops."""
+    pieces_of_rows: list[list[Piece]] = [[] for _ in rows]
+    n_generated = 0
     async for piece in pieces:
-        rows[piece.index].append(piece)
-    count = sum(_tokens(piece) for row in rows for piece in row)
-    return form.whole(rows, usage_of(asks, count))
+        pieces_of_rows[piece.index].append(piece)
+        n_generated += _count_tokens(piece)
+    return builder.build_body(pieces_of_rows, count_usage(rows, n_generated))
 
 
-def usage_of(asks: list[RowRequest], count: int) -> Usage:
-    """The tokens of a request; n replies to one prompt read it once."""
-    read = sum(len(ask.request.prompt_ids) for ask in asks if ask.copy == 0)
-    return Usage(prompt_tokens=read, completion_tokens=count, total_tokens=read + count)
+def count_usage(rows: list[RowRequest], n_generated: int) -> Usage:
+    """The tokens of a request; the prompt of n replies counts once."""
+    n_prompt = sum(len(row.request.prompt_ids) for row in rows if row.copy == 0)
+    return Usage(
+        prompt_tokens=n_prompt,
+        completion_tokens=n_generated,
+        total_tokens=n_prompt + n_generated,
+    )
 
 
-def _tokens(piece: Piece) -> int:
-    return int(piece.drawn is not None and piece.drawn.token is not None)
-
-
-def _event(chunk: BaseModel, with_usage: bool) -> bytes:
-    text = chunk.model_dump_json(exclude=None if with_usage else {"usage"})
-    return b"data: " + text.encode() + b"\n\n"
-
-
-def head(served: ServedModel, prefix: str) -> dict[str, Any]:
-    """What every chunk of a reply begins with, under a new id."""
+def make_head(served: ServedModel, prefix: str) -> dict[str, Any]:
+    """The fields that every chunk of a response repeats, with a new id."""
     return {
         "id": f"{prefix}-{secrets.token_hex(12)}",
         "created": int(time()),
@@ -88,8 +87,17 @@ def head(served: ServedModel, prefix: str) -> dict[str, Any]:
     }
 
 
-def reason_of(row: list[Piece]) -> FinishReason:
-    """Why a row has ended."""
-    reason = row[-1].finish
+def find_finish_reason(pieces: list[Piece]) -> FinishReason:
+    """The reason in the last piece of a row that has ended."""
+    reason = pieces[-1].finish
     assert reason is not None
     return reason
+
+
+def _count_tokens(piece: Piece) -> int:
+    return int(piece.sampled is not None and piece.sampled.token is not None)
+
+
+def _format_event(chunk: BaseModel, with_usage: bool) -> bytes:
+    text = chunk.model_dump_json(exclude=None if with_usage else {"usage"})
+    return b"data: " + text.encode() + b"\n\n"

@@ -1,4 +1,4 @@
-"""Ids as text in the log-probabilities: how each is spelled, and where it begins."""
+"""Tokens as text in log-probabilities: the text of each, and its offset."""
 
 import codecs
 
@@ -6,28 +6,29 @@ from nielsgpt.conversation import SPECIAL_TEXTS
 from nielsgpt.tokenizers.base import Tokenizer
 
 
-def token_text(tokenizer: Tokenizer, token: int) -> str:
-    """An id as text; bytes that are no whole characters as bytes:\\xe2\\x96."""
+def format_token(tokenizer: Tokenizer, token: int) -> str:
+    """An id as text; incomplete characters as bytes:\\xe2\\x96, like the OpenAI API."""
     specials = tokenizer.specials
-    four = (*specials.roles, specials.end)
-    if token in four:
-        return SPECIAL_TEXTS[four.index(token)]
-    spelling = tokenizer.decode_bytes([token])
+    special_ids = (*specials.roles, specials.end)
+    if token in special_ids:
+        return SPECIAL_TEXTS[special_ids.index(token)]
+    token_bytes = tokenizer.decode_bytes([token])
     try:
-        return spelling.decode("utf-8")
+        return token_bytes.decode("utf-8")
     except UnicodeDecodeError:
-        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in spelling)
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token_bytes)
 
 
 class TextOffsets:
-    """How many whole characters a text has before each of its tokens."""
+    """The number of whole characters before each token of a text."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer, self._count = tokenizer, 0
-        self._characters = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._tokenizer = tokenizer
+        self._offset = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
-    def before(self, token: int) -> int:
-        """The place of the next token, which is this one."""
-        place = self._count
-        self._count += len(self._characters.decode(self._tokenizer.decode_bytes([token])))
-        return place
+    def advance(self, token: int) -> int:
+        """Move past the next token; returns its offset."""
+        offset = self._offset
+        self._offset += len(self._decoder.decode(self._tokenizer.decode_bytes([token])))
+        return offset

@@ -174,7 +174,7 @@ def test_an_undone_message_is_offered_once_for_editing(session: Session) -> None
     paper = talk(session, "One", "/undo", "Two", "/undo", "/undo")
     assert paper.offered == ["", "", "One", "", "Two", ""]
     assert said(session) == ["Be brief."]
-    assert paper.of("aside") == "nothing was said yet; write a message first\n"
+    assert paper.of("aside") == "there is no message yet; write one first\n"
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_a_saved_conversation_is_loaded_again(session: Session) -> None:
     kept = session.history
     assert paper.of("note") == "saved as my chat.json\n"
     assert paper.of("aside") == (
-        "my chat.json is there already; '/save --force my chat.json' replaces it\n"
+        "my chat.json already exists; replace it with '/save --force my chat.json'\n"
     )
     paper = talk(session, "/reset", "/load my chat.json", "/save --force my chat.json")
     assert session.history == kept

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nielsgpt.config.settings import Settings
-from nielsgpt.data.catalog import find_sources, source_fingerprint
+from nielsgpt.data.catalog import choose_system_line, find_sources, source_fingerprint
+from nielsgpt.data.primer.dialogues import SYSTEM_LINE
 from nielsgpt.errors import SettingsError
 
 Tiny = Callable[..., Settings]
@@ -36,3 +37,8 @@ def test_the_primer_is_as_large_as_asked_and_never_repeats_a_document(
     assert 500_000 <= sum(map(len, told)) < 502_000
     assert len(set(told)) == len(told)
     assert len(list(find_sources(settings, "sft", root)["primer"].walk())) == 700
+
+
+def test_only_a_model_trained_with_the_primer_gets_its_system_line(tiny: Tiny) -> None:
+    assert choose_system_line(tiny()) == SYSTEM_LINE
+    assert choose_system_line(tiny(data={"mix_sft": {"chat": 1.0}})) == ""

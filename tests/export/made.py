@@ -49,8 +49,8 @@ def conversations(count: int, seed: int = 1) -> list[Conversation]:
     texts = [*strings(200, seed), "<|eot|><|usr|>", "<|sys", "|>", "|eot|>", "<<|eot|>>", "<|", ""]
     found = []
     for _ in range(count):
-        said = [rng.choice(texts) for _ in range(2 * rng.randrange(4) + 1)]
-        turns = [Message(("user", "assistant")[i % 2], text) for i, text in enumerate(said)]  # type: ignore[arg-type]
+        expected = [rng.choice(texts) for _ in range(2 * rng.randrange(4) + 1)]
+        turns = [Message(("user", "assistant")[i % 2], text) for i, text in enumerate(expected)]  # type: ignore[arg-type]
         if rng.random() < 0.5:
             turns.insert(0, Message("system", rng.choice(texts)))
         found.append(Conversation(tuple(turns)))

@@ -24,7 +24,7 @@ FILES = ["README.md", "config.json", "generation_config.json", "model.safetensor
 TOKENIZER = ["tokenizer.json", "tokenizer_config.json"]
 
 
-def test_the_folder_holds_the_tensors_of_the_model_and_nothing_half_written(
+def test_the_folder_has_the_tensors_of_the_model_and_no_partial_file(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_qk")
@@ -37,7 +37,7 @@ def test_the_folder_holds_the_tensors_of_the_model_and_nothing_half_written(
     assert sum(tensor.numel() for tensor in stored.values()) == parameter_count(model)
 
 
-def test_the_configs_say_what_ends_a_reply_and_what_it_never_holds(
+def test_the_configs_have_the_end_token_and_the_suppressed_tokens(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_plus", tied=False, rope_theta=500.0, d_ff=48)
@@ -53,7 +53,7 @@ def test_the_configs_say_what_ends_a_reply_and_what_it_never_holds(
     assert drawn["suppress_tokens"] == [special.system, special.user, special.assistant]
 
 
-def test_the_card_holds_what_was_measured_and_leaves_the_licence_to_the_owner(
+def test_the_card_has_the_figures_and_leaves_the_license_to_the_owner(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_qk")
@@ -64,11 +64,11 @@ def test_the_card_holds_what_was_measured_and_leaves_the_licence_to_the_owner(
     assert "| tokens seen in sft | 1,920 |" in card  # 30 steps of 4 rows of 16
     assert "| bits per byte on held-out primer, after sft | 0.7500 |" in card
     assert "`0123456789abcdef`" in card
-    assert source.facts["weights_sha256"] in card
+    assert source.metadata["weights_sha256"] in card
     assert "# license: choose one" in card
 
 
-def test_a_failed_export_leaves_the_one_before(
+def test_a_failed_export_keeps_the_previous_one(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_qk")
@@ -76,13 +76,14 @@ def test_a_failed_export_leaves_the_one_before(
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     with torch.no_grad():
         model.blocks[0].mlp.down.weight[0, 0] = 1e6
-    with pytest.raises(DataError, match=r"down_proj.weight .* cannot hold; use --dtype float32"):
+    line = r"down_proj.weight has numbers beyond the range of torch.float16; use --dtype float32"
+    with pytest.raises(DataError, match=line):
         hf_folder.write(trained(model, pieced), tmp_path / "out", "float16", force=False)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_what_a_killed_export_left_is_cleared_away(
+def test_files_of_a_killed_export_are_removed(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     left = tmp_path / ".out.part"
@@ -93,7 +94,7 @@ def test_what_a_killed_export_left_is_cleared_away(
     assert not (tmp_path / "out" / "deep").exists()
 
 
-def test_two_exports_to_one_place_do_not_mix(
+def test_two_exports_to_one_folder_do_not_mix(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     with lock(tmp_path / ".out.part"), pytest.raises(BusyError):
@@ -101,20 +102,20 @@ def test_two_exports_to_one_place_do_not_mix(
 
 
 @pytest.mark.parametrize("write", [hf_folder.write, gguf_file.write], ids=["hf", "gguf"])
-def test_another_models_export_is_replaced_only_by_force(
+def test_the_export_of_another_model_is_replaced_only_with_force(
     write: Callable[..., None], tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     dtype = "float32" if write is hf_folder.write else "f32"
     model, out = lively("gpt_qk"), tmp_path / "out"
     write(trained(model, pieced), out, dtype, force=False)
     write(trained(model, pieced), out, dtype, force=False)
-    with pytest.raises(DataError, match=r"holds an export of keeper, and this is other; .*--force"):
+    with pytest.raises(DataError, match=r"is an export of keeper, and this is other; .*--force"):
         write(trained(model, pieced, "other"), out, dtype, force=False)
     write(trained(model, pieced, "other"), out, dtype, force=True)
 
 
 @pytest.mark.parametrize("write", [hf_folder.write, gguf_file.write], ids=["hf", "gguf"])
-def test_what_is_no_export_is_not_replaced_even_by_force(
+def test_anything_but_an_export_is_not_replaced_even_with_force(
     write: Callable[..., None], tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     mine = tmp_path / "out"
@@ -122,12 +123,12 @@ def test_what_is_no_export_is_not_replaced_even_by_force(
         mine.mkdir()
         mine = mine / "thesis.txt"
     mine.write_text("mine")
-    with pytest.raises(DataError, match="is no export of nielsgpt"):
+    with pytest.raises(DataError, match="exists and is not an export of nielsgpt"):
         write(trained(lively("gpt_qk"), pieced), tmp_path / "out", "f32", force=True)
     assert mine.read_text() == "mine"
 
 
-def test_a_tensor_that_came_back_otherwise_is_seen(
+def test_a_tensor_that_differs_when_read_back_is_an_error(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_qk")
@@ -135,28 +136,28 @@ def test_a_tensor_that_came_back_otherwise_is_seen(
     gguf_file.write(trained(model, pieced), tmp_path / "m.gguf", "q8_0", force=False)
     with torch.no_grad():
         model.norm.weight[3] += 0.5
-    with pytest.raises(RunError, match=r"model.norm.weight did not come back"):
-        hf_folder.check(tmp_path / "out", model, torch.float32)
-    with pytest.raises(RunError, match=r"output_norm.weight did not come back"):
-        gguf_file.check(tmp_path / "m.gguf", model, "q8_0")
+    with pytest.raises(RunError, match=r"model.norm.weight differs from what was written"):
+        hf_folder.verify_tensors(tmp_path / "out", model, torch.float32)
+    with pytest.raises(RunError, match=r"output_norm.weight differs from what was written"):
+        gguf_file.verify_tensors(tmp_path / "m.gguf", model, "q8_0")
 
 
-def test_a_tensor_too_many_is_seen(tmp_path: Path, lively: Lively, pieced: Tokenizer) -> None:
+def test_an_extra_tensor_is_an_error(tmp_path: Path, lively: Lively, pieced: Tokenizer) -> None:
     model, out, file = lively("gpt_qk", tied=False), tmp_path / "out", tmp_path / "m.gguf"
     hf_folder.write(trained(model, pieced), out, "float32", force=False)
     gguf_file.write(trained(model, pieced), file, "f32", force=False)
     model.unembedding = None
-    line = rf"^{out}/model\.safetensors holds lm_head\.weight, which is no tensor of the model$"
+    line = rf"^{out}/model\.safetensors has lm_head\.weight, which is not a tensor of the model$"
     with pytest.raises(RunError, match=line):
-        hf_folder.check(out, model, torch.float32)
+        hf_folder.verify_tensors(out, model, torch.float32)
     del model.blocks[1]
     model.n_layer = 1
-    line = rf"^{file} holds blk\.1\.attn_k\.weight, which is no tensor of the model$"
+    line = rf"^{file} has blk\.1\.attn_k\.weight, which is not a tensor of the model$"
     with pytest.raises(RunError, match=line):
-        gguf_file.check(file, model, "f32")
+        gguf_file.verify_tensors(file, model, "f32")
 
 
-def test_a_disk_without_room_for_the_weights_is_one_line_and_nothing_appears(
+def test_a_full_disk_is_one_line_and_leaves_nothing(
     tmp_path: Path, lively: Lively, pieced: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*given: object) -> None:
@@ -169,7 +170,7 @@ def test_a_disk_without_room_for_the_weights_is_one_line_and_nothing_appears(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_library_that_writes_other_numbers_is_found_out_before_anything_appears(
+def test_a_library_that_writes_other_numbers_is_detected_before_the_export_appears(
     tmp_path: Path, lively: Lively, pieced: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save, add = hf_folder.save_file, gguf.GGUFWriter.add_tensor
@@ -182,14 +183,14 @@ def test_a_library_that_writes_other_numbers_is_found_out_before_anything_appear
         gguf.GGUFWriter, "add_tensor", lambda self, name, array, **rest: add(self, name, array + 1)
     )
     source = trained(lively("gpt_qk"), pieced)
-    with pytest.raises(RunError, match="did not come back"):
+    with pytest.raises(RunError, match="differs from what was written"):
         hf_folder.write(source, tmp_path / "out", "float32", force=False)
-    with pytest.raises(RunError, match="did not come back"):
+    with pytest.raises(RunError, match="differs from what was written"):
         gguf_file.write(source, tmp_path / "m.gguf", "f32", force=False)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_kind_word_exports_its_weights_and_its_own_file(
+def test_kind_word_exports_its_weights_and_its_own_tokenizer_file(
     tmp_path: Path, lively: Lively, caplog: pytest.LogCaptureFixture
 ) -> None:
     codec = train_small("word")
@@ -197,13 +198,13 @@ def test_kind_word_exports_its_weights_and_its_own_file(
     model = GPT(lively("gpt_qk").shape, codec.vocab_size)
     hf_folder.write(trained(model, codec), tmp_path / "out", "float32", force=False)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted([*FILES, "vocab.json"])
-    assert "the weights alone open in Transformers" in caplog.text
+    assert "Transformers opens the weights alone" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("kind", "named"), [("word", "kind word"), ("pieces unigram", "algorithm unigram")]
 )
-def test_what_llama_cpp_cannot_tokenize_is_one_line_and_no_file(
+def test_an_unsupported_tokenizer_for_llama_cpp_is_one_line_and_no_file(
     kind: str, named: str, tmp_path: Path, lively: Lively
 ) -> None:
     codec = train_small(kind)
@@ -214,24 +215,24 @@ def test_what_llama_cpp_cannot_tokenize_is_one_line_and_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_gguf_file_says_what_llama_cpp_must_know(
+def test_the_gguf_file_has_the_metadata_of_llama_cpp(
     tmp_path: Path, lively: Lively, pieced: Tokenizer
 ) -> None:
     model = lively("gpt_qk", n_head=4, rope_theta=500.0)
     gguf_file.write(trained(model, pieced), tmp_path / "m.gguf", "f16", force=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.Modelfile", "m.gguf"]
     reader = gguf.GGUFReader(tmp_path / "m.gguf")
-    said = {name: field.contents() for name, field in reader.fields.items()}
-    assert said["general.architecture"] == "qwen3"
-    assert said["general.name"] == "keeper"
-    assert (said["qwen3.context_length"], said["qwen3.attention.key_length"]) == (16, 8)
-    assert said["qwen3.rope.freq_base"] == 500.0
-    assert said["tokenizer.ggml.eos_token_id"] == pieced.specials.end
-    assert said["tokenizer.ggml.eot_token_id"] == pieced.specials.end
-    assert not said["tokenizer.ggml.add_bos_token"]
-    assert not said["tokenizer.ggml.add_space_prefix"]
-    tokens, types = said["tokenizer.ggml.tokens"], said["tokenizer.ggml.token_type"]
-    assert len(tokens) == len(said["tokenizer.ggml.scores"]) == pieced.vocab_size
+    expected = {name: field.contents() for name, field in reader.fields.items()}
+    assert expected["general.architecture"] == "qwen3"
+    assert expected["general.name"] == "keeper"
+    assert (expected["qwen3.context_length"], expected["qwen3.attention.key_length"]) == (16, 8)
+    assert expected["qwen3.rope.freq_base"] == 500.0
+    assert expected["tokenizer.ggml.eos_token_id"] == pieced.specials.end
+    assert expected["tokenizer.ggml.eot_token_id"] == pieced.specials.end
+    assert not expected["tokenizer.ggml.add_bos_token"]
+    assert not expected["tokenizer.ggml.add_space_prefix"]
+    tokens, types = expected["tokenizer.ggml.tokens"], expected["tokenizer.ggml.token_type"]
+    assert len(tokens) == len(expected["tokenizer.ggml.scores"]) == pieced.vocab_size
     assert len(set(tokens)) == len(tokens)
     special = pieced.specials
     assert tokens[special.user] == "<|usr|>"
@@ -240,11 +241,14 @@ def test_the_gguf_file_says_what_llama_cpp_must_know(
     assert tokens[pieced.encode(" ")[0]] == "\u2581"
 
 
-def test_q8_0_keeps_vectors_whole_and_rows_that_have_no_blocks_in_float16(lively: Lively) -> None:
+def test_q8_0_keeps_vectors_in_float32_and_rows_without_whole_blocks_in_float16(
+    lively: Lively,
+) -> None:
     model = lively("gpt_plus", d_ff=40)
-    kinds = {name: kind.name for name, _, kind in gguf_file.choose_dtype(model, "q8_0")}
+    kinds = {name: kind.name for name, _, kind in gguf_file.quantize_tensors(model, "q8_0")}
     assert kinds["blk.0.attn_norm.weight"] == "F32"
     assert kinds["blk.0.attn_q.weight"] == "Q8_0"
     assert kinds["blk.0.ffn_down.weight"] == "F16"
-    learned = {name: kind.name for name, _, kind in gguf_file.choose_dtype(lively("gpt"), "q8_0")}
+    tensors = gguf_file.quantize_tensors(lively("gpt"), "q8_0")
+    learned = {name: kind.name for name, _, kind in tensors}
     assert learned["position_embd.weight"] == "F32"

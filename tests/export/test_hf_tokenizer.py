@@ -16,9 +16,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import SPECIAL_TEXTS, Conversation, prompt, render
 from nielsgpt.errors import TokenizerError
-from nielsgpt.export.chat_template import jinja, modelfile
-from nielsgpt.export.hf_tokenizer import tokenizer_config, tokenizer_json
-from nielsgpt.export.token_table import vocabulary
+from nielsgpt.export.chat_template import build_jinja_template, build_modelfile
+from nielsgpt.export.hf_tokenizer import build_tokenizer_config, build_tokenizer_json
+from nielsgpt.export.token_table import build_token_table
 from tests.export.made import conversations, strings
 from tests.tokenizers.conftest import train_small
 
@@ -28,7 +28,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def opened(kind: str) -> tokenizers.Tokenizer:
-    return tokenizers.Tokenizer.from_str(tokenizer_json(vocabulary(train_small(kind))))
+    return tokenizers.Tokenizer.from_str(build_tokenizer_json(build_token_table(train_small(kind))))
 
 
 class Generation(Extension):
@@ -55,7 +55,7 @@ def marked(messages: list[Any], parts: bool = True, reply: bool = True) -> str:
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation] if parts else []
     )
     environment.globals["raise_exception"] = raise_exception
-    template = environment.from_string(jinja(parts))
+    template = environment.from_string(build_jinja_template(parts))
     return template.render(messages=messages, add_generation_prompt=reply)
 
 
@@ -68,7 +68,7 @@ def as_json(conversation: Conversation) -> list[dict[str, str]]:
 
 
 @every_kind
-def test_text_has_the_same_ids_and_comes_back(kind: str) -> None:
+def test_text_has_the_same_ids_and_decodes_to_itself(kind: str) -> None:
     codec, theirs = train_small(kind), opened(kind)
     texts = strings(300)
     assert [theirs.encode(text).ids for text in texts] == codec.encode_batch(texts)
@@ -76,7 +76,7 @@ def test_text_has_the_same_ids_and_comes_back(kind: str) -> None:
 
 
 @every_kind
-def test_every_id_is_there_and_the_special_tokens_are_ours(kind: str) -> None:
+def test_every_id_and_special_token_is_the_same(kind: str) -> None:
     codec, theirs = train_small(kind), opened(kind)
     special = codec.specials
     ids = [special.system, special.user, special.assistant, special.end]
@@ -96,7 +96,7 @@ def test_the_chat_template_renders_the_prompt_and_no_text_becomes_a_special_toke
 
 
 @every_kind
-def test_the_tokens_that_the_template_marks_are_those_of_the_loss(kind: str) -> None:
+def test_the_assistant_mask_of_the_template_is_the_loss_mask(kind: str) -> None:
     codec, theirs = train_small(kind), opened(kind)
     for conversation in conversations(60):
         whole = conversation.with_message("assistant", "<|eot|> Aye.\n")
@@ -127,7 +127,7 @@ def test_content_in_parts_is_the_text_of_the_parts(parts: bool) -> None:
 
 @pytest.mark.parametrize("parts", [True, False])
 @pytest.mark.parametrize("content", [[{"type": "image"}], ["Hello"], [{"text": "Hello"}], [1]])
-def test_content_that_is_no_text_is_refused(content: list[Any], parts: bool) -> None:
+def test_content_that_is_not_text_is_refused(content: list[Any], parts: bool) -> None:
     with pytest.raises(jinja2.TemplateError, match="a string or a list of text parts"):
         rendered([{"role": "user", "content": content}], parts)
 
@@ -141,30 +141,30 @@ def test_the_template_for_llama_cpp_is_the_same_but_for_text_that_spells_a_speci
 @pytest.mark.parametrize(
     "roles", [["assistant"], ["user", "user"], ["user", "system"], ["system", "system"], ["tool"]]
 )
-def test_an_order_that_we_refuse_is_refused(roles: list[str]) -> None:
+def test_an_order_of_roles_that_we_refuse_is_refused(roles: list[str]) -> None:
     with pytest.raises(jinja2.TemplateError, match="user and assistant in turn"):
         rendered([{"role": role, "content": "x"} for role in roles])
 
 
 def test_kind_word_is_refused() -> None:
-    with pytest.raises(TokenizerError, match="kind word has no form outside of nielsgpt"):
-        vocabulary(train_small("word"))
+    with pytest.raises(TokenizerError, match="no other library supports a tokenizer of kind word"):
+        build_token_table(train_small("word"))
 
 
-def test_a_text_without_the_template_that_holds_the_parting_mark_loses_it() -> None:
+def test_a_text_without_the_template_loses_the_code_point_that_splits_specials() -> None:
     assert opened("byte").encode("<\ufdd0|").ids == train_small("byte").encode("<|")
     assert opened("byte").encode("\ufdd0").ids == train_small("byte").encode("\ufdd0")
 
 
 def test_the_end_token_ends_and_pads() -> None:
-    config: dict[str, Any] = json.loads(json.dumps(tokenizer_config(64)))
+    config: dict[str, Any] = json.loads(json.dumps(build_tokenizer_config(64)))
     assert (config["eos_token"], config["pad_token"]) == ("<|eot|>", "<|eot|>")
     assert config["model_max_length"] == 64
     assert "bos_token" not in config
 
 
 def test_the_modelfile_stops_where_a_chat_does() -> None:
-    text = modelfile("k.gguf", 64, GenerationSettings(stop_strings=("\nQ:",)))
+    text = build_modelfile("k.gguf", 64, GenerationSettings(stop_strings=("\nQ:",)))
     assert text.startswith("FROM ./k.gguf\n")
     assert "\nPARAMETER num_ctx 64\n" in text
     assert text.endswith('PARAMETER stop """<|eot|>"""\nPARAMETER stop """\nQ:"""\n')

@@ -7,7 +7,7 @@ import pytest
 
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Message
-from nielsgpt.export.chat_template import jinja, modelfile
+from nielsgpt.export.chat_template import build_jinja_template, build_modelfile
 from tests.export.made import conversations
 
 COMMAND = re.compile(
@@ -38,7 +38,7 @@ def parsed(text: str) -> list[tuple[str, str]]:
 
 def test_every_line_is_a_command_and_every_option_of_its_type() -> None:
     generation = GenerationSettings(temperature=1e-5, max_new_tokens=3_000_000, top_k=0)
-    found = parsed(modelfile("my model-f16.gguf", 2_097_152, generation))
+    found = parsed(build_modelfile("my model-f16.gguf", 2_097_152, generation))
     assert found[0] == ("FROM", "./my model-f16.gguf")
     assert found[1][0] == "TEMPLATE"
     told = {name: OPTIONS[name](value) for name, value in found[2:]}
@@ -56,13 +56,13 @@ def test_every_line_is_a_command_and_every_option_of_its_type() -> None:
 
 @pytest.mark.parametrize("stop", STOPS)
 def test_a_stop_string_is_read_as_it_is(stop: str) -> None:
-    found = parsed(modelfile("m.gguf", 128, GenerationSettings(stop_strings=(stop,))))
+    found = parsed(build_modelfile("m.gguf", 128, GenerationSettings(stop_strings=(stop,))))
     assert [value for name, value in found if name == "stop"] == ["<|eot|>", stop]
 
 
 def test_its_template_renders_what_the_template_of_the_file_renders() -> None:
-    rendered = jinja2.Environment().from_string(jinja(parts=False))
-    go = dict(parsed(modelfile("m.gguf", 128, GenerationSettings())))["TEMPLATE"]
+    rendered = jinja2.Environment().from_string(build_jinja_template(for_transformers=False))
+    go = dict(parsed(build_modelfile("m.gguf", 128, GenerationSettings())))["TEMPLATE"]
     for conversation in conversations(50):
         messages = [{"role": m.role, "content": m.content} for m in conversation.messages]
         assert _in_go(go, conversation.messages) == rendered.render(
@@ -78,8 +78,8 @@ def _in_go(template: str, messages: tuple[Message, ...]) -> str:
     chain, content = re.fullmatch(r"(\{\{- if .*\{\{- end \}\})(.*)", body, re.S).groups()  # type: ignore[union-attr]
     cases = re.findall(r'\{\{- (?:else )?if eq \.Role "(\w+)" \}\}([^{]*)', chain)
     other = re.findall(r"\{\{- else \}\}([^{]*)", chain)[0]
-    said = (
+    expected = (
         dict(cases).get(message.role, other) + content.replace("{{ .Content }}", message.content)
         for message in messages
     )
-    return "".join(said) + after
+    return "".join(expected) + after

@@ -29,7 +29,7 @@ def test_every_variant_has_its_table() -> None:
 @heads
 @every_variant
 @pytest.mark.parametrize("target", ["hf", "gguf"])
-def test_every_number_goes_out_once_and_nothing_else_but_zero_biases(
+def test_every_number_is_exported_once_and_nothing_else_but_zero_biases(
     target: str, variant: str, tied: bool, lively: Lively
 ) -> None:
     model = lively(variant, tied=tied)
@@ -55,7 +55,7 @@ def test_what_is_exported_shares_no_memory_with_the_model(variant: str, lively: 
     assert torch.equal(model(torch.arange(8)[None]), before)
 
 
-def test_a_rotation_of_neighbours_turns_interleaved_rows_as_ours_turns_halves() -> None:
+def test_rotating_neighbors_of_interleaved_rows_equals_rotating_halves() -> None:
     heads, width, positions = 3, 8, 5
     weight = torch.randn(heads * width, 16)
     x = torch.randn(positions, 16)
@@ -71,7 +71,7 @@ def test_a_rotation_of_neighbours_turns_interleaved_rows_as_ours_turns_halves() 
     torch.testing.assert_close(halves, ours)
 
 
-def test_by_head_puts_each_heads_query_key_and_value_together() -> None:
+def test_by_head_groups_the_query_key_and_value_of_each_head() -> None:
     heads, width = 2, 3
     names = [(part, head, d) for part in "qkv" for head in range(heads) for d in range(width)]
     laid = LAYOUTS["by head"](torch.arange(len(names)), heads)

@@ -169,7 +169,7 @@ def exporting() -> Job:
         if not (folder / "out").exists():
             return NOTHING
         dtype = json.loads((folder / "out/config.json").read_text())["dtype"]
-        hf_folder.check(folder / "out", model, hf_folder.DTYPES[dtype])
+        hf_folder.verify_tensors(folder / "out", model, hf_folder.DTYPES[dtype])
         return dtype, len(list((folder / "out").iterdir()))
 
     return Job(write("bfloat16"), write("float32"), found, also=(NOTHING,))

@@ -93,7 +93,7 @@ def part(workspace: Workspace) -> Any:
 
 
 def exported(workspace: Workspace) -> Any:
-    state = nielsgpt_json.state(workspace.root / "out")
+    state = nielsgpt_json.read_checkpoint(workspace.root / "out")
     del state["weights"], state["tokenizer"]
     return state
 

@@ -6,42 +6,53 @@ import torch
 
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.errors import RunError
-from nielsgpt.inference.generate import Completion, complete_all, generate
-from nielsgpt.inference.sampling import generator_for
+from nielsgpt.inference.batcher import FinishReason
+from nielsgpt.inference.detokenizer import Detokenizer
+from nielsgpt.inference.generate import (
+    GeneratedIds,
+    generate,
+    generate_all,
+    stream_continuation,
+    stream_text,
+)
+from nielsgpt.inference.sampling import make_generator
 from nielsgpt.model.gpt import GPT
+from nielsgpt.tokenizers.byte import ByteTokenizer
 
 MakeModel = Callable[..., GPT]
 GREEDY = GenerationSettings(temperature=0.0, max_new_tokens=40)
 SAMPLED = GenerationSettings(temperature=1.5, top_k=200, max_new_tokens=40)
+HOT = GenerationSettings(temperature=1.5, top_k=0, max_new_tokens=30)
+BYTES = ByteTokenizer()
 
 
-def drain(ids: Generator[int, None, Any]) -> Completion:
+def collect(ids: Generator[int, None, Any]) -> GeneratedIds:
     new = []
     while True:
         try:
             new.append(next(ids))
         except StopIteration as end:
-            return Completion(new, end.value)
+            return GeneratedIds(new, end.value)
 
 
-def test_as_many_ids_come_as_were_asked_for(make_model: MakeModel) -> None:
-    completion = drain(generate(make_model(), [1, 2, 3], SAMPLED, stop_ids=()))
+def test_max_new_tokens_ids_are_generated(make_model: MakeModel) -> None:
+    completion = collect(generate(make_model(), [1, 2, 3], SAMPLED, stop_ids=()))
     assert len(completion.ids) == 40
     assert completion.finish_reason == "length"
 
 
 def test_an_end_id_ends_the_reply_and_is_not_part_of_it(make_model: MakeModel) -> None:
-    free = drain(generate(make_model(), [1, 2, 3], SAMPLED, stop_ids=()))
+    free = collect(generate(make_model(), [1, 2, 3], SAMPLED, stop_ids=()))
     end = free.ids[20]
-    stopped = drain(generate(make_model(), [1, 2, 3], SAMPLED, stop_ids=(end,)))
-    assert stopped == Completion(free.ids[: free.ids.index(end)], "stop")
+    stopped = collect(generate(make_model(), [1, 2, 3], SAMPLED, stop_ids=(end,)))
+    assert stopped == GeneratedIds(free.ids[: free.ids.index(end)], "stop")
 
 
 def test_a_banned_id_never_comes(make_model: MakeModel) -> None:
-    free = drain(generate(make_model(), [5], GREEDY, stop_ids=()))
+    free = collect(generate(make_model(), [5], GREEDY, stop_ids=()))
     banned = sorted(set(free.ids))
     assert not set(banned) & set(
-        drain(generate(make_model(), [5], GREEDY, stop_ids=(), banned_ids=banned)).ids
+        collect(generate(make_model(), [5], GREEDY, stop_ids=(), banned_ids=banned)).ids
     )
 
 
@@ -70,7 +81,7 @@ def test_a_penalty_on_all_ids_spares_the_end_id(make_model: MakeModel) -> None:
     penalised = GREEDY.model_copy(update={"repetition_penalty": 10.0})
     likeliest = next(generate(make_model(), every_id, GREEDY, stop_ids=()))
     end = next(generate(make_model(), every_id, GREEDY, stop_ids=(), banned_ids=[likeliest]))
-    assert drain(generate(make_model(), every_id, penalised, stop_ids=[end])).ids == []
+    assert collect(generate(make_model(), every_id, penalised, stop_ids=[end])).ids == []
     assert next(generate(make_model(), every_id, penalised, stop_ids=[])) == likeliest
 
 
@@ -90,18 +101,18 @@ def test_the_model_is_left_in_the_mode_it_had(make_model: MakeModel) -> None:
     assert not model.training
     ids.close()
     assert model.training
-    complete_all(model.eval(), [[1]], GREEDY, stop_ids=())
+    generate_all(model.eval(), [[1]], GREEDY, stop_ids=())
     assert not model.training
 
 
-def test_training_goes_on_after_generating(make_model: MakeModel) -> None:
+def test_a_model_can_be_trained_after_generating(make_model: MakeModel) -> None:
     model = make_model()
-    complete_all(model, [[1, 2]], GREEDY, stop_ids=())
+    generate_all(model, [[1, 2]], GREEDY, stop_ids=())
     model(torch.tensor([[1, 2, 3]])).sum().backward()
     assert model.embedding.weight.grad is not None
 
 
-def test_damaged_weights_are_an_error_and_not_a_text(make_model: MakeModel) -> None:
+def test_damaged_weights_are_an_error(make_model: MakeModel) -> None:
     model = make_model()
     with torch.no_grad():
         model.norm.weight[0] = torch.nan
@@ -111,7 +122,7 @@ def test_damaged_weights_are_an_error_and_not_a_text(make_model: MakeModel) -> N
 
 @pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
 @pytest.mark.parametrize("rows_at_once", [1, 3, 64])
-def test_a_batch_says_what_its_prompts_say_one_by_one(
+def test_a_batch_gives_the_ids_of_its_prompts_one_by_one(
     make_model: MakeModel, sampling: GenerationSettings, rows_at_once: int
 ) -> None:
     model = make_model(context_length=32, seed=5)
@@ -119,19 +130,19 @@ def test_a_batch_says_what_its_prompts_say_one_by_one(
     stop_ids = tuple(range(0, 250, 25))
     penalised = sampling.model_copy(update={"repetition_penalty": 1.3, "repetition_window": 9})
     alone = [
-        drain(
+        collect(
             generate(
                 model,
                 prompt,
                 penalised,
                 stop_ids=stop_ids,
                 banned_ids=(256, 257),
-                generator=generator_for(penalised.seed, index),
+                generator=make_generator(penalised.seed, index),
             )
         )
         for index, prompt in enumerate(prompts)
     ]
-    together = complete_all(
+    together = generate_all(
         model,
         prompts,
         penalised,
@@ -149,7 +160,7 @@ def test_rows_that_have_ended_are_no_longer_computed(make_model: MakeModel) -> N
     model, rows = make_model(seed=5), list[int]()
     model.embedding.register_forward_hook(lambda _, inputs, __: rows.append(inputs[0].size(0)))
     prompts = [[7 * i, i] for i in range(16)]
-    done = complete_all(model, prompts, SAMPLED, stop_ids=range(0, 250, 10))
+    done = generate_all(model, prompts, SAMPLED, stop_ids=range(0, 250, 10))
     speaking = [sum(len(c.ids) >= step for c in done) for step in range(len(rows))]
     assert rows[0] == 16
     assert rows[-1] < 16
@@ -157,9 +168,65 @@ def test_rows_that_have_ended_are_no_longer_computed(make_model: MakeModel) -> N
 
 
 def test_equal_prompts_in_a_batch_draw_different_ids(make_model: MakeModel) -> None:
-    first, second = complete_all(make_model(), [[1, 2], [1, 2]], SAMPLED, stop_ids=())
+    first, second = generate_all(make_model(), [[1, 2], [1, 2]], SAMPLED, stop_ids=())
     assert first.ids != second.ids
 
 
 def test_no_prompts_give_no_completions(make_model: MakeModel) -> None:
-    assert complete_all(make_model(), [], GREEDY, stop_ids=()) == []
+    assert generate_all(make_model(), [], GREEDY, stop_ids=()) == []
+
+
+@pytest.mark.parametrize("reason", ["stop", "length"])
+def test_streamed_text_returns_the_finish_reason_of_the_ids(reason: FinishReason) -> None:
+    def ids() -> Generator[int, None, FinishReason]:
+        yield from BYTES.encode("né")
+        return reason
+
+    text = stream_text(ids(), Detokenizer(BYTES))
+    assert [next(text), next(text)] == ["n", "é"]
+    with pytest.raises(StopIteration) as end:
+        next(text)
+    assert end.value.value == reason
+
+
+def test_a_stop_string_closes_the_stream_of_ids() -> None:
+    closed = []
+
+    def ids() -> Generator[int, None, FinishReason]:
+        try:
+            yield from BYTES.encode("a.b.c")
+        finally:
+            closed.append(True)
+        return "length"
+
+    def read() -> Generator[str, None, None]:
+        reasons.append((yield from stream_text(source, Detokenizer(BYTES, ["."]))))
+
+    source = ids()
+    reasons: list[FinishReason] = []
+    assert "".join(read()) == "a"
+    assert (reasons, closed) == (["stop"], [True])
+
+
+def test_a_continuation_is_the_text_of_the_ids_after_an_end_token(make_model: MakeModel) -> None:
+    model = make_model()
+    roles = (256, 257, 258)
+    ids = list(
+        generate(
+            model,
+            [259, *b"The keeper"],
+            HOT,
+            stop_ids=(259,),
+            banned_ids=roles,
+            generator=make_generator(42, 1),
+        )
+    )
+    assert "".join(stream_continuation(model, BYTES, "The keeper", HOT, 1)) == BYTES.decode(ids)
+
+
+def test_an_empty_prompt_begins_a_document(make_model: MakeModel) -> None:
+    texts = [
+        "".join(stream_continuation(make_model(), BYTES, "", HOT, index)) for index in range(3)
+    ]
+    assert len(set(texts)) == 3
+    assert all(texts)

@@ -14,9 +14,9 @@ def keys(rows: int, positions: int, start: float = 0.0) -> torch.Tensor:
 def read(span: Span, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """What one layer gets back when the rows read these keys."""
     span.place(k.size(2))
-    found = span.extend(0, k, v)
+    extended = span.extend(0, k, v)
     span.advance(k.size(2))
-    return found
+    return extended
 
 
 @torch.inference_mode()

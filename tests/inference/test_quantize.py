@@ -11,22 +11,22 @@ from nielsgpt.inference.quantize import (
     CastLinear,
     PackedLinear,
     QuantizedLinear,
+    choose_fastest_format,
     convert_weights,
-    fastest_form,
-    weight_forms,
+    list_weight_formats,
 )
-from nielsgpt.inference.sampling import generator_for
+from nielsgpt.inference.sampling import make_generator
 from nielsgpt.model.gpt import GPT
 from nielsgpt.model.variants import VARIANTS
 from nielsgpt.system import machine
 
 MakeModel = Callable[..., GPT]
-KINDS = [CastLinear, PackedLinear, QuantizedLinear]
+LINEARS = [CastLinear, PackedLinear, QuantizedLinear]
 SMALL = ("bfloat16", "int8")
 
 
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
-def kind(request: pytest.FixtureRequest) -> type:
+@pytest.fixture(params=LINEARS, ids=lambda linear: linear.__name__)
+def linear(request: pytest.FixtureRequest) -> type:
     if request.param is PackedLinear and not torch.backends.mkldnn.is_available():
         pytest.skip("this torch has no oneDNN")
     chosen: type = request.param
@@ -36,22 +36,22 @@ def kind(request: pytest.FixtureRequest) -> type:
 @pytest.mark.parametrize("width", [6, 32, 200])
 @pytest.mark.parametrize("rows", [1, 3, 40])
 @torch.inference_mode()
-def test_a_small_form_computes_nearly_the_same_map(kind: type, rows: int, width: int) -> None:
+def test_a_small_format_computes_nearly_the_same_map(linear: type, rows: int, width: int) -> None:
     torch.manual_seed(0)
     weight, bias = torch.randn(24, width), torch.randn(24)
     x = torch.randn(2, rows, width)
     exact = x @ weight.T + bias
-    found = kind(weight, bias)(x.bfloat16()).float()
-    assert found.shape == exact.shape
-    error = (found - exact).square().mean() / exact.square().mean()
+    y = linear(weight, bias)(x.bfloat16()).float()
+    assert y.shape == exact.shape
+    error = (y - exact).square().mean() / exact.square().mean()
     assert error < 3e-4  # two parts in a hundred
 
 
-@pytest.mark.parametrize("kind", [PackedLinear, QuantizedLinear], indirect=True)
+@pytest.mark.parametrize("linear", [PackedLinear, QuantizedLinear], indirect=True)
 @torch.inference_mode()
-def test_a_row_does_not_depend_on_how_many_are_computed_with_it(kind: type) -> None:
+def test_a_row_does_not_depend_on_how_many_are_computed_with_it(linear: type) -> None:
     torch.manual_seed(0)
-    part, x = kind(torch.randn(48, 64), None), torch.randn(16, 1, 64).bfloat16()
+    part, x = linear(torch.randn(48, 64), None), torch.randn(16, 1, 64).bfloat16()
     whole = part(x)
     for rows in (1, 2, 5, 16):
         assert torch.equal(part(x[:rows]), whole[:rows])
@@ -72,12 +72,12 @@ def test_a_row_of_zeros_stays_zero() -> None:
     assert torch.equal(part(torch.ones(1, 8).bfloat16()), torch.zeros(1, 4).bfloat16())
 
 
-@pytest.mark.parametrize("form", SMALL)
+@pytest.mark.parametrize("weight_format", SMALL)
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("variant", VARIANTS)
 @torch.inference_mode()
-def test_every_variant_says_nearly_the_same_in_a_small_form(
-    variant: str, tied: bool, form: quantize.Form
+def test_every_variant_gives_nearly_the_same_logits_in_a_small_format(
+    variant: str, tied: bool, weight_format: quantize.WeightFormat
 ) -> None:
     torch.manual_seed(0)
     shape = ModelSettings(
@@ -88,54 +88,55 @@ def test_every_variant_says_nearly_the_same_in_a_small_form(
         torch.nn.init.normal_(weight, std=0.2) if weight.dim() == 2 else None
     ids = torch.randint(97, (2, 32))
     exact = model(ids)
-    small = convert_weights(model, form)(ids)
+    small = convert_weights(model, weight_format)(ids)
     assert small.dtype == torch.float32
     assert (small - exact).square().mean() < 2e-3 * exact.square().mean()
 
 
-@pytest.mark.parametrize("form", SMALL)
-def test_in_a_small_form_replies_do_not_depend_on_company(
-    make_model: MakeModel, form: quantize.Form
+@pytest.mark.parametrize("weight_format", SMALL)
+def test_in_a_small_format_replies_do_not_depend_on_the_batch(
+    make_model: MakeModel, weight_format: quantize.WeightFormat
 ) -> None:
-    if not torch.backends.mkldnn.is_available() or quantize._kind(form, "cpu") is CastLinear:
+    linear = quantize._choose_linear(weight_format, "cpu")
+    if not torch.backends.mkldnn.is_available() or linear is CastLinear:
         pytest.skip("products of plain bfloat16 promise nothing")
-    model = convert_weights(make_model(), form)
+    model = convert_weights(make_model(), weight_format)
     sampling = GenerationSettings(temperature=1.3, max_new_tokens=30)
 
-    def asked(index: int) -> GenerationRequest:
+    def request(index: int) -> GenerationRequest:
         return GenerationRequest(
-            (index, 1, 2 * index)[: 1 + index % 3], sampling, generator_for(0, index)
+            (index, 1, 2 * index)[: 1 + index % 3], sampling, make_generator(0, index)
         )
 
-    batch, heard = Batcher(model, 8), dict[int, list[int | None]]()
+    batch, sampled = Batcher(model, 8), dict[int, list[int | None]]()
     for index in range(8):
-        heard[batch.join(asked(index))] = []
-    while batch.free < 8:
-        for drawn in batch.step():
-            heard[drawn.row].append(drawn.token)
+        sampled[batch.join(request(index))] = []
+    while batch.free_rows < 8:
+        for one in batch.step():
+            sampled[one.row].append(one.token)
     solo = [
-        list(generate(model, a.prompt_ids, sampling, stop_ids=(), generator=a.generator))
-        for a in map(asked, range(8))
+        list(generate(model, one.prompt_ids, sampling, stop_ids=(), generator=one.generator))
+        for one in map(request, range(8))
     ]
-    assert list(heard.values()) == solo
+    assert list(sampled.values()) == solo
 
 
-def test_the_fastest_form_is_measured_once_and_remembered(
+def test_the_fastest_format_is_measured_once_and_remembered(
     make_model: MakeModel, monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:
     monkeypatch.setenv("NIELSGPT_CACHE", str(tmp_path))
-    first = fastest_form(make_model(), 2)
-    assert first in weight_forms("cpu")
-    monkeypatch.setattr(quantize, "_measure_forms", None)  # would fail if it were called
-    assert fastest_form(make_model(seed=9), 2) == first
+    first = choose_fastest_format(make_model(), 2)
+    assert first in list_weight_formats("cpu")
+    monkeypatch.setattr(quantize, "_time_formats", None)  # would fail if it were called
+    assert choose_fastest_format(make_model(seed=9), 2) == first
 
 
-def test_a_smaller_form_must_gain_a_tenth(
+def test_a_smaller_format_must_gain_a_tenth(
     make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def chosen(**seconds: float) -> str:
         monkeypatch.setattr(machine, "recall", lambda *_: seconds)
-        return fastest_form(make_model(), 1)
+        return choose_fastest_format(make_model(), 1)
 
     assert chosen(float32=1.0, bfloat16=0.95, int8=0.91) == "float32"
     assert chosen(float32=1.0, bfloat16=0.89, int8=0.91) == "bfloat16"

@@ -33,18 +33,20 @@ def test_the_file_is_the_system_prompt_and_the_messages(tmp_path: Path) -> None:
     }
 
 
-def test_a_file_is_replaced_only_when_that_is_said(tmp_path: Path) -> None:
+def test_a_file_is_replaced_only_with_force(tmp_path: Path) -> None:
     path = tmp_path / "chat.json"
     path.write_text("mine", encoding="utf-8")
-    with pytest.raises(DataError, match=r"chat\.json is there already; '/save --force"):
+    with pytest.raises(
+        DataError, match=r"chat\.json already exists; replace it with '/save --force .*chat\.json'"
+    ):
         transcript.save(Conversation(TURNS), path)
     assert path.read_text("utf-8") == "mine"
     transcript.save(Conversation(TURNS), path, replace=True)
     assert transcript.load(path).messages == TURNS
 
 
-def test_nothing_said_is_nothing_to_save(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nothing was said yet"):
+def test_an_empty_conversation_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no message to save yet; write one first"):
         transcript.save(Conversation((SYSTEM,)), tmp_path / "chat.json")
     assert list(tmp_path.iterdir()) == []
 
@@ -55,8 +57,8 @@ def test_nothing_said_is_nothing_to_save(tmp_path: Path) -> None:
         (b"{", "it is not JSON"),
         (b"[" * 100_000, "it is not JSON"),
         (b"\xff", "it is not JSON"),
-        (b"[]", 'it holds no list of "messages"'),
-        (b'{"messages": {}}', 'it holds no list of "messages"'),
+        (b"[]", 'it has no list "messages"'),
+        (b'{"messages": {}}', 'it has no list "messages"'),
         (b'{"messages": []}', "has no messages"),
         (json.dumps({"messages": [GOOD, GOOD]}).encode(), "turns must alternate"),
         (json.dumps({"messages": [{"role": "bot", "content": ""}]}).encode(), "role 'bot'"),

@@ -6,7 +6,7 @@ import torch
 from nielsgpt.config.settings import GenerationSettings, ModelSettings
 from nielsgpt.inference.generate import generate
 from nielsgpt.inference.kvcache import KVCache
-from nielsgpt.inference.sampling import choose, generator_for
+from nielsgpt.inference.sampling import make_generator, sample
 from nielsgpt.model.gpt import GPT
 from nielsgpt.model.variants import VARIANTS
 from tests.lively import lively
@@ -38,13 +38,13 @@ def assert_not_an_echo(prompt: list[int], new: list[int]) -> None:
 @torch.inference_mode()
 def uncached(model: GPT, prompt: list[int], sampling: GenerationSettings) -> list[int]:
     """The window rule without a cache: at 17 ids of 16 the newest 8 stay."""
-    window, new, own = prompt[-CONTEXT:], list[int](), generator_for(sampling.seed)
+    window, new, own = prompt[-CONTEXT:], list[int](), make_generator(sampling.seed)
     nothing = torch.empty(1, 0, dtype=torch.int64)
     for _ in range(sampling.max_new_tokens):
         if len(window) > CONTEXT:
             window = window[-(CONTEXT // 2) :]
         logits = model(torch.tensor([window]))[:, -1]
-        new.append(int(choose(logits, nothing, sampling, [own])))
+        new.append(int(sample(logits, nothing, sampling, [own])))
         window = [*window, new[-1]]
     return new
 

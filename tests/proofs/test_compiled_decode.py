@@ -5,8 +5,8 @@ import pytest
 from nielsgpt.config.settings import GenerationSettings, ModelSettings
 from nielsgpt.inference import compiled_decode, quantize
 from nielsgpt.inference.batcher import Batcher, GenerationRequest
-from nielsgpt.inference.generate import stream
-from nielsgpt.inference.sampling import generator_for
+from nielsgpt.inference.generate import stream_ids
+from nielsgpt.inference.sampling import make_generator
 from nielsgpt.model.gpt import GPT
 from nielsgpt.system import compile_cache
 from tests.lively import lively
@@ -24,15 +24,17 @@ def made(variant: str) -> GPT:
 @pytest.mark.parametrize(("variant", "form"), [("gpt", "float32"), ("gpt_qk", "float32")])
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
-def test_a_compiled_row_says_the_same_across_a_slide(variant: str, form: quantize.Form) -> None:
+def test_a_compiled_row_says_the_same_across_a_slide(
+    variant: str, form: quantize.WeightFormat
+) -> None:
     if not compile_cache.can_compile("cpu"):
         pytest.skip("torch.compile finds no compiler here")
     model = quantize.convert_weights(made(variant), form)
     sampling = GenerationSettings(max_new_tokens=220, temperature=1.0)
 
     def said() -> list[int]:
-        asked = GenerationRequest((5, 6, 7), sampling, generator_for(0))
-        return list(stream(Batcher(model, 1), asked))
+        asked = GenerationRequest((5, 6, 7), sampling, make_generator(0))
+        return list(stream_ids(Batcher(model, 1), asked))
 
     plain = said()
     model.step = compiled_decode.compile_decode(model)

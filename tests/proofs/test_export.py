@@ -15,8 +15,8 @@ import torch
 from nielsgpt.config.settings import GenerationSettings, ModelSettings
 from nielsgpt.conversation import prompt, render
 from nielsgpt.export import gguf_file, hf_folder
-from nielsgpt.export.chat_template import jinja
-from nielsgpt.inference.generate import complete_all
+from nielsgpt.export.chat_template import build_jinja_template
+from nielsgpt.inference.generate import generate_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.model.variants import VARIANTS
 from nielsgpt.tokenizers.base import Tokenizer
@@ -68,7 +68,7 @@ def rows(vocab_size: int, count: int = 100) -> list[list[int]]:
 
 def continued(model: GPT, prompts: list[list[int]], length: int) -> list[list[int]]:
     greedy = GenerationSettings(temperature=0.0, max_new_tokens=length)
-    return [done.ids for done in complete_all(model, prompts, greedy, stop_ids=[])]
+    return [done.ids for done in generate_all(model, prompts, greedy, stop_ids=[])]
 
 
 def replies(theirs: Any, prompts: list[list[int]]) -> list[list[int]]:
@@ -163,7 +163,7 @@ def test_transformers_masks_what_the_assistant_says_in_batches_and_parts(
         kept = [
             (token, bool(said)) for token, said, read in zip(ids, mask, there, strict=True) if read
         ]
-        assert kept == list(zip(*render(conversation, codec), strict=True))
+        assert kept == list(zip(*render(conversation, codec.encode, codec.specials), strict=True))
         assert sum(mask) == sum(said for _, said in kept)
 
 
@@ -238,4 +238,4 @@ def test_llama_cpp_tokenizes_as_we_do(kind: str, tmp_path: Path) -> None:
     special = codec.specials
     all_four = [special.system, special.user, special.assistant, special.end]
     assert answer["specials"] == all_four
-    assert answer["template"] == jinja(parts=False)
+    assert answer["template"] == build_jinja_template(for_transformers=False)

@@ -16,7 +16,7 @@ from nielsgpt.data.cache.loader import Batch, Mixture, PackedRows
 from nielsgpt.data.cache.shards import Split
 from nielsgpt.data.cache.split_writer import SplitWriter
 from nielsgpt.errors import CheckpointError, Stopped
-from nielsgpt.inference.generate import complete_all
+from nielsgpt.inference.generate import generate_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.pipeline import pipeline, train_phase
 from nielsgpt.system.device import ExecutionConfig
@@ -124,7 +124,7 @@ def test_a_tiny_model_overfits_one_conversation_and_says_it(
     assert row["train_loss"] < 0.05
     asked = prompt(Conversation((Message("user", "Who are you?"),)), CODEC.encode, CODEC.specials)
     greedy = GenerationSettings(temperature=0.0, max_new_tokens=40)
-    reply = complete_all(made.model, [asked], greedy, stop_ids=[CODEC.specials.end])[0]
+    reply = generate_all(made.model, [asked], greedy, stop_ids=[CODEC.specials.end])[0]
     assert CODEC.decode(reply.ids) == "Niels. I keep it."
     assert reply.finish_reason == "stop"
 

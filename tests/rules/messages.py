@@ -41,6 +41,7 @@ def hub_faults() -> tuple[list[str], list[str]]:
     from nielsgpt.data.sources import hub_errors as of_data
     from nielsgpt.export import hub_repository_errors as of_models
 
-    rows = [[row[2] for row in table] for table in (of_data.FAULTS, of_models.FAULTS)]
+    tables = (of_data.FAULTS, of_models.MODEL_FAULTS)
+    rows = [[fault.problem for fault in table] for table in tables]
     datasets, models = ([re.sub(r"\{\w+\}", GAP, text) for text in texts] for texts in rows)
     return list(dict.fromkeys(datasets)), list(dict.fromkeys(models))

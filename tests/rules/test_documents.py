@@ -169,13 +169,6 @@ def test_every_shipped_config_settles() -> None:
         assert ran.returncode == 0, ran.stderr
 
 
-def test_the_shipped_system_prompt_is_the_one_the_model_learns() -> None:
-    from nielsgpt.data.primer.dialogues import SYSTEM_LINE
-
-    shipped = (ROOT / "configs" / "system_surly.txt").read_text("utf-8")
-    assert shipped.strip() == SYSTEM_LINE
-
-
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no git checkout")
 def test_text_that_ships_names_no_machine_of_ours() -> None:
     pattern = re.compile(r"(?<![\w.-])/(?:work|farm|Users|home/(?!me/)[a-z]+)/")

@@ -1,4 +1,4 @@
-"""A server of a tiny lively model: real sockets, real uvicorn, a thread of its own."""
+"""A server of a tiny random model: real sockets, real uvicorn, its own thread."""
 
 import json
 import socket
@@ -96,15 +96,15 @@ def serving(
     """A server on any free port."""
     settings = ServeSettings(port=0, **over)
     model = lively_model(context_length, endless)
-    served = ServedModel.now("tiny", "fp_tiny", context_length, ByteTokenizer(), GENERATION)
-    engine = server.engine_for(model, served, settings)
+    served = ServedModel.create("tiny", "fp_tiny", context_length, ByteTokenizer(), GENERATION)
+    engine = server.build_engine(model, served, settings)
     running = server.Server(engine, served, settings, key)
     with server.bind(settings, key, False) as listener:
         port = listener.getsockname()[1]
         thread = threading.Thread(target=running.run, args=([listener],), daemon=True)
         thread.start()
         tried = Running(
-            model, served, engine, server.url_of(listener, settings.host), port, running, key
+            model, served, engine, server.format_url(listener, settings.host), port, running, key
         )
         tried.until(lambda: running.started)
         try:

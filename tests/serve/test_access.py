@@ -1,4 +1,4 @@
-"""Who is let in: names, pages, keys; and what every answer wears."""
+"""Access control: hosts, origins, keys, and the headers of every response."""
 
 import logging
 import re
@@ -9,7 +9,13 @@ import pytest
 from fastapi import FastAPI
 from starlette.routing import Mount
 
-from nielsgpt.serve.access import AccessGuard, AccessPolicy, access_policy_for, hostname, log_line
+from nielsgpt.serve.access import (
+    AccessGuard,
+    AccessPolicy,
+    format_request,
+    make_access_policy,
+    parse_hostname,
+)
 from tests.serve.conftest import Running, serving
 
 KEY = "a-key-of-our-own"
@@ -46,7 +52,7 @@ def test_the_server_answers_to_its_names(locked: Running, host: str) -> None:
         *("localhost.", "http://localhost", "localhost/", ":80", "localhost,evil", "*", ".."),
     ],
 )
-def test_a_name_of_somebody_else_is_refused(locked: Running, host: str) -> None:
+def test_an_unknown_host_is_refused(locked: Running, host: str) -> None:
     for path in ("/", "/health", "/v1/models", "/static/index.html"):
         assert get(locked, path, Host=host) in (400, 403)
 
@@ -57,22 +63,22 @@ def test_a_request_without_a_host_is_refused(locked: Running) -> None:
             assert connection.recv(4096).split()[1] == status
 
 
-def test_where_all_addresses_are_listened_at_an_address_is_a_name_too() -> None:
+def test_a_server_on_all_addresses_answers_to_addresses() -> None:
     everywhere, here = (
-        access_policy_for("0.0.0.0", (), (), None),
-        access_policy_for("127.0.0.1", (), (), None),
+        make_access_policy("0.0.0.0", (), (), None),
+        make_access_policy("127.0.0.1", (), (), None),
     )
     for host in ("192.168.1.5", "192.168.1.5:8000", "[fe80::1]:80"):
-        assert everywhere.knows(host)
-        assert not here.knows(host)
-    assert not everywhere.knows("evil.example")
-    assert access_policy_for("192.168.1.5", (), (), None).knows("192.168.1.5:8000")
-    assert access_policy_for("::1", (), (), None).knows("[::1]:8000")
+        assert everywhere.allows_host(host)
+        assert not here.allows_host(host)
+    assert not everywhere.allows_host("evil.example")
+    assert make_access_policy("192.168.1.5", (), (), None).allows_host("192.168.1.5:8000")
+    assert make_access_policy("::1", (), (), None).allows_host("[::1]:8000")
 
 
 @pytest.mark.parametrize("host", ["a" * 100_000, "[" * 50_000, ":" * 50_000, "1:" * 20_000])
-def test_a_long_host_takes_no_time(host: str) -> None:
-    assert hostname(host) in ("", host)
+def test_a_long_host_is_parsed_in_linear_time(host: str) -> None:
+    assert parse_hostname(host) in ("", host)
 
 
 def post(running: Running, **headers: str) -> httpx.Response:
@@ -96,7 +102,7 @@ def test_a_page_of_another_site_may_not_post(locked: Running, origin: str) -> No
     assert "access-control-allow-origin" not in refused.headers
 
 
-def test_the_own_page_and_a_trusted_one_may_post(locked: Running) -> None:
+def test_its_own_page_and_an_allowed_one_may_post(locked: Running) -> None:
     own = post(locked, Origin=locked.url)
     assert own.status_code == 200
     assert "access-control-allow-origin" not in own.headers
@@ -112,20 +118,20 @@ def preflight(running: Running, origin: str, names: str | None = None) -> httpx.
     return running.stranger.options("/v1/chat/completions", headers=headers)
 
 
-def test_only_a_trusted_page_hears_that_it_may(locked: Running, tiny_server: Running) -> None:
-    heard = preflight(locked, "https://site.example")
-    assert heard.status_code == 204
-    assert heard.headers["access-control-allow-headers"] == "Authorization, Content-Type"
+def test_only_an_allowed_page_gets_cors_headers(locked: Running, tiny_server: Running) -> None:
+    first_piece = preflight(locked, "https://site.example")
+    assert first_piece.status_code == 204
+    assert first_piece.headers["access-control-allow-headers"] == "Authorization, Content-Type"
     for running, origin in ((locked, "https://evil.example"), (tiny_server, "https://a.example")):
         refused = preflight(running, origin)
         assert refused.status_code in (401, 405)
         assert not [name for name in refused.headers if name.startswith("access-control")]
 
 
-def test_a_trusted_page_may_send_the_headers_that_it_names(locked: Running) -> None:
+def test_an_allowed_page_may_send_the_headers_that_it_names(locked: Running) -> None:
     def allowed(names: str, origin: str = "https://site.example") -> str | None:
-        heard = preflight(locked, origin, names)
-        return heard.headers.get("access-control-allow-headers")
+        first_piece = preflight(locked, origin, names)
+        return first_piece.headers.get("access-control-allow-headers")
 
     sdk = "authorization,content-type,x-stainless-arch, x-stainless-retry-count"
     assert allowed(sdk) == sdk
@@ -137,15 +143,15 @@ def test_a_trusted_page_may_send_the_headers_that_it_names(locked: Running) -> N
 @pytest.mark.parametrize("path", ["/", "/health", "/v1/models", "/v1/models/tiny", "/metrics"])
 def test_a_head_is_a_get_without_its_body(tiny_server: Running, path: str) -> None:
     line = b"%s " + path.encode() + b" HTTP/1.1\r\nHost: localhost\r\n"
-    told, body = tiny_server.exchange(line % b"HEAD")
+    head, body = tiny_server.exchange(line % b"HEAD")
     whole, _ = tiny_server.exchange(line % b"GET")
     assert body == b""
-    assert told.split()[1] == whole.split()[1] == b"200"
-    names = [{row.partition(b":")[0] for row in head.split(b"\r\n")[1:]} for head in (told, whole)]
+    assert head.split()[1] == whole.split()[1] == b"200"
+    names = [{row.partition(b":")[0] for row in head.split(b"\r\n")[1:]} for head in (head, whole)]
     assert names[0] == names[1]
 
 
-def test_a_head_of_what_is_only_posted_is_refused_as_a_get_is(
+def test_a_head_of_a_post_route_is_refused_like_a_get(
     locked: Running, tiny_server: Running
 ) -> None:
     assert tiny_server.client.head("/v1/chat/completions").status_code == 405
@@ -158,18 +164,18 @@ def paths(guard: AccessGuard) -> list[tuple[str, str]]:
     """Every method and path of the application."""
     app = guard._app
     assert isinstance(app, FastAPI)
-    found = [("GET", "/openapi.json"), ("GET", "/v1/models/tiny")]
+    routes = [("GET", "/openapi.json"), ("GET", "/v1/models/tiny")]
     for path, methods in app.openapi()["paths"].items():
-        found += [(method.upper(), path) for method in methods]
+        routes += [(method.upper(), path) for method in methods]
     for route in app.routes:
         if isinstance(route, Mount):
-            found.append(("GET", f"{route.path}/index.html"))
+            routes.append(("GET", f"{route.path}/index.html"))
         elif getattr(route, "path", None) == "/":
-            found.append(("GET", "/"))
-    return [(method, path.replace("{name}", "tiny")) for method, path in sorted(set(found))]
+            routes.append(("GET", "/"))
+    return [(method, path.replace("{name}", "tiny")) for method, path in sorted(set(routes))]
 
 
-def test_every_route_but_the_page_and_the_health_wants_the_key(locked: Running) -> None:
+def test_every_route_but_the_page_and_health_requires_the_key(locked: Running) -> None:
     opened, closed = set(), set()
     for method, path in paths(locked.server.app):
         for header in (
@@ -194,20 +200,20 @@ def test_every_route_but_the_page_and_the_health_wants_the_key(locked: Running) 
 @pytest.mark.parametrize(
     "path", ["//", "/static", "/health/", "/HEALTH", "/static%2f", "/v1/../v1/models"]
 )
-def test_what_only_looks_open_is_not(locked: Running, path: str) -> None:
+def test_a_path_that_only_looks_public_requires_the_key(locked: Running, path: str) -> None:
     line = b"GET %s HTTP/1.1\r\nHost: localhost\r\n" % path.encode()
     assert locked.exchange(line)[0].split()[1] in (b"401", b"404")
 
 
-def test_the_key_is_compared_whatever_bytes_are_sent() -> None:
+def test_any_bytes_can_be_sent_as_a_key() -> None:
     door = AccessPolicy(frozenset(), key=KEY.encode())
-    assert door.opens(f"Bearer {KEY}")
-    assert door.opens(f"bearer  {KEY} ")
+    assert door.accepts_key(f"Bearer {KEY}")
+    assert door.accepts_key(f"bearer  {KEY} ")
     for wrong in ("", "Bearer", "Bearer \xff\u20ac", f"Bearer {KEY} {KEY}", f"Bearer{KEY}"):
-        assert not door.opens(wrong)
+        assert not door.accepts_key(wrong)
 
 
-def test_every_answer_wears_what_keeps_a_page_safe(tiny_server: Running) -> None:
+def test_every_response_has_the_security_headers(tiny_server: Running) -> None:
     for path in ("/", "/health", "/nowhere", "/v1/models", "/static/nothing"):
         headers = tiny_server.get(path).headers
         assert headers["content-security-policy"].startswith("default-src 'self'; ")
@@ -228,7 +234,7 @@ def test_every_answer_wears_what_keeps_a_page_safe(tiny_server: Running) -> None
         ("PROPFIND", "/", 405),
     ],
 )
-def test_what_is_not_there_is_told_in_the_apis_shape(
+def test_an_unknown_path_or_method_is_an_api_error(
     tiny_server: Running, method: str, path: str, status: int
 ) -> None:
     reply = tiny_server.client.request(method, path)
@@ -249,14 +255,14 @@ def test_too_long_urls_and_headers_are_refused(tiny_server: Running) -> None:
     "sent",
     [b"hello\r\n\r\n", b"\x16\x03\x01\x02", b"GET / HTTP/x\r\n\r\n", b"GET  / HTTP/1.1\r\n\r\n"],
 )
-def test_what_is_no_http_is_told_so(tiny_server: Running, sent: bytes) -> None:
+def test_malformed_http_is_refused(tiny_server: Running, sent: bytes) -> None:
     with tiny_server.raw(sent + b"\r\n\r\n") as connection:
         answer = connection.recv(4096)
     assert answer.split()[1] == b"400"
     assert answer.endswith(b'"param":null,"code":null}}') or b"400" in answer
 
 
-def test_a_log_line_is_one_line_and_never_holds_the_key(
+def test_a_log_line_is_one_line_without_the_key(
     locked: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "nielsgpt")
@@ -269,4 +275,4 @@ def test_a_log_line_is_one_line_and_never_holds_the_key(
         assert re.fullmatch(r"127\.0\.0\.1 GET [\x21-\x7e]+ \d{3} \d+\.\d{3} s", line)
         assert KEY not in line
     assert r"/\r\nHTTP\x1b[31m\u202e\x00 401" in caplog.messages[2]
-    assert len(log_line({"method": "GET", "path": "\n" * 10_000})) < 500
+    assert len(format_request({"method": "GET", "path": "\n" * 10_000})) < 500

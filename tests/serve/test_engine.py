@@ -1,4 +1,4 @@
-"""The engine by itself: turns, limits, rows that are freed, what happens when it breaks."""
+"""The engine alone: fair order, limits, freed rows, failures."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ import pytest
 
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.inference.batcher import Batcher, GenerationRequest, SampledToken
-from nielsgpt.inference.sampling import generator_for
+from nielsgpt.inference.sampling import make_generator
 from nielsgpt.serve.api_errors import ApiError
 from nielsgpt.serve.engine import InferenceEngine, RequestHandle, RowRequest
 from nielsgpt.serve.fair_queue import FairQueue
@@ -17,31 +17,31 @@ from nielsgpt.tokenizers.byte import ByteTokenizer
 from tests.serve.conftest import lively_model
 
 
-class Counted(Batcher):
-    """A batch that waits for a permit before each step and remembers what was drawn."""
+class PermittedBatcher(Batcher):
+    """A batcher that waits for a permit before each step and records the sampled tokens."""
 
     def __init__(self, rows: int) -> None:
         super().__init__(lively_model(), rows)
         self.permits = threading.Semaphore(0)
-        self.drawn: list[SampledToken] = []
+        self.sampled: list[SampledToken] = []
         self.done = threading.Semaphore(0)
 
     def step(self) -> list[SampledToken]:
         self.permits.acquire()
-        drawn = super().step()
-        self.drawn += drawn
+        sampled = super().step()
+        self.sampled += sampled
         self.done.release()
-        return drawn
+        return sampled
 
-    def let(self, steps: int) -> None:
-        """Let so many steps happen."""
+    def run_steps(self, steps: int) -> None:
+        """Run this many steps."""
         for _ in range(steps):
             self.permits.release()
             assert self.done.acquire(timeout=10)
 
 
-class Broken(Batcher):
-    """A batch whose first step fails."""
+class FailingBatcher(Batcher):
+    """A batcher whose first step fails."""
 
     def __init__(self) -> None:
         super().__init__(lively_model(), 4)
@@ -53,7 +53,7 @@ class Broken(Batcher):
 def ask(index: int = 0, tokens: int = 100, prompt: str = "The keeper") -> RowRequest:
     sampling = GenerationSettings(max_new_tokens=tokens, temperature=1.0)
     ids = tuple(ByteTokenizer().encode(prompt))
-    return RowRequest(GenerationRequest(ids, sampling, generator_for(1, index)))
+    return RowRequest(GenerationRequest(ids, sampling, make_generator(1, index)))
 
 
 @contextmanager
@@ -63,78 +63,78 @@ def running(batcher: Batcher, streams: int, waiting: int = 8) -> Iterator[Infere
     try:
         yield engine
     finally:
-        if isinstance(batcher, Counted):
+        if isinstance(batcher, PermittedBatcher):
             for _ in range(1_000):
                 batcher.permits.release()
         engine.stop(10)
 
 
 @asynccontextmanager
-async def opened(
+async def submit(
     engine: InferenceEngine, rows: int, client: str = "a"
 ) -> AsyncIterator[RequestHandle]:
-    ticket = engine.open(client, [ask(index) for index in range(rows)])
+    handle = engine.submit(client, [ask(index) for index in range(rows)])
     try:
-        yield ticket
+        yield handle
     finally:
-        ticket.close()
+        handle.close()
 
 
 def test_clients_take_turns_and_each_keeps_its_order() -> None:
-    turns: FairQueue[str] = FairQueue()
+    queue: FairQueue[str] = FairQueue()
     for item in ("a1", "a2", "a3", "b1", "c1", "b2"):
-        turns.add(item[0], item)
-    assert len(turns) == 6
-    assert [turns.take() for _ in range(6)] == ["a1", "b1", "c1", "a2", "b2", "a3"]
-    assert len(turns) == 0
+        queue.add(item[0], item)
+    assert len(queue) == 6
+    assert [queue.take() for _ in range(6)] == ["a1", "b1", "c1", "a2", "b2", "a3"]
+    assert len(queue) == 0
 
 
-def test_what_is_dropped_leaves_the_others_in_their_order() -> None:
-    turns: FairQueue[str] = FairQueue()
+def test_dropped_items_leave_the_others_in_order() -> None:
+    queue: FairQueue[str] = FairQueue()
     for item in ("a1", "a2", "b1", "a3"):
-        turns.add(item[0], item)
-    turns.drop("a", lambda item: item == "a1")
-    turns.drop("nobody", lambda item: True)
-    turns.drop("b", lambda item: True)
-    assert [turns.take() for _ in range(len(turns))] == ["a2", "a3"]
+        queue.add(item[0], item)
+    queue.drop("a", lambda item: item == "a1")
+    queue.drop("nobody", lambda item: True)
+    queue.drop("b", lambda item: True)
+    assert [queue.take() for _ in range(len(queue))] == ["a2", "a3"]
 
 
-def test_a_closed_request_draws_nothing_after_the_step_that_runs() -> None:
+def test_a_closed_request_generates_nothing_after_the_current_step() -> None:
     async def scenario() -> None:
-        batcher = Counted(4)
+        batcher = PermittedBatcher(4)
         with running(batcher, 4) as engine:
-            async with opened(engine, 2) as ticket:
-                await asyncio.to_thread(batcher.let, 3)
-                assert len(batcher.drawn) == 6
-                other = engine.open("b", [ask(7)])
-                await asyncio.to_thread(batcher.let, 1)
-                ticket.close()
-                before = {drawn.row for drawn in batcher.drawn[:2]}
-                start = len(batcher.drawn)
-                await asyncio.to_thread(batcher.let, 4)
+            async with submit(engine, 2) as handle:
+                await asyncio.to_thread(batcher.run_steps, 3)
+                assert len(batcher.sampled) == 6
+                other = engine.submit("b", [ask(7)])
+                await asyncio.to_thread(batcher.run_steps, 1)
+                handle.close()
+                before = {sampled.row for sampled in batcher.sampled[:2]}
+                start = len(batcher.sampled)
+                await asyncio.to_thread(batcher.run_steps, 4)
                 # The step that waited for its permit had begun.
-                late = [drawn for drawn in batcher.drawn[start:] if drawn.row in before]
+                late = [sampled for sampled in batcher.sampled[start:] if sampled.row in before]
                 assert len(late) <= 2
-                assert len(batcher.drawn[start:]) - len(late) >= 3
-                assert batcher.free == 3
+                assert len(batcher.sampled[start:]) - len(late) >= 3
+                assert batcher.free_rows == 3
                 other.close()
 
     asyncio.run(scenario())
 
 
-def test_a_request_that_is_closed_before_its_turn_is_never_read() -> None:
+def test_a_request_closed_before_its_turn_is_never_prefilled() -> None:
     async def scenario() -> None:
-        batcher = Counted(2)
+        batcher = PermittedBatcher(2)
         with running(batcher, 2, 100) as engine:
-            tickets = [engine.open("a", [ask(n)]) for n in range(20)]
-            await asyncio.to_thread(batcher.let, 1)
-            for ticket in tickets:
-                ticket.close()
-            last = engine.open("a", [ask(50, 2)])
-            heard = asyncio.ensure_future(anext(aiter(last)))
+            handles = [engine.submit("a", [ask(n)]) for n in range(20)]
+            await asyncio.to_thread(batcher.run_steps, 1)
+            for handle in handles:
+                handle.close()
+            last = engine.submit("a", [ask(50, 2)])
+            first_piece = asyncio.ensure_future(anext(aiter(last)))
             for _ in range(4):
                 batcher.permits.release()
-            await asyncio.wait_for(heard, 5)
+            await asyncio.wait_for(first_piece, 5)
             assert engine.load.prompt_tokens <= 3 * len(ask().request.prompt_ids)
 
     asyncio.run(scenario())
@@ -144,56 +144,56 @@ def test_64_abandoned_requests_leave_an_empty_batch() -> None:
     async def scenario() -> None:
         batcher = Batcher(lively_model(), 64)
         with running(batcher, 64, 64) as engine:
-            tickets = [engine.open(str(n % 5), [ask(n, 200)]) for n in range(128)]
-            async for _ in tickets[0]:
+            handles = [engine.submit(str(n % 5), [ask(n, 200)]) for n in range(128)]
+            async for _ in handles[0]:
                 break
-            for ticket in tickets:
-                ticket.close()
-            async with opened(engine, 1) as last:
+            for handle in handles:
+                handle.close()
+            async with submit(engine, 1) as last:
                 async for _ in last:
                     pass
-            assert batcher.free == 64
-            assert len(engine._turns) == 0
+            assert batcher.free_rows == 64
+            assert len(engine._queue) == 0
 
     asyncio.run(scenario())
 
 
-def test_the_129th_request_is_told_to_come_back() -> None:
+def test_the_129th_request_is_told_to_try_again() -> None:
     async def scenario() -> None:
-        with running(Counted(64), 64, 64) as engine:
-            tickets = [engine.open("a", [ask(n)]) for n in range(128)]
+        with running(PermittedBatcher(64), 64, 64) as engine:
+            handles = [engine.submit("a", [ask(n)]) for n in range(128)]
             with pytest.raises(ApiError) as refused:
-                engine.open("b", [ask()])
+                engine.submit("b", [ask()])
             assert refused.value.status_code == 429
             assert refused.value.headers == {"Retry-After": "1"}
-            tickets[100].close()
-            engine.open("b", [ask()]).close()
+            handles[100].close()
+            engine.submit("b", [ask()]).close()
             with pytest.raises(ApiError):
-                engine.open("b", [ask(), ask(1)])
+                engine.submit("b", [ask(), ask(1)])
 
     asyncio.run(scenario())
 
 
-def test_a_newcomer_does_not_stand_behind_all_that_another_wants() -> None:
+def test_a_new_client_does_not_wait_for_all_requests_of_another() -> None:
     async def scenario() -> None:
-        batcher = Counted(2)
+        batcher = PermittedBatcher(2)
         with running(batcher, 2, 100) as engine:
-            greedy = [engine.open("a", [ask(n, 2)]) for n in range(20)]
-            await asyncio.to_thread(batcher.let, 1)
-            honest = engine.open("b", [ask(50, 2)])
-            heard = asyncio.ensure_future(anext(aiter(honest)))
-            await asyncio.to_thread(batcher.let, 6)
-            await asyncio.wait_for(heard, 5)
-            for ticket in (*greedy, honest):
-                ticket.close()
+            greedy = [engine.submit("a", [ask(n, 2)]) for n in range(20)]
+            await asyncio.to_thread(batcher.run_steps, 1)
+            honest = engine.submit("b", [ask(50, 2)])
+            first_piece = asyncio.ensure_future(anext(aiter(honest)))
+            await asyncio.to_thread(batcher.run_steps, 6)
+            await asyncio.wait_for(first_piece, 5)
+            for handle in (*greedy, honest):
+                handle.close()
 
     asyncio.run(scenario())
 
 
-def test_a_reader_that_reads_nothing_holds_nobody_up() -> None:
+def test_a_client_that_reads_nothing_delays_nobody() -> None:
     async def scenario() -> None:
         with running(Batcher(lively_model(), 2), 2) as engine:
-            async with opened(engine, 1) as idle, opened(engine, 1, "b") as busy:
+            async with submit(engine, 1) as idle, submit(engine, 1, "b") as busy:
                 pieces = [piece async for piece in busy]
                 assert pieces[-1].finish
                 kept = [piece async for piece in idle]  # all of it is still there
@@ -202,37 +202,37 @@ def test_a_reader_that_reads_nothing_holds_nobody_up() -> None:
     asyncio.run(scenario())
 
 
-def test_stopping_tells_every_open_request() -> None:
+def test_stopping_sends_every_open_request_an_error() -> None:
     async def scenario() -> None:
-        batcher = Counted(4)
+        batcher = PermittedBatcher(4)
         with running(batcher, 4) as engine:
-            tickets = [engine.open("a", [ask(n)]) for n in range(6)]
-            await asyncio.to_thread(batcher.let, 2)
+            handles = [engine.submit("a", [ask(n)]) for n in range(6)]
+            await asyncio.to_thread(batcher.run_steps, 2)
             stopping = asyncio.create_task(asyncio.to_thread(engine.stop, 10))
-            while engine._over is None:  # only then may the step that runs end
+            while engine._stop_error is None:  # only then may the step that runs end
                 await asyncio.sleep(0)
             batcher.permits.release()
             await stopping
-            for ticket in tickets:
+            for handle in handles:
                 with pytest.raises(ApiError, match="stopping"):
-                    async for _ in ticket:
+                    async for _ in handle:
                         pass
             with pytest.raises(ApiError, match="stopping"):
-                engine.open("a", [ask()])
+                engine.submit("a", [ask()])
 
     asyncio.run(scenario())
 
 
-def test_a_broken_model_is_told_to_those_who_wait_and_to_all_who_come() -> None:
+def test_a_failed_model_is_an_error_for_open_and_new_requests() -> None:
     async def scenario() -> None:
-        with running(Broken(), 4) as engine:
-            async with opened(engine, 1) as ticket:
+        with running(FailingBatcher(), 4) as engine:
+            async with submit(engine, 1) as handle:
                 with pytest.raises(ApiError, match="the model failed") as refused:
-                    async for _ in ticket:
+                    async for _ in handle:
                         pass
             assert refused.value.status_code == 503
             assert str(engine.failure) == "the device is gone"
             with pytest.raises(ApiError, match="the model failed"):
-                engine.open("a", [ask()])
+                engine.submit("a", [ask()])
 
     asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""Bodies and values that nobody should send: each is told so, in one shape, and none is a 500."""
+"""Hostile bodies and values: each is refused in one format, and none is a 500."""
 
 import gzip
 import json
@@ -137,7 +137,7 @@ def is_refused(reply: httpx.Response, status: int = 400) -> bool:
     return True
 
 
-def test_there_are_enough_of_them() -> None:
+def test_there_are_enough_hostile_values() -> None:
     assert len(CHATS) + len(TEXTS) > 200
     assert len(BODIES) > 40
 
@@ -191,13 +191,13 @@ def test_a_body_that_is_not_announced_as_json_is_refused(
     [
         ({"presence_penalty": 1}, "use repetition_penalty"),
         ({"logit_bias": {"1": 2}}, "use temperature"),
-        ({"tool_choice": "required"}, "calls no tools; use none or auto"),
-        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "calls no tools"),
+        ({"tool_choice": "required"}, "cannot call tools; use none or auto"),
+        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "cannot call tools"),
         ({"modalities": ["audio"]}, "writes text"),
         ({"response_format": {"type": "json_object"}}, "writes text"),
     ],
 )
-def test_what_the_model_cannot_do_is_told_with_what_it_can(
+def test_an_unsupported_parameter_is_refused_with_an_alternative(
     tiny_server: Running, over: dict[str, Any], advice: str
 ) -> None:
     error = tiny_server.chat(**over).json()["error"]
@@ -206,7 +206,7 @@ def test_what_the_model_cannot_do_is_told_with_what_it_can(
 
 
 @pytest.mark.parametrize("announced", [True, False])
-def test_a_body_that_is_too_long_is_refused_and_never_held(
+def test_a_body_that_is_too_long_is_refused_and_never_kept(
     tiny_server: Running, announced: bool
 ) -> None:
     piece = b" " * 65_536
@@ -223,7 +223,7 @@ def test_a_body_that_is_too_long_is_refused_and_never_held(
     assert psutil.Process().memory_info().rss - before < 20 * 2**20
 
 
-def test_a_body_of_just_the_limit_is_read(tiny_server: Running) -> None:
+def test_a_body_of_exactly_the_limit_is_read(tiny_server: Running) -> None:
     body = GOOD % b""
     headers = {"Content-Type": "application/json"}
     path = "/v1/chat/completions"
@@ -284,7 +284,7 @@ def test_the_reason_is_about_the_form_that_was_sent(
     ],
     ids=str,
 )
-def test_a_content_that_is_no_text_is_named(
+def test_a_content_part_that_is_not_text_is_named(
     tiny_server: Running, content: object, reason: str
 ) -> None:
     messages = [{"role": "user", "content": content}]
@@ -292,7 +292,7 @@ def test_a_content_that_is_no_text_is_named(
     assert error["message"] == reason
 
 
-def test_a_message_that_calls_tools_is_told_to_be_left_out(tiny_server: Running) -> None:
+def test_a_message_with_tool_calls_is_refused(tiny_server: Running) -> None:
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     messages = [
         {"role": "user", "content": "Hello"},
@@ -300,7 +300,7 @@ def test_a_message_that_calls_tools_is_told_to_be_left_out(tiny_server: Running)
     ]
     error = tiny_server.post("/v1/chat/completions", {"messages": messages}).json()["error"]
     assert error["message"] == (
-        "tool_calls is not supported; this model calls no tools; leave out such messages"
+        "tool_calls is not supported; this model cannot call tools; leave out such messages"
     )
 
 

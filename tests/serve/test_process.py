@@ -1,4 +1,4 @@
-"""The server as a process: where it listens, with which key, how it ends."""
+"""The server process: its address, its key, its shutdown."""
 
 import json
 import os
@@ -23,31 +23,31 @@ from nielsgpt.checkpoint import checkpoint_file, load_model
 from nielsgpt.config.settings import ServeSettings, Settings
 from nielsgpt.errors import CheckpointError, RunError, SettingsError
 from nielsgpt.serve.engine import InferenceEngine
-from nielsgpt.serve.server import Server, bind, key_from, url_of
+from nielsgpt.serve.server import Server, bind, format_url, read_key
 from nielsgpt.tokenizers.byte import ByteTokenizer
 from tests.serve.conftest import GENERATION, Running, events, lively_model
-from tests.serve.test_engine import Broken
+from tests.serve.test_engine import FailingBatcher
 
 HERE = Path(__file__).resolve().parents[2]
 
 
 def test_a_port_that_is_taken_is_one_line() -> None:
-    with bind(ServeSettings(port=0), None, False) as taken:
-        port = taken.getsockname()[1]
+    with bind(ServeSettings(port=0), None, False) as listener:
+        port = listener.getsockname()[1]
         with pytest.raises(SettingsError, match=rf"port {port} \(Address already in use\)"):
             bind(ServeSettings(port=port), None, False)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_others_are_let_in_with_a_key_or_knowingly(host: str) -> None:
+def test_other_machines_need_a_key_or_insecure(host: str) -> None:
     settings = ServeSettings(host=host, port=0)
-    with pytest.raises(SettingsError, match="give a key with --api-key-file or NIELSGPT_API_KEY"):
+    with pytest.raises(SettingsError, match="set a key with --api-key-file or NIELSGPT_API_KEY"):
         bind(settings, None, False)
     for key, insecure in (("a-key", False), (None, True)):
         bind(settings, key, insecure).close()
 
 
-def test_what_is_no_address_is_told() -> None:
+def test_an_invalid_address_is_named() -> None:
     for host in ("1.2.3.4.5", "192.0.2.1"):
         with pytest.raises(SettingsError, match=re.escape(host)):
             bind(ServeSettings(host=host, port=0), "a-key", False)
@@ -63,35 +63,35 @@ def has_ipv6() -> bool:
     ("host", "name"),
     [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "[::1]")],
 )
-def test_the_url_is_one_that_a_browser_here_opens(host: str, name: str) -> None:
+def test_the_url_opens_in_a_browser_on_this_machine(host: str, name: str) -> None:
     if host == "::1" and not has_ipv6():
         pytest.skip("this machine has no IPv6")
     with bind(ServeSettings(host=host, port=0), "a-key", False) as listener:
-        assert url_of(listener, host) == f"http://{name}:{listener.getsockname()[1]}"
+        assert format_url(listener, host) == f"http://{name}:{listener.getsockname()[1]}"
 
 
-def test_the_key_is_that_of_the_file_or_of_the_environment(tmp_path: Path) -> None:
+def test_the_key_is_read_from_the_file_or_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("  from-the-file\n", encoding="utf-8")
-    assert key_from(file, "from-the-environment") == "from-the-file"
+    assert read_key(file, "from-the-environment") == "from-the-file"
     file.write_bytes(b"\xef\xbb\xbffrom-an-editor\r\n")
-    assert key_from(file, None) == "from-an-editor"
-    assert key_from(None, "from-the-environment") == "from-the-environment"
-    assert key_from(None, "") is None
-    assert key_from(None, None) is None
+    assert read_key(file, None) == "from-an-editor"
+    assert read_key(None, "from-the-environment") == "from-the-environment"
+    assert read_key(None, "") is None
+    assert read_key(None, None) is None
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"\n", b"two words", b"two\nlines", b"k\xc3\xa9y", b"\xff"]
 )
-def test_a_key_file_that_holds_no_key_is_named_and_not_told(tmp_path: Path, content: bytes) -> None:
+def test_a_malformed_key_file_is_named_without_its_content(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "key"
     file.write_bytes(content)
     with pytest.raises(SettingsError, match=str(file)) as error:
-        key_from(file, None)
+        read_key(file, None)
     assert not content.split() or content.decode("latin-1").split()[-1] not in str(error.value)
     with pytest.raises(SettingsError, match="No such file"):
-        key_from(tmp_path / "none", None)
+        read_key(tmp_path / "none", None)
 
 
 def test_no_option_takes_the_key_itself() -> None:
@@ -99,9 +99,9 @@ def test_no_option_takes_the_key_itself() -> None:
     assert re.findall(r"--[\w-]*key[\w-]*", words) == ["--api-key-file"]
 
 
-def test_a_model_that_breaks_ends_the_server_with_an_error(tiny_server: Running) -> None:
+def test_a_model_that_fails_stops_the_server_with_an_error(tiny_server: Running) -> None:
     settings = ServeSettings(port=0)
-    engine = InferenceEngine(Broken(), lambda ids, count: [], ByteTokenizer(), 4, 4)
+    engine = InferenceEngine(FailingBatcher(), lambda ids, count: [], ByteTokenizer(), 4, 4)
     running = Server(engine, tiny_server.served, settings)
     statuses: list[int] = []
 
@@ -112,11 +112,11 @@ def test_a_model_that_breaks_ends_the_server_with_an_error(tiny_server: Running)
         statuses.append(httpx.post(f"{url}/v1/chat/completions", json=body).status_code)
 
     with bind(settings, None, False) as listener:
-        url = url_of(listener, settings.host)
+        url = format_url(listener, settings.host)
         asking = threading.Thread(target=ask)
         asking.start()
         with pytest.raises(RunError, match="the model failed: the device is gone"):
-            running.serve_until_told(listener)
+            running.serve_until_stopped(listener)
         asking.join()
     assert statuses == [503]
 
@@ -154,9 +154,9 @@ def start(root: Path, tiny: Callable[..., Settings]) -> Iterator[Start]:
         )
         started.append(process)
         assert process.stderr
-        said = process.stderr.readline()
-        found = re.search(r"at (http://\S+)$", said)
-        return process, found[1] if found else said
+        line = process.stderr.readline()
+        match = re.search(r"at (http://\S+)$", line)
+        return process, match[1] if match else line
 
     yield launch
     for process in started:
@@ -181,9 +181,9 @@ def streamed(url: str, seed: int) -> str:
 
 def rows_running(url: str) -> float:
     page = httpx.get(f"{url}/metrics", headers=HEADERS).text
-    found = re.search(r"^nielsgpt_rows_running (.*)$", page, re.M)
-    assert found
-    return float(found[1])
+    match = re.search(r"^nielsgpt_rows_running (.*)$", page, re.M)
+    assert match
+    return float(match[1])
 
 
 @pytest.mark.parametrize(
@@ -199,14 +199,14 @@ def test_a_signal_ends_open_streams_with_an_error_and_the_process_in_time(
     address = ("127.0.0.1", int(url.rpartition(":")[2]))
     with ThreadPoolExecutor(8) as pool, socket.create_connection(address) as idle:
         idle.sendall(b"GET /health")
-        asked = [pool.submit(streamed, url, seed) for seed in range(8)]
+        streams = [pool.submit(streamed, url, seed) for seed in range(8)]
         while rows_running(url) < 8:
             assert process.poll() is None
-        begun = time.monotonic()
+        start_s = time.monotonic()
         process.send_signal(number)
         assert process.wait(20) == 0
-        assert time.monotonic() - begun < 5
-        for reply in asked:
+        assert time.monotonic() - start_s < 5
+        for reply in streams:
             first, *_, last = events(reply.result())
             assert re.fullmatch(r"fp_[0-9a-f]{12}", first["system_fingerprint"])
             assert last["error"]["code"] == "server_stopping"
@@ -214,7 +214,7 @@ def test_a_signal_ends_open_streams_with_an_error_and_the_process_in_time(
     assert "a-key" not in process.stderr.read()
 
 
-def test_without_a_model_the_line_says_how_to_get_one(
+def test_without_a_model_the_error_names_the_command_that_makes_one(
     root: Path, tiny: Callable[..., Settings]
 ) -> None:
     (root / "tiny.json").write_text(tiny().model_dump_json(), encoding="utf-8")

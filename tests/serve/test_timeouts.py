@@ -1,4 +1,4 @@
-"""Connections that stall are cut off in time, and nobody else notices; who leaves is let go."""
+"""Stalled connections are closed in time; a client that leaves frees its rows."""
 
 import json
 import socket
@@ -38,7 +38,7 @@ def hasty() -> Iterator[Running]:
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Whether the other side has closed, when it has said all it had to say."""
+    """True if the server has closed the connection after its last bytes."""
     try:
         while connection.recv(65_536):
             pass
@@ -69,12 +69,12 @@ def test_a_connection_that_drips_is_closed(hasty: Running, kind: str) -> None:
             threading.Event().wait(0.02)
 
 
-def test_20_slow_ones_are_closed_while_an_honest_one_is_served(hasty: Running) -> None:
+def test_20_slow_clients_are_closed_while_another_is_served(hasty: Running) -> None:
     hold(hasty, 20)
 
 
 @pytest.mark.slow
-def test_500_slow_ones_are_closed_while_an_honest_one_is_served() -> None:
+def test_500_slow_clients_are_closed_while_another_is_served() -> None:
     with serving(header_s=2.0, body_s=2.0) as running:
         hold(running, 500)
 
@@ -82,24 +82,24 @@ def test_500_slow_ones_are_closed_while_an_honest_one_is_served() -> None:
 def hold(running: Running, count: int) -> None:
     """Open slow connections, ask as an honest client beside them, see all closed."""
 
-    def asked() -> float:
+    def time_request() -> float:
         started = time.perf_counter()
         assert running.chat(seed=1, max_tokens=4).status_code == 200
         return time.perf_counter() - started
 
-    idle = min(asked() for _ in range(5))
+    idle = min(time_request() for _ in range(5))
     with ExitStack() as stack:
         slow = [
             stack.enter_context(running.raw(text))
             for text in list(STALLS.values()) * (count // len(STALLS))
         ]
-        beside = min(asked() for _ in range(5))
+        beside = min(time_request() for _ in range(5))
         assert count < 100 or beside < 2 * idle + 0.05  # a watch, in the slow proof alone
         for connection in slow:
             assert is_closed(connection)
 
 
-def test_a_reader_that_takes_nothing_is_cut_off() -> None:
+def test_a_client_that_reads_nothing_is_closed() -> None:
     with serving(stall_s=0.3, context_length=2048) as running:
         body = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1900, "n": 8}
         body |= {"stream": True, "logprobs": True, "top_logprobs": 20, "seed": 1}
@@ -115,7 +115,7 @@ def test_a_reader_that_takes_nothing_is_cut_off() -> None:
             running.until(lambda: running.engine.load.running == 0)
 
 
-def test_nothing_waits_for_more_to_be_sent_with_it(hasty: Running) -> None:
+def test_small_writes_are_sent_at_once(hasty: Running) -> None:
     with hasty.raw(b""):
         hasty.until(lambda: bool(hasty.server.server_state.connections))
         for connection in list(hasty.server.server_state.connections):
@@ -123,7 +123,7 @@ def test_nothing_waits_for_more_to_be_sent_with_it(hasty: Running) -> None:
             assert link.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_an_idle_connection_may_be_used_again(hasty: Running) -> None:
+def test_an_idle_connection_can_be_reused(hasty: Running) -> None:
     with hasty.raw(b"") as connection:
         for _ in range(5):
             connection.sendall(HEALTH + b"\r\n")
@@ -146,7 +146,7 @@ def test_a_client_that_leaves_frees_its_rows(stream: bool, reset: bool) -> None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         connection.close()
         running.until(lambda: running.engine.load.running == 0)
-        assert running.engine.load.drawn_tokens < 8 * 2000
-        drawn = running.engine.load.drawn_tokens
+        assert running.engine.load.generated_tokens < 8 * 2000
+        sampled = running.engine.load.generated_tokens
         assert running.chat(max_tokens=2, temperature=0).status_code == 200
-        assert running.engine.load.drawn_tokens == drawn + 2
+        assert running.engine.load.generated_tokens == sampled + 2

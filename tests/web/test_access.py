@@ -114,7 +114,7 @@ def test_a_finished_reply_is_announced_once_and_no_token_is(page: Any, server: A
     page.press("#message", "Enter")
     page.locator(".reply .said", has_text="The lamp").wait_for()
     assert page.locator("#told").inner_text() == ""
-    assert page.locator("#turns [aria-live], #turns [role=log]").count() == 0
+    assert page.locator("#queue [aria-live], #queue [role=log]").count() == 0
     reply.gate.set()
     page.locator("#told", has_text="Reply: The lamp burns.").wait_for()
     assert page.locator("#told").get_attribute("aria-live") == "polite"
@@ -144,7 +144,7 @@ def test_all_of_it_can_be_done_by_keyboard(page: Any, server: Any) -> None:
                 "(node => node.id || node.dataset.act || node.localName)(document.activeElement)"
             )
         )
-    order = ["fresh", "a", "rename", "delete", "tune", "turns", "edit", "copy", "copy", "again"]
+    order = ["fresh", "a", "rename", "delete", "tune", "queue", "edit", "copy", "copy", "again"]
     start = passed.index("fresh")
     assert passed[start : start + 12] == [*order, "message", "send"]
     page.focus("#skip")
@@ -250,10 +250,10 @@ def test_who_scrolled_away_stays_there_while_the_reply_grows(page: Any, server: 
     page.press("#message", "Enter")
     page.locator(".reply .said p:nth-child(40)").wait_for()
     page.wait_for_selector("#latest", state="hidden")  # it follows at first
-    page.locator("#turns").evaluate("node => { node.scrollTop = 100; }")
+    page.locator("#queue").evaluate("node => { node.scrollTop = 100; }")
     page.wait_for_selector("#latest:visible")
     reply.gate.set()
     page.wait_for_selector(".facts:has-text('tokens')", state="attached")
-    assert page.locator("#turns").evaluate("node => node.scrollTop") == 100
+    assert page.locator("#queue").evaluate("node => node.scrollTop") == 100
     page.click("#latest")
     page.wait_for_selector("#latest", state="hidden")

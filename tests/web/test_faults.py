@@ -45,7 +45,7 @@ def test_a_message_that_alone_is_too_long_says_so(chat: Any, page: Any, server: 
     ("status", "line"),
     [
         (429, "The server is busy with other requests. too many. Try again in 7 s."),
-        (500, "The server failed at this. too many."),
+        (500, "The server failed. too many."),
         (503, "The server is not ready. too many."),
         (400, "too many."),
     ],

@@ -67,7 +67,7 @@ def test_a_chat_that_is_deleted_while_it_is_written_stays_deleted(
     page.click("#chats [data-act=delete]")
     assert reply.left.wait(10)
     chat.hears("another")
-    assert [record["turns"][0]["content"] for record in chat.kept()] == ["another"]
+    assert [record["queue"][0]["content"] for record in chat.kept()] == ["another"]
 
 
 def test_an_exported_chat_is_a_line_that_nielsgpt_reads_and_the_page_too(
@@ -98,7 +98,7 @@ def test_an_exported_chat_is_a_line_that_nielsgpt_reads_and_the_page_too(
     one, other = chat.kept()
     for record in (one, other):
         assert record["system"] == "Be brief."
-        spoken = [turn["content"] for turn in record["turns"]]
+        spoken = [turn["content"] for turn in record["queue"]]
         assert spoken == ["caf\u00e9 \U0001f600?", "You said: caf\u00e9 \U0001f600?"]
 
 
@@ -112,7 +112,7 @@ def test_an_exported_chat_is_a_line_that_nielsgpt_reads_and_the_page_too(
             '[{"role": "assistant", "content": "a"}]',
             "bad.json, chat 1: message 1 is of assistant where user was due.",
         ),
-        ("", "bad.json holds no chat."),
+        ("", "bad.json has no chat."),
     ],
 )
 def test_a_file_that_holds_no_chat_is_refused_in_a_line(

@@ -13,7 +13,7 @@ NUMBERS = {"seed": 7, "max_tokens": 24, "temperature": 1.0, "top_k": 0}
 
 
 def told(running: Any, *texts: str) -> str:
-    """What the model says to these turns, asked without the page."""
+    """What the model says to these queue, asked without the page."""
     roles = ("user", "assistant")
     messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(texts)]
     reply = running.post("/v1/chat/completions", {"messages": messages, **NUMBERS})
@@ -39,9 +39,9 @@ def test_the_page_shows_what_the_server_says_to_the_same_seed(browser: Any) -> N
         tune(chat.page, **NUMBERS)
         chat.hears("Who are you?")
         chat.hears("And why?")
-        turns = [turn["content"] for turn in chat.kept()[0]["turns"]]
+        queue = [turn["content"] for turn in chat.kept()[0]["queue"]]
         first = told(running, "Who are you?")
-        assert turns == ["Who are you?", first, "And why?", told(running, *turns[:3])]
+        assert queue == ["Who are you?", first, "And why?", told(running, *queue[:3])]
         assert "tokens/s" in chat.page.locator(".facts").last.inner_text()
         watched.context.close()
         assert watched.wrong == []
@@ -71,6 +71,6 @@ def test_the_key_of_the_server_opens_the_page(browser: Any) -> None:
         chat.page.wait_for_selector("#model:not(:empty)")
         tune(chat.page, **NUMBERS)
         chat.hears("hello")
-        assert [turn["content"] for turn in chat.kept()[0]["turns"]][1] == told(running, "hello")
+        assert [turn["content"] for turn in chat.kept()[0]["queue"]][1] == told(running, "hello")
         watched.context.close()
         assert watched.wrong == []

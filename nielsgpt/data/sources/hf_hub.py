@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nielsgpt.config.source_settings import HubSettings
-from nielsgpt.data.sources.hub_errors import DamagedDownload, explain, is_passing
+from nielsgpt.data.sources.hub_errors import DamagedDownload, explain, is_transient
 from nielsgpt.errors import DataError
 from nielsgpt.system import machine
 from nielsgpt.system.workspace import file_sha256
@@ -67,18 +67,18 @@ def resolve_dataset(source: str, settings: HubSettings) -> Dataset:
 @functools.cache
 def resolve_commit(source: str, name: str, revision: str) -> str:
     """The commit of a branch or tag, looked up once per process."""
-    find_known = machine.recall("hub", f"{name}@{revision}")
+    remembered = machine.recall("hub", f"{name}@{revision}")
     named = Dataset(source, HubSettings(dataset=name), revision)
     try:
-        result = _retry(named, lambda: _request_commit(named), () if find_known else RETRY_WAITS)
+        result = _retry(named, lambda: _request_commit(named), () if remembered else RETRY_WAITS)
     except DataError as error:
-        if find_known is None or not is_passing(error.__cause__):
+        if remembered is None or not is_transient(error.__cause__):
             raise
         log.info(
-            "%s: the Hub is unreachable; using commit %s as last time", named.label, find_known[:12]
+            "%s: the Hub is unreachable; using commit %s as last time", named.label, remembered[:12]
         )
-        return str(find_known)
-    if result != find_known:
+        return str(remembered)
+    if result != remembered:
         machine.remember("hub", f"{name}@{revision}", result)
     return result
 
@@ -140,7 +140,7 @@ def _wait_or_raise(dataset: Dataset, error: Exception, wait: float | None) -> No
     if isinstance(error, DataError):
         raise error
     line = explain(error, dataset.label, dataset.source)
-    if wait is None or not is_passing(error):
+    if wait is None or not is_transient(error):
         raise line from error
     log.info("%s; trying again in %g s", str(line).partition(";")[0], wait)
     time.sleep(wait)

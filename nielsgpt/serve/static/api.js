@@ -1,53 +1,53 @@
-// The server's API as the page uses it: the model's name, and a reply as it comes.
+// The client of the server's API: the model's name, and streamed replies.
 
 import { events } from "./events.js";
 
 const KEY = "nielsgpt.key";
 const READABLE = {
   0: "The server does not answer. Is nielsgpt still running?",
-  401: "The server asks for a key.",
+  401: "The server requires a key.",
   429: "The server is busy with other requests.",
-  500: "The server failed at this.",
+  500: "The server failed.",
   503: "The server is not ready.",
 };
 
-/** Why there is no reply: a line for people, the HTTP status (0: no answer), the API's code. */
+/** An error of the API: a message for people, the HTTP status (0: no response), the API's code. */
 export class ApiError extends Error {
-  constructor(status, said = "", code = null) {
-    super([READABLE[status] ?? "", said].filter(Boolean).join(" ") || `The server said ${status}.`);
+  constructor(status, message = "", code = null) {
+    super([READABLE[status] ?? "", message].filter(Boolean).join(" ") || `The server responded with ${status}.`);
     this.status = status;
     this.code = code;
   }
 }
 
-/** The key that this tab was given, or "". */
+/** The key entered in this tab, or "". */
 export const key = {
   read: () => sessionStorage.getItem(KEY) ?? "",
   keep: (text) => sessionStorage.setItem(KEY, text),
   forget: () => sessionStorage.removeItem(KEY),
 };
 
-/** The names of the models that the server has. Throws ApiError. */
+/** The names of the served models. Throws ApiError. */
 export async function models() {
-  const answer = await asked("v1/models", {});
-  const told = await answer.json().catch(() => ({}));
-  return (told.data ?? []).map((model) => String(model.id));
+  const response = await request("v1/models", {});
+  const body = await response.json().catch(() => ({}));
+  return (body.data ?? []).map((model) => String(model.id));
 }
 
 /**
- * A reply in pieces: {text}, {finish} and {usage} as they come, until the server says it is done.
- * Throws ApiError, also where the stream breaks off, and AbortError once the signal says so.
+ * Yields a reply in pieces {text}, {finish} and {usage} as they arrive, until the last.
+ * Throws ApiError, also if the stream breaks off, and AbortError if the signal aborts it.
  */
-export async function* chat(request, signal) {
+export async function* chat(parameters, signal) {
   const streamed = { stream: true, stream_options: { include_usage: true } };
-  const body = JSON.stringify({ ...request, ...streamed });
-  const answer = await asked("v1/chat/completions", { method: "POST", body, signal });
-  if (!answer.headers.get("content-type")?.startsWith("text/event-stream")) {
-    throw new ApiError(answer.status, "What answers here is not the server of nielsgpt.");
+  const body = JSON.stringify({ ...parameters, ...streamed });
+  const response = await request("v1/chat/completions", { method: "POST", body, signal });
+  if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
+    throw new ApiError(response.status, "This is not a server of nielsgpt.");
   }
   let ended = false;
   try {
-    for await (const data of events(answer.body)) {
+    for await (const data of events(response.body)) {
       if (data === "[DONE]") return;
       for (const piece of pieces(data)) {
         ended ||= "finish" in piece;
@@ -61,31 +61,31 @@ export async function* chat(request, signal) {
 }
 
 function* pieces(data) {
-  let told;
+  let chunk;
   try {
-    told = JSON.parse(data);
+    chunk = JSON.parse(data);
   } catch {
     throw new ApiError(500, "It sent an event that is not JSON.");
   }
-  if (told.error) throw new ApiError(500, told.error.message, told.error.code);
-  const choice = told.choices?.[0];
+  if (chunk.error) throw new ApiError(500, chunk.error.message, chunk.error.code);
+  const choice = chunk.choices?.[0];
   if (choice?.delta?.content) yield { text: choice.delta.content };
   if (choice?.finish_reason) yield { finish: choice.finish_reason };
-  if (told.usage) yield { usage: told.usage };
+  if (chunk.usage) yield { usage: chunk.usage };
 }
 
-async function asked(path, options) {
+async function request(path, options) {
   const headers = options.body ? { "content-type": "application/json" } : {};
   if (key.read()) headers.authorization = `Bearer ${key.read()}`;
-  let answer;
+  let response;
   try {
-    answer = await fetch(new URL(path, document.baseURI), { ...options, headers });
+    response = await fetch(new URL(path, document.baseURI), { ...options, headers });
   } catch (error) {
     throw error.name === "AbortError" ? error : new ApiError(0);
   }
-  if (answer.ok) return answer;
-  const { error } = await answer.json().catch(() => ({}));
-  const wait = answer.headers.get("retry-after");
-  const said = [error?.message, wait && `Try again in ${wait} s.`].filter(Boolean).join(" ");
-  throw new ApiError(answer.status, said, error?.code);
+  if (response.ok) return response;
+  const { error } = await response.json().catch(() => ({}));
+  const wait = response.headers.get("retry-after");
+  const message = [error?.message, wait && `Try again in ${wait} s.`].filter(Boolean).join(" ");
+  throw new ApiError(response.status, message, error?.code);
 }

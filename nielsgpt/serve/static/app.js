@@ -1,4 +1,4 @@
-// The page: which chat is open, what is asked, and what each key and button does.
+// The page: the open chat, its requests, and the actions of keys and buttons.
 
 import { models } from "./api.js";
 import { Chats, fresh, titleOf } from "./chats.js";
@@ -10,9 +10,9 @@ import { Reply } from "./reply.js";
 import { Turns } from "./turns.js";
 
 const FULL =
-  "This browser's storage is full: what comes now is not kept. Export chats and delete some.";
+  "This browser's storage is full, so new messages are not saved. Export chats and delete some.";
 const NOTHING =
-  "This browser keeps nothing for this page: the chats are gone when it closes.";
+  "This browser does not allow storage, so chats are lost when the page closes.";
 
 const at = (id) => document.getElementById(id);
 
@@ -51,7 +51,7 @@ class Page {
       stop: () => this.stop(),
       open: () => this.drawer(true),
       shut: () => this.drawer(false),
-      // Behind the # of the address stands a chat, so the link must not be followed.
+      // The part of the address after # names a chat, so the link must not be followed.
       skip: (event) => (event.preventDefault(), at("message").focus()),
     };
     for (const [id, act] of Object.entries(does)) at(id).addEventListener("click", act);
@@ -78,7 +78,7 @@ class Page {
     }
   }
 
-  /** Show the chat that the address names; a new one where it names none. */
+  /** Show the chat that the address names, or a new one. */
   open() {
     const id = location.hash.slice(1);
     const known = this.live.get(id)?.chat ?? this.chats.read(id);
@@ -87,7 +87,7 @@ class Page {
     fill(at("message"), this.chats.draft(this.draftName(), "new"));
     this.drawer(false);
     this.refresh();
-    // On a phone the focus would bring up the keyboard.
+    // On a phone, focus would open the keyboard.
     if (!matchMedia("(pointer: coarse)").matches) at("message").focus();
   }
 
@@ -96,7 +96,7 @@ class Page {
     else location.hash = id;
   }
 
-  /** A chat that nothing was said in has no name yet under which a draft could be found again. */
+  /** A new chat has no id in the address yet, so its draft has a fixed name. */
   draftName() {
     return this.chat.turns.length ? this.chat.id : "fresh";
   }
@@ -105,7 +105,7 @@ class Page {
     this.chats.keepDraft(this.draftName(), "new", text);
   }
 
-  /** What is seen beside the turns. */
+  /** Update everything beside the turns. */
   refresh() {
     const { chat } = this;
     const replying = this.live.has(chat.id);
@@ -118,7 +118,7 @@ class Page {
     this.list.draw(chat.id);
   }
 
-  /** Learn which model answers here. Returns whether one does. */
+  /** Ask for the model's name. Returns true if the server responds. */
   async meet() {
     try {
       [this.model = ""] = await models();
@@ -158,7 +158,7 @@ class Page {
     this.put(text);
   }
 
-  /** Another reply in the place of the last. */
+  /** Replace the last reply with another. */
   again() {
     if (this.live.has(this.chat.id) || !this.panel.numbers()) return;
     if (this.chat.turns.at(-1).role === "assistant") this.chat.turns.pop();
@@ -192,7 +192,7 @@ class Page {
     this.refresh();
     const said = turn.fault?.said ?? turn.content;
     if (turn.state !== "stopped") at("told").textContent = turn.fault ? said : `Reply: ${said}`;
-    // A server that was started again may want a key now, or serve another model.
+    // A restarted server may require a key, or serve another model.
     if (turn.fault ? [401, 404].includes(turn.fault.status) : !this.model) this.meet();
   }
 
@@ -200,7 +200,7 @@ class Page {
     this.live.get(this.chat.id)?.stop();
   }
 
-  /** There is a key: go on where it was missing. */
+  /** Retry what failed without the key. */
   async unlocked() {
     if (!(await this.meet())) return;
     at("message").focus();
@@ -228,7 +228,7 @@ class Page {
     this.go(found[0].id);
   }
 
-  /** Another page of this browser changed something. */
+  /** Another tab of this browser changed the storage. */
   elsewhere(name) {
     const id = this.chats.learn(name);
     if (!id) return;
@@ -241,7 +241,7 @@ class Page {
     this.refresh();
   }
 
-  /** On a narrow page the list of chats lies over the rest. */
+  /** On a narrow page, the list of chats covers the rest. */
   drawer(drawn) {
     const was = document.body.classList.contains("drawn");
     document.body.classList.toggle("drawn", drawn);

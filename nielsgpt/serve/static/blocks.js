@@ -1,7 +1,7 @@
-// Lines into the blocks of Markdown: paragraphs, headings, fences, lists, quotes, tables, rules.
+// The block parser of Markdown: paragraphs, headings, fences, lists, quotes, tables, rules.
 //
-// Where a block ends is known from its own lines and the first line of the next one, so what was
-// read before the last block of a growing text never changes. Every walk is linear.
+// The end of a block depends only on its own lines and the first line of the next block, so all
+// blocks of a growing text but the last are final. Every pass is linear.
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^`]*)$/;
 const HEADING = /^ {0,3}(#{1,6})(?:[ \t]+(.*))?$/;
@@ -9,14 +9,14 @@ const RULE = /^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])(?:([ \t]+)(.*)|$)/;
 const INTERRUPTS = [FENCE, HEADING, RULE, QUOTE, /^ {0,3}(?:[-*+]|1[.)])[ \t]+\S/];
-const DEEPEST = 8;
+const MAX_DEPTH = 8;
 
 const READERS = [fence, heading, rule, quote, list, table, paragraph];
 
 /**
- * The blocks that the lines spell, each {kind, from, to, ...}: its lines are from, to exclusive.
+ * The blocks of the lines, each {kind, from, to, ...}; `to` is exclusive.
  * @param {string[]} lines
- * @param {number} depth of quotes and lists around; below the deepest all is paragraphs
+ * @param {number} depth of enclosing quotes and lists; beyond the maximum all is paragraphs
  */
 export function blocks(lines, depth = 0) {
   const found = [];
@@ -65,7 +65,7 @@ function rule(lines, at) {
 }
 
 function quote(lines, at, depth) {
-  if (depth >= DEEPEST || !QUOTE.test(lines[at])) return null;
+  if (depth >= MAX_DEPTH || !QUOTE.test(lines[at])) return null;
   let to = at;
   while (to < lines.length && QUOTE.test(lines[to])) to += 1;
   const inner = lines.slice(at, to).map((line) => line.replace(QUOTE, ""));
@@ -73,7 +73,7 @@ function quote(lines, at, depth) {
 }
 
 function list(lines, at, depth) {
-  const opening = depth < DEEPEST && ITEM.exec(lines[at]);
+  const opening = depth < MAX_DEPTH && ITEM.exec(lines[at]);
   if (!opening) return null;
   const marker = opening[2];
   const items = [];
@@ -89,7 +89,7 @@ function list(lines, at, depth) {
   return { kind: "list", ordered, start: ordered ? parseInt(marker, 10) : 1, items, to };
 }
 
-/** The lines of one item without its indentation, and where the next thing begins. */
+/** The lines of one item without its indentation, and the index of the line after it. */
 function item(lines, at, [, before, marker, gap = " ", text = ""]) {
   const width = before.length + marker.length + (gap.length > 4 ? 1 : gap.length);
   const inner = [gap.length > 4 ? gap.slice(1) + text : text];
@@ -99,7 +99,7 @@ function item(lines, at, [, before, marker, gap = " ", text = ""]) {
     while (next < lines.length && isBlank(lines[next])) next += 1;
     if (next === lines.length) return [inner, next];
     const belongs = indent(lines[next]) >= width;
-    // A line may go on with the paragraph above it without being indented, but not after a blank.
+    // A lazy continuation line needs no indentation, but must not follow a blank line.
     const another = starts(lines[next]) || ITEM.test(lines[next]);
     const lazy = next === to && !another && inner.at(-1) !== "";
     if (!belongs && !lazy) return [inner, next];

@@ -1,21 +1,21 @@
-// The chats of this browser: kept one by one in its storage, with whatever was typed and not sent.
+// The chats in this browser's storage, one entry each, with the drafts of unsent messages.
 //
-// A chat is {id, title, updated, system, turns}; a turn is {role, content} and, for a reply, what
-// became of it: state (open, done, stopped, failed), fault, model, dropped, tokens, seconds.
+// A chat is {id, title, updated, system, turns}; a turn is {role, content} and, for a reply, its
+// state (open, done, stopped, failed), fault, model, dropped, tokens, seconds.
 
 const CHAT = "nielsgpt.chat.";
 const DRAFT = "nielsgpt.draft.";
-const SETTINGS = "nielsgpt.config.settings";
+const SETTINGS = "nielsgpt.settings";
 const LATER_MS = 400;
 
-/** A chat that nothing was said in yet. */
+/** A new, empty chat. */
 export function fresh(system = "") {
   const [noise] = crypto.getRandomValues(new Uint32Array(1));
   const id = `${Date.now().toString(36)}-${noise.toString(36)}`;
   return { id, title: "", updated: Date.now(), system, turns: [] };
 }
 
-/** What a chat is called: the name it was given, else how it begins. */
+/** The title of a chat: the given one, else the beginning of its first message. */
 export function titleOf(chat) {
   const opening = chat.turns[0]?.content.trim().split("\n")[0] ?? "";
   const letters = [...opening];
@@ -24,9 +24,9 @@ export function titleOf(chat) {
 }
 
 /**
- * What the chat says, as the API and nielsgpt's own files spell it: [{role, content}, ...].
- * A question that got no reply at all is left out, unless it is the last; so turns alternate.
- * @param {number} dropped how many of the oldest exchanges are left out
+ * The messages of a chat in the format of the API and of nielsgpt's files: [{role, content}, ...].
+ * A message without a reply is left out unless it is the last, so that roles alternate.
+ * @param {number} dropped the number of oldest exchanges to leave out
  */
 export function messagesOf(chat, dropped = 0) {
   const system = chat.system.trim() ? [{ role: "system", content: chat.system }] : [];
@@ -42,7 +42,7 @@ export function messagesOf(chat, dropped = 0) {
 }
 
 export class Chats {
-  /** @param {(full: boolean) => void} failed is told if nothing is kept, or no more */
+  /** @param {(full: boolean) => void} failed is called if storage is forbidden or full */
   constructor(failed) {
     this.failed = failed;
     this.storage = lasting();
@@ -54,7 +54,7 @@ export class Chats {
     document.addEventListener("visibilitychange", () => this.flush());
   }
 
-  /** [{id, title, updated}, ...], the newest first. */
+  /** [{id, title, updated}, ...], newest first. */
   list() {
     return [...this.titles.values()].sort((one, other) => other.updated - one.updated);
   }
@@ -75,7 +75,7 @@ export class Chats {
     this.titles.set(chat.id, { id: chat.id, title: titleOf(chat), updated: chat.updated });
   }
 
-  /** Keep a chat that is here soon: what grows is written a few times a second, not each word. */
+  /** Save a chat soon: a growing reply is written a few times a second, not for each piece. */
   keepSoon(chat) {
     if (!this.titles.has(chat.id)) return;
     if (!this.late.size) setTimeout(() => this.flush(), LATER_MS);
@@ -86,7 +86,7 @@ export class Chats {
     for (const chat of this.late.values()) this.keep(chat);
   }
 
-  /** Remove a chat and its drafts. Returns what takes all of it back. */
+  /** Remove a chat and its drafts. Returns a function that restores them. */
   remove(id) {
     this.flush();
     this.titles.delete(id);
@@ -101,7 +101,7 @@ export class Chats {
     };
   }
 
-  /** What was typed at this place of a chat and not sent: "new", or the number of a turn. */
+  /** The unsent text at a place of a chat: "new", or the index of a turn. */
   draft(id, place) {
     return this.storage.getItem(`${DRAFT}${id}.${place}`) ?? "";
   }
@@ -123,7 +123,7 @@ export class Chats {
     this.put(SETTINGS, JSON.stringify(settings));
   }
 
-  /** Another page of this browser wrote under this name. Returns the chat's id, or null. */
+  /** Update the list after another tab wrote this entry. Returns the chat's id, or null. */
   learn(name) {
     if (!name?.startsWith(CHAT)) return null;
     const id = name.slice(CHAT.length);
@@ -142,7 +142,7 @@ export class Chats {
   }
 }
 
-/** The browser's storage; where it is forbidden, one that lasts as long as the page. */
+/** The browser's storage; if it is forbidden, one that lasts as long as the page. */
 function lasting() {
   try {
     return localStorage;

@@ -1,10 +1,10 @@
-// Text to the clipboard, also on a plain-http page of the own network.
+// Copying to the clipboard, also on a plain-HTTP page in a local network.
 
 import { element } from "./element.js";
 
 const SHOWN_MS = 1500;
 
-/** Copy the text, and let the button say so for a moment. */
+/** Copy the text and show the result on the button for a moment. */
 export async function copy(text, button) {
   const done = await written(text);
   button.dataset.done = done ? "Copied" : "Not copied";
@@ -17,7 +17,7 @@ async function written(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // Browsers have a clipboard only for https and localhost; there is an older way for the rest.
+    // The clipboard API needs HTTPS or localhost; elsewhere there is an older way.
     const area = element("textarea", { value: text, className: "unseen" });
     const focused = document.activeElement;
     document.body.append(area);

@@ -1,4 +1,4 @@
-// One element from its tag, its properties and its children; text becomes text, never markup.
+// Creating elements from tag, properties and children; text stays text, never markup.
 
 /**
  * @param {string} tag
@@ -12,7 +12,7 @@ export function element(tag, properties = {}, children = []) {
   return made;
 }
 
-/** A copy of what the page's template of this id holds: its one element. */
+/** A copy of the single element in the page's template with this id. */
 export function stamped(id) {
   return document.getElementById(id).content.firstElementChild.cloneNode(true);
 }

@@ -1,10 +1,10 @@
-// Server-sent events: the data of each event, from bytes in pieces of any length.
+// A parser of server-sent events from a stream of bytes.
 
 const LINE = /\r\n|\n|\r/;
 
 /**
- * The data of each event of a body, its lines joined; comments and other fields are passed over.
- * A piece may end in the middle of a character, a line or an event.
+ * Yields the data of each event, its lines joined; comments and other fields are ignored.
+ * A chunk of bytes may end in the middle of a character, a line or an event.
  * @param {ReadableStream<Uint8Array>} body
  * @returns {AsyncGenerator<string>}
  */
@@ -17,7 +17,7 @@ export async function* events(body) {
     for (;;) {
       const { done, value } = await reader.read();
       rest += decoder.decode(value, { stream: !done });
-      // A return at the very end may be the first half of \r\n.
+      // A carriage return at the very end may be the first half of \r\n.
       const held = !done && rest.endsWith("\r") ? 1 : 0;
       const lines = rest.slice(0, rest.length - held).split(LINE);
       rest = lines.pop() + rest.slice(rest.length - held);

@@ -1,14 +1,14 @@
-// A field for text, as tall as what is in it: Enter sends, Shift+Enter begins a new line.
+// A text field that grows with its text: Enter sends, Shift+Enter starts a new line.
 
-/** Put the text in, as if it had been typed. */
+/** Set the text as if it had been typed. */
 export function fill(area, text) {
   area.value = text;
   area.parentElement.dataset.text = `${text}\n`;
 }
 
 /**
- * Let a person write here.
- * @param {(text: string) => void} keep is told of every change, so that nothing typed is lost
+ * Make the field send and save what a person types.
+ * @param {(text: string) => void} keep is called on every change, so that nothing typed is lost
  * @param {(text: string) => void} send
  */
 export function writable(area, keep, send) {
@@ -17,7 +17,7 @@ export function writable(area, keep, send) {
     keep(area.value);
   });
   area.addEventListener("keydown", (event) => {
-    // While an input method composes a word, Enter belongs to it.
+    // While an input method composes a word, Enter confirms the word.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
     if (area.value.trim()) send(area.value);

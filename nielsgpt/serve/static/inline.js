@@ -1,7 +1,7 @@
-// The marks inside a block: bold, italic, struck, code and links, as nodes.
+// The inline parser of Markdown: bold, italic, strikethrough, code and links, as nodes.
 //
-// One walk from left to right with a stack of open marks. What is never closed was text.
-// What a model writes is not trusted: nothing here becomes markup but by createElement.
+// One pass from left to right with a stack of open marks; an unclosed mark is text.
+// Model output is untrusted: elements are only made with createElement.
 
 import { element } from "./element.js";
 
@@ -9,15 +9,15 @@ const MARK = /\\[!-/:-@[-`{-~]|`+|\*+|_+|~~|!?\[|\bhttps?:\/\/[^\s<>`]+|\n/g;
 const LINK = /!?\[([^[\]\n]{0,500})\]\([ \t]{0,8}<?((?:[^\s()<>]|\([^\s()<>]{0,200}\)){1,2000})>?[ \t]{0,8}(?:"[^"\n]{0,300}"[ \t]{0,8})?\)/y;
 const TAGS = { "*": "em", _: "em", "**": "strong", __: "strong", "~~": "del" };
 const SAFE = ["http:", "https:"];
-const DEEPEST = 12;
+const MAX_DEPTH = 12;
 
-/** Nodes for one block's text; a line break stays one. */
+/** The nodes of one block's text; line breaks are kept. */
 export function inline(text) {
   const walk = new Walk(text);
   return walk.nodes();
 }
 
-/** A real link whose text is where it leads, or null for what is no plain address of the web. */
+/** A link with its address as its text, or null if the address is not plain HTTP(S). */
 export function link(address) {
   let url;
   try {
@@ -25,7 +25,7 @@ export function link(address) {
   } catch {
     return null;
   }
-  // A name before the host is there to deceive: a reader takes it for the host.
+  // A user name before the host deceives: readers take it for the host.
   if (!SAFE.includes(url.protocol) || url.username || url.password) return null;
   const rel = "noopener noreferrer nofollow";
   return element("a", { href: url.href, target: "_blank", rel }, [url.href]);
@@ -58,7 +58,7 @@ class Walk {
     if (node !== "") this.frames.at(-1).nodes.push(node);
   }
 
-  /** Put the node in the place of this many characters. */
+  /** Replace this many characters with nodes. */
   replace(length, ...nodes) {
     for (const node of nodes) this.put(node);
     this.at += length;
@@ -87,7 +87,7 @@ class Walk {
     this.replace(end + ticks.length - this.at, element("code", {}, [shown]));
   }
 
-  /** Where the next run of exactly so many backticks stands, or -1. */
+  /** The index of the next run of exactly this many backticks, or -1. */
   closing(length, from) {
     const runs = /`+/g;
     runs.lastIndex = from;
@@ -121,14 +121,14 @@ class Walk {
     if (!isSpace(before)) left -= this.close(run[0], left);
     if (isSpace(after) || (run[0] === "_" && isWord(before))) [literal, left] = [literal + left, 0];
     this.put(run.slice(0, literal));
-    for (; left > 0 && this.frames.length <= DEEPEST; left -= Math.min(left, 2)) {
+    for (; left > 0 && this.frames.length <= MAX_DEPTH; left -= Math.min(left, 2)) {
       this.frames.push({ mark: run.slice(0, Math.min(left, 2)), nodes: [] });
     }
     this.put(run.slice(0, left));
     this.at += run.length;
   }
 
-  /** Close the open marks of this character, the nearest first; returns how many it used. */
+  /** Close open marks of this character, innermost first; returns how many characters it used. */
   close(character, available) {
     let used = 0;
     for (;;) {
@@ -143,7 +143,7 @@ class Walk {
     }
   }
 
-  /** The frames from this one on were never closed: their marks are text. */
+  /** Turn the marks of unclosed frames, from this one on, into text. */
   flatten(from) {
     const host = this.frames[from - 1];
     for (const { mark, nodes } of this.frames.splice(from)) {
@@ -153,7 +153,7 @@ class Walk {
   }
 }
 
-/** The address without what only follows it in the sentence. */
+/** The address without the punctuation that follows it. */
 function trimmed(run) {
   const open = run.includes("(");
   let end = run.length;

@@ -1,4 +1,4 @@
-// The list of chats at the side: open, rename, delete and take that back.
+// The list of chats: open, rename, delete, and undo a deletion.
 
 import { element, stamped } from "./element.js";
 
@@ -20,7 +20,7 @@ export class List {
     this.gone.querySelector("button").addEventListener("click", () => this.restore());
   }
 
-  /** Draw it anew; `current` is the id of the chat on the page. */
+  /** Render the list; `current` is the id of the chat on the page. */
   draw(current) {
     if (this.host.querySelector("input")) return;
     const focused = this.host.querySelector(":focus");
@@ -76,7 +76,7 @@ export class List {
     this.back();
   }
 
-  /** The button of this chat's row; its link where no button is named. */
+  /** The named button of this chat's row, or its link. */
   part(id, act) {
     const what = act ? `[data-act=${act}]` : "a";
     return this.host.querySelector(`[data-id="${CSS.escape(id)}"] ${what}`);

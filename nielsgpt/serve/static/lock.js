@@ -1,9 +1,9 @@
-// The server's key: asked for when the server wants one, kept until the tab closes.
+// The form for the server's key, which is kept until the tab closes.
 
 import { key } from "./api.js";
 
 export class Lock {
-  /** @param {() => void} given is called once there is a key to try */
+  /** @param {() => void} given is called with each new key */
   constructor(given) {
     this.form = document.getElementById("key");
     this.field = document.getElementById("secret");
@@ -14,16 +14,16 @@ export class Lock {
     });
   }
 
-  /** Ask for the key, or for a better one than there is. */
+  /** Ask for a key, or for another one if it was refused. */
   ask() {
     const label = this.form.querySelector("label");
-    if (key.read()) label.textContent = "The server does not accept this key. Is there another?";
+    if (key.read()) label.textContent = "The server does not accept this key. Try another one.";
     this.form.hidden = false;
     this.field.value = "";
     this.field.focus();
   }
 
-  /** The server is content. */
+  /** Hide the form: the server accepts the key. */
   open() {
     this.form.hidden = true;
   }

@@ -1,4 +1,4 @@
-// Markdown as nodes, whole or while it grows.
+// Markdown as nodes, for a whole text or a growing one.
 
 import { blocks } from "./blocks.js";
 import { element, stamped } from "./element.js";
@@ -6,7 +6,7 @@ import { inline } from "./inline.js";
 
 const MAKERS = {
   paragraph: ({ text }) => element("p", {}, inline(text)),
-  // The page's own headings are above: a reply begins at the third level.
+  // Headings in a reply start at level 3, below the page's own.
   heading: ({ level, text }) => element(`h${Math.min(level + 2, 6)}`, {}, inline(text)),
   rule: () => element("hr"),
   quote: (block) => element("blockquote", {}, made(block.blocks)),
@@ -41,13 +41,13 @@ function made(found) {
 }
 
 /**
- * A text that grows: blocks that are closed are made once, only the last is drawn anew.
+ * A growing text: finished blocks are rendered once, only the last one again and again.
  *
- * It draws at most once a frame, and rests four times as long as the last drawing took, so that
- * a reply of any length costs a share of the time and no more.
+ * It renders at most once a frame, then waits four times as long as the last rendering took, so
+ * that even a long reply uses a fifth of the time at most.
  */
 export class Growing {
-  /** @param {() => void} drawn is called after each drawing */
+  /** @param {() => void} drawn is called after each rendering */
   constructor(host, drawn = () => {}) {
     this.host = host;
     this.drawn = drawn;
@@ -64,12 +64,12 @@ export class Growing {
     setTimeout(() => requestAnimationFrame(() => this.waiting && this.draw()), this.cost_ms * 4);
   }
 
-  /** Draw what is there now. */
+  /** Render the text so far. */
   draw() {
     this.waiting = false;
     const began_ms = performance.now();
     const lines = this.tail.split("\n");
-    // A line that is still being written may yet become anything: only whole ones close a block.
+    // An unfinished line can still change meaning, so only whole lines finish a block.
     const closed = blocks(lines.slice(0, -1)).slice(0, -1);
     const open = lines.splice(closed.at(-1)?.to ?? 0);
     for (const node of this.open) node.remove();

@@ -1,4 +1,4 @@
-// The settings: the system prompt, the sampling numbers, chats to and from files, the key.
+// The settings: the system prompt, sampling parameters, export and import of chats, the key.
 
 import { key } from "./api.js";
 import { asJson, asMarkdown, chatsFrom, download, fileName } from "./transfer.js";
@@ -44,12 +44,12 @@ export class Panel {
     this.dialog.showModal();
   }
 
-  /** The system prompt that a new chat begins with. */
+  /** The system prompt of a new chat. */
   opening() {
     return this.chats.settings().system ?? "";
   }
 
-  /** What was set, by the API's names; null, and the panel shows why, where a number cannot be. */
+  /** The sampling parameters by the API's names; null for an invalid number, which it shows. */
   numbers() {
     if (!this.inputs.every((input) => input.validity.valid)) {
       this.open();

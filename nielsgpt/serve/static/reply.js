@@ -1,18 +1,18 @@
-// One reply: asked for, received piece by piece, stopped; and what became of it.
+// One reply: its request, its pieces, and how it ended.
 
 import { chat as stream } from "./api.js";
 import { messagesOf } from "./chats.js";
 
 const tooLong = ({ code, status }) => code === "context_length_exceeded" || status === 413;
-const ALONE_TOO_LONG =
+const TOO_LONG =
   "This message and the system prompt alone are longer than the model can read. Shorten one.";
-// The server takes 512 messages at most.
-const MOST_EXCHANGES = 250;
+// The server accepts at most 512 messages.
+const MAX_EXCHANGES = 250;
 
 export class Reply {
   /**
-   * The reply to the chat's last turn; it adds its own turn to the chat at once.
-   * @param {object} numbers the sampling numbers that the person set
+   * The reply to the chat's last turn; it appends its own turn to the chat at once.
+   * @param {object} numbers the sampling parameters of the settings
    * @param {(turn: object, piece: string) => void} grown
    */
   constructor(chat, model, numbers, grown) {
@@ -24,25 +24,25 @@ export class Reply {
     this.grown = grown;
     this.chat = chat;
     this.leaving = new AbortController();
-    // What the reply before did not see will not fit now either, with the same model.
+    // With the same model, exchanges that the previous reply dropped do not fit now either.
     const dropped = before?.model === model ? (before?.dropped ?? 0) : 0;
     this.turn = { role: "assistant", content: "", state: "open", model };
-    const beyond = this.exchanges - MOST_EXCHANGES;
+    const beyond = this.exchanges - MAX_EXCHANGES;
     this.turn.dropped = Math.min(Math.max(dropped, beyond, 0), this.exchanges - 1);
     chat.turns.push(this.turn);
   }
 
-  /** End it here; what was said stays. */
+  /** Stop the reply and keep its text so far. */
   stop() {
     this.leaving.abort();
   }
 
-  /** The page is closing, so that what fails from now on is an interruption and no fault. */
+  /** The page is closing: an error from now on is an interruption, not a failure. */
   close() {
     this.closing = true;
   }
 
-  /** Receive all of it. Never throws: the turn's state and fault say how it ended. */
+  /** Receive the whole reply. Never throws: the turn's state and fault tell how it ended. */
   async run() {
     try {
       while (!(await this.received()));
@@ -55,7 +55,7 @@ export class Reply {
     this.chat.updated = Date.now();
   }
 
-  /** True once the reply is there; false where it must be asked again without the oldest turns. */
+  /** True once the reply is complete; false to retry without the oldest exchange. */
   async received() {
     const { turn } = this;
     const began_ms = performance.now();
@@ -81,7 +81,7 @@ export class Reply {
   }
 }
 
-/** What is kept of an error: its status and a line for people. */
+/** The stored form of an error: its status and a message for people. */
 function fault(error) {
-  return { status: error.status ?? 500, said: tooLong(error) ? ALONE_TOO_LONG : error.message };
+  return { status: error.status ?? 500, said: tooLong(error) ? TOO_LONG : error.message };
 }

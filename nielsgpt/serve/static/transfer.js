@@ -1,11 +1,11 @@
-// Chats as files: JSON that nielsgpt trains on, Markdown to read, and JSON back into chats.
+// Export and import of chats: JSON in the training format, Markdown to read.
 
 import { fresh, messagesOf, titleOf } from "./chats.js";
 import { element } from "./element.js";
 
 const NAMES = { system: "System", user: "You", assistant: "Model" };
 
-/** One line, as a line of nielsgpt's chat files: {"messages": [{"role", "content"}, ...]}. */
+/** One line of nielsgpt's chat files: {"messages": [{"role", "content"}, ...]}. */
 export function asJson(chat) {
   return `${JSON.stringify({ messages: messagesOf(chat) })}\n`;
 }
@@ -15,26 +15,26 @@ export function asMarkdown(chat) {
   return [`# ${titleOf(chat)}\n`, ...said].join("\n");
 }
 
-/** Hand the text to the person as a file. */
+/** Download the text as a file. */
 export function download(name, text, type) {
   const address = URL.createObjectURL(new Blob([text], { type }));
   element("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
-/** A name for the chat's file that every system can bear. */
+/** A file name for the chat that is valid on every system. */
 export function fileName(chat, ending) {
   const plain = titleOf(chat).normalize("NFKD").replace(/[^\p{L}\p{N}]+/gu, "-");
   return `${plain.replace(/^-+|-+$/g, "").slice(0, 48).toLowerCase() || "chat"}.${ending}`;
 }
 
 /**
- * The chats that a file holds: one, a list of them, or one a line.
- * Throws Error naming the file, the place and what is wrong there.
+ * The chats in a file: one, a list, or one a line.
+ * Throws Error with the file, the position and the reason.
  */
 export function chatsFrom(text, name) {
   const found = records(text, name);
-  if (!found.length) throw new Error(`${name} holds no chat.`);
+  if (!found.length) throw new Error(`${name} has no chat.`);
   return found.map((record, number) => chatFrom(record, `${name}, chat ${number + 1}`));
 }
 

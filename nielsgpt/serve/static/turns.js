@@ -1,4 +1,4 @@
-// The conversation on the page: each turn, the reply that grows, the editor of what was said.
+// The conversation on the page: its turns, the growing reply, the editor of a message.
 
 import { copy } from "./copying.js";
 import { stamped } from "./element.js";
@@ -17,7 +17,7 @@ const ENDINGS = {
 export class Turns {
   /**
    * @param {{again: () => void, edit: (at: number, text: string) => void, draft: (at: number) =>
-   *   string, keepDraft: (at: number, text: string) => void}} does what the turns' buttons do
+   *   string, keepDraft: (at: number, text: string) => void}} does the actions of the turns' buttons
    */
   constructor(does) {
     this.does = does;
@@ -36,7 +36,7 @@ export class Turns {
     };
   }
 
-  /** Show all of a chat; `live` is the turn that is being written, or undefined. */
+  /** Show a whole chat; `live` is the turn being generated, or undefined. */
   show(chat, live) {
     this.turns = chat.turns;
     this.growing = null;
@@ -49,7 +49,7 @@ export class Turns {
     this.follow(true);
   }
 
-  /** Show one more turn, which `growing` says is being written. */
+  /** Show one more turn; `growing`: it is being generated. */
   add(turn, growing = false) {
     const article = stamped(turn.role === "user" ? "user-turn" : "reply-turn");
     this.column.append(article);
@@ -74,7 +74,7 @@ export class Turns {
     this.growing?.push(piece);
   }
 
-  /** The reply is over: show all of it and how it ended. */
+  /** Show the finished reply and how it ended. */
   settle(turn) {
     this.finish(turn, this.column.lastElementChild);
     this.follow();
@@ -108,7 +108,7 @@ export class Turns {
     this.acts[button.dataset.act]([...this.column.children].indexOf(article), button);
   }
 
-  /** A field in the place of what was said at this turn. */
+  /** Replace the message of a turn with an editor. */
   editor(at, text) {
     const article = this.column.children[at];
     if (article.classList.contains("editing")) return;
@@ -138,7 +138,7 @@ export class Turns {
     area.focus();
   }
 
-  /** Edit what was said last. */
+  /** Edit the last message. */
   editLast() {
     const at = this.turns.findLastIndex(({ role }) => role === "user");
     if (at >= 0) this.editor(at, this.turns[at].content);
@@ -148,7 +148,7 @@ export class Turns {
     document.getElementById("empty").hidden = this.turns.length > 0;
   }
 
-  /** Keep the newest line in sight, unless the person has scrolled away from it. */
+  /** Keep the newest line visible, unless the person has scrolled away. */
   follow(always = false) {
     if (always || this.near) this.host.scrollTop = this.host.scrollHeight;
     this.measure();

@@ -142,8 +142,9 @@ def test_bytes_that_are_not_those_of_the_checksum_are_never_read(hub: Hub, clien
     sha = hub.commit("a/spoilt", texts(10))
     hub.fail("a/spoilt.*train-0", times=99, spoil=True)
     assert client.read("a/spoilt")["error"] == (
-        f"source tinystories: a/spoilt at {sha[:12]}: came damaged (data/train-0.parquet "
-        "differs from the sha256 on the Hub); check the network and run the command again"
+        f"source tinystories: a/spoilt at {sha[:12]}: was damaged on the way "
+        "(data/train-0.parquet differs from the sha256 on the Hub); "
+        "check the network and run the command again"
     )
     hub.heal()
     assert client.read("a/spoilt")["texts"] == {"None": stories(0, 10)}
@@ -191,7 +192,7 @@ def test_a_dataset_that_is_not_there_names_the_setting_at_once(
     told = client.read("a/nowhere", revision=revision)
     assert told["error"] == (
         f"source tinystories: a/nowhere at {(revision or 'main')[:12]}: is not on the Hub, or not "
-        "for everyone; see data.tinystories.dataset, or log in with 'hf auth login'"
+        "for everyone; check data.tinystories.dataset, or log in with 'hf auth login'"
     )
     assert told["log"] == []
 
@@ -202,7 +203,7 @@ def test_an_unknown_configuration_lists_those_that_there_are(hub: Hub, client: C
     assert error.startswith(f"source tinystories: a/configs wikitext-9 at {sha[:12]}: ")
     assert "wikitext-2-raw-v1" in error
     assert "\n" not in error
-    assert error.endswith("; see data.tinystories.config and data.tinystories.revision")
+    assert error.endswith("; check data.tinystories.config and data.tinystories.revision")
 
 
 def test_a_dataset_without_a_split_to_train_on_lists_those_that_there_are(

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class Answer(NamedTuple):
-    """A command's exit code, what it printed, and what it said on stderr."""
+    """A command's exit code, what it printed, and what it expected on stderr."""
 
     code: int
     out: str

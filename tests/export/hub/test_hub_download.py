@@ -48,7 +48,7 @@ def told(sent: Files, part: str, **changed: Any) -> Files:
     return {**sent, "nielsgpt.json": json.dumps(seal(own)).encode()}
 
 
-def test_a_model_that_was_sent_comes_back_bit_for_bit(
+def test_an_uploaded_model_is_restored_bit_for_bit(
     run: Run, sent: Files, kept: GPT, tmp_path: Path, pieced: Tokenizer
 ) -> None:
     code, out, err = run("download", "me/keeper")
@@ -65,7 +65,7 @@ def test_a_model_that_was_sent_comes_back_bit_for_bit(
     assert [path.name for path in place.parent.iterdir()] == ["hub"]
 
 
-def test_a_downloaded_model_talks_and_is_sent_again_as_the_same_weights(
+def test_a_downloaded_model_chats_and_uploads_the_same_weights(
     run: Run, sent: Files, hub: WritableHub, tmp_path: Path
 ) -> None:
     run("download", "me/keeper")
@@ -75,7 +75,7 @@ def test_a_downloaded_model_talks_and_is_sent_again_as_the_same_weights(
     assert hub.files("me/again")["nielsgpt.json"] == sent["nielsgpt.json"]
 
 
-def test_what_is_here_already_is_not_fetched_again_and_a_new_commit_is(
+def test_a_complete_download_is_not_repeated_but_a_new_commit_is_downloaded(
     run: Run, sent: Files, hub: WritableHub, tmp_path: Path
 ) -> None:
     run("download", "me/keeper")
@@ -91,7 +91,7 @@ def test_what_is_here_already_is_not_fetched_again_and_a_new_commit_is(
     assert (place / "config.json").read_bytes() == sent["config.json"]
 
 
-def test_a_download_that_broke_off_goes_on_by_the_same_command(
+def test_an_interrupted_download_resumes_with_the_same_command(
     run: Run, sent: Files, hub: WritableHub, tmp_path: Path
 ) -> None:
     hub.fail("resolve/.*/model.safetensors", times=100, cut=5000)
@@ -106,20 +106,20 @@ def test_a_download_that_broke_off_goes_on_by_the_same_command(
     assert (tmp_path / "models/keeper/hub/best.pt").is_file()
 
 
-def test_bytes_other_than_the_hub_names_are_not_kept(
+def test_files_with_another_hash_than_the_hubs_are_not_kept(
     run: Run, sent: Files, hub: WritableHub, tmp_path: Path
 ) -> None:
     hub.fail("resolve/.*/model.safetensors", times=1, spoil=True)
     code, _, err = run("download", "me/keeper")
     assert (code, err) == (
         2,
-        "error: me/keeper: model.safetensors came with other bytes than the Hub names; run the "
+        "error: me/keeper: model.safetensors does not match the Hub's hash; run the "
         "command again\n",
     )
     assert run("download", "me/keeper").code == 0
 
 
-def test_only_known_kinds_of_files_are_fetched(
+def test_only_known_kinds_of_files_are_downloaded(
     run: Run, sent: Files, hub: WritableHub, tmp_path: Path
 ) -> None:
     foreign = [
@@ -138,7 +138,7 @@ def test_only_known_kinds_of_files_are_fetched(
     assert {path.name for path in (tmp_path / "models/keeper/hub").iterdir()} == known
 
 
-def test_weights_of_others_are_fetched_and_no_checkpoint_is_made(
+def test_models_of_other_programs_are_downloaded_without_a_checkpoint(
     run: Run, sent: Files, hub: WritableHub
 ) -> None:
     names = ("config.json", "model.safetensors", "tokenizer.json")
@@ -151,42 +151,45 @@ def test_weights_of_others_are_fetched_and_no_checkpoint_is_made(
 
 
 WRONG: list[tuple[Callable[[Files], Files], str]] = [
-    (lambda f: {**f, "model.safetensors": b"\xff" * 64}, "model.safetensors is no safetensors"),
+    (lambda f: {**f, "model.safetensors": b"\xff" * 64}, "model.safetensors is not a safetensors"),
     (
         lambda f: {**f, "model.safetensors": struct.pack("<Q", 9) + b'{"a":1' + b" " * 64},
-        "model.safetensors is no safetensors file (",
+        "model.safetensors is not a safetensors file (",
     ),
-    (lambda f: {**f, "quickstart-f16.gguf": b"NOPE"}, "quickstart-f16.gguf is no GGUF file"),
-    (lambda f: {**f, "nielsgpt.json": b"[1,"}, "nielsgpt.json is not as nielsgpt writes it (all"),
+    (lambda f: {**f, "quickstart-f16.gguf": b"NOPE"}, "quickstart-f16.gguf is not a GGUF file"),
+    (lambda f: {**f, "nielsgpt.json": b"[1,"}, "nielsgpt.json is not valid (the whole file"),
     (
         lambda f: {**f, "nielsgpt.json": f["nielsgpt.json"].replace(b'"sft"', b'"pretrain"')},
         "nielsgpt.json is damaged (its seal is not that of what it says)",
     ),
     (lambda f: told(f, "facts", run_id="../../x"), "(facts.run_id: String should match"),
     (lambda f: told(f, "facts", name="../../x"), "(facts.name: String should match"),
-    (lambda f: told(f, "facts", weights_sha256="0" * 64), "holds other weights than"),
+    (lambda f: told(f, "facts", weights_sha256="0" * 64), "has other weights than"),
     (lambda f: told(f, "model", context_length=10**8), "MiB of memory and"),
-    (lambda f: told(f, "model", n_layer=10**12), "has not the tensors of 1000000000000 blocks"),
-    (lambda f: told(f, "model", n_embd=64), "has not the embedding.weight of a model of the shape"),
+    (lambda f: told(f, "model", n_layer=10**12), "lacks the tensors of 1000000000000 blocks"),
+    (lambda f: told(f, "model", n_embd=64), "lacks embedding.weight in the shape of the model"),
     (lambda f: told(f, "model", variant="gpt"), "has no tensor 'transformer.wte.weight'"),
-    (lambda f: told(f, "tokenizer", kind="pickle"), "holds a tokenizer that cannot be opened ("),
-    (lambda f: told(f, "tokenizer", files={"spm.model": "?"}), "a tokenizer that is no base64"),
+    (lambda f: told(f, "tokenizer", kind="pickle"), "has a tokenizer that cannot be opened ("),
+    (lambda f: told(f, "tokenizer", files={"spm.model": "?"}), "a tokenizer that is not base64"),
     (
         lambda f: told(f, "tokenizer", files={"spm.model": base64.b64encode(b"no").decode()}),
-        "holds a tokenizer that cannot be opened (",
+        "has a tokenizer that cannot be opened (",
     ),
-    (lambda f: {"pytorch_model.bin": b"x"}, "holds no .safetensors and no .gguf"),
-    (lambda f: {**f, "config.json/x": b""}, "config.json is no file there; choose another"),
-    (lambda f: {**f, "../evil.json": b""}, "a name that leads elsewhere; choose another"),
-    (lambda f: {**f, "a\\b.json": b""}, "a name that leads elsewhere; choose another"),
-    (lambda f: {**f, "a\x1b[2J.json": b""}, "a name that leads elsewhere; choose another"),
+    (lambda f: {"pytorch_model.bin": b"x"}, "has no .safetensors and no .gguf"),
+    (lambda f: {**f, "config.json/x": b""}, "config.json is not a file; choose another"),
+    (lambda f: {**f, "../evil.json": b""}, "has the unsafe file name '..'; choose another"),
+    (lambda f: {**f, "a\\b.json": b""}, "has the unsafe file name 'a\\\\b.json'; choose another"),
+    (
+        lambda f: {**f, "a\x1b[2J.json": b""},
+        "has the unsafe file name 'a\\x1b[2J.json'; choose another",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("spoilt", "said"), WRONG, ids=[said for _, said in WRONG])
+@pytest.mark.parametrize(("spoilt", "expected"), WRONG, ids=[expected for _, expected in WRONG])
 def test_a_hostile_repository_is_one_line_and_leaves_nothing(
     spoilt: Callable[[Files], Files],
-    said: str,
+    expected: str,
     run: Run,
     sent: Files,
     hub: WritableHub,
@@ -197,12 +200,12 @@ def test_a_hostile_repository_is_one_line_and_leaves_nothing(
     hub.model("bad/model", files)
     code, out, err = run("download", "bad/model")
     assert (code, out, err.count("\n")) == (2, "", 1), err
-    assert err.startswith("error: bad/model: ") and said in err, err
+    assert err.startswith("error: bad/model: ") and expected in err, err
     left = tmp_path / "models/model"
     assert not left.exists() or list(left.iterdir()) == []
 
 
-def test_what_is_in_the_place_stays_when_what_came_is_broken(
+def test_the_previous_download_stays_when_the_new_one_is_damaged(
     run: Run, sent: Files, hub: WritableHub, tmp_path: Path
 ) -> None:
     run("download", "me/keeper")
@@ -213,7 +216,7 @@ def test_what_is_in_the_place_stays_when_what_came_is_broken(
     assert {path.name: path.read_bytes() for path in place.iterdir()} == before
 
 
-def test_the_place_of_something_else_is_not_taken(
+def test_anything_but_a_download_is_not_replaced(
     run: Run, sent: Files, hub: WritableHub, tmp_path: Path
 ) -> None:
     hub.model("you/keeper", sent)
@@ -222,16 +225,16 @@ def test_the_place_of_something_else_is_not_taken(
     (mine / "thesis.txt").write_text("mine")
     link.symlink_to(mine)
     run("download", "me/keeper")
-    said = [
+    expected = [
         run("download", "me/keeper", "--out", str(mine), "--force").err,
         run("download", "me/keeper", "--out", str(link), "--force").err,
         run("download", "you/keeper").err,
     ]
-    assert said == [
-        f"error: {mine} is there and was not fetched by nielsgpt; choose another --out\n",
+    assert expected == [
+        f"error: {mine} exists and was not downloaded by nielsgpt; choose another --out\n",
         f"error: {link} is a link; choose another --out\n",
-        f"error: {tmp_path / 'models/keeper/hub'} holds me/keeper, and this is you/keeper; choose "
-        "another --out, or replace it with --force\n",
+        f"error: {tmp_path / 'models/keeper/hub'} contains me/keeper, and this is you/keeper; "
+        "choose another --out, or replace it with --force\n",
     ]
     assert (mine / "thesis.txt").read_text() == "mine"
     assert run("download", "you/keeper", "--force").code == 0
@@ -251,18 +254,20 @@ def test_a_link_in_the_way_of_a_file_is_not_followed(run: Run, sent: Files, tmp_
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
         (["me/nothing"], "me/nothing: is not on the Hub, or not for everyone; set HF_TOKEN"),
         (["me/keeper", "--revision", "v9"], "me/keeper: has no such revision; name another one"),
-        (["keeper"], "'keeper' is no name of a repository; write owner/name"),
-        (["../keeper"], "'../keeper' is no name of a repository; write owner/name"),
+        (["keeper"], "'keeper' is not a name of a repository; write owner/name"),
+        (["../keeper"], "'../keeper' is not a name of a repository; write owner/name"),
     ],
 )
-def test_what_is_not_there_is_one_line(words: list[str], said: str, run: Run, sent: Files) -> None:
+def test_a_missing_model_is_one_line(
+    words: list[str], expected: str, run: Run, sent: Files
+) -> None:
     code, out, err = run("download", *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith(f"error: {said}")
+    assert err.startswith(f"error: {expected}")
 
 
 def test_a_private_model_comes_with_a_token_only(run: Run, sent: Files, hub: WritableHub) -> None:
@@ -274,18 +279,18 @@ def test_a_private_model_comes_with_a_token_only(run: Run, sent: Files, hub: Wri
     assert run("download", "me/keeper").code == 0
 
 
-def test_a_file_that_the_disk_has_no_room_for_is_not_begun(tmp_path: Path) -> None:
+def test_a_download_that_does_not_fit_on_the_disk_is_not_started(tmp_path: Path) -> None:
     huge = RemoteFile("model.safetensors", 10**16, "0" * 64, "0" * 40)
     found = HubRepository("me/huge", "0" * 40, False, (huge,), ())
     with pytest.raises(RunError, match=r"me/huge: 9,536,743,164 MiB are needed and .* are free"):
-        hub_download._fetch(found, [huge], tmp_path / "out")
+        hub_download._download_all(found, [huge], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_text_of_unlikely_length_is_refused() -> None:
+def test_a_text_file_that_is_too_long_is_refused() -> None:
     entries = (
         RemoteFile("model.safetensors", 1, "0" * 64, "0" * 40),
-        RemoteFile("tokenizer.json", hub_download.LONGEST_TEXT + 1, None, "0" * 40),
+        RemoteFile("tokenizer.json", hub_download.MAX_TEXT_BYTES + 1, None, "0" * 40),
     )
     with pytest.raises(DataError, match=r"tokenizer.json has 67,108,865 bytes, too many"):
         hub_download.choose_files(HubRepository("me/x", "0" * 40, False, entries, ()))
@@ -296,5 +301,5 @@ def test_a_text_of_unlikely_length_is_refused() -> None:
     ["a", "a/b/c", "a/..", "../b", "a/.b", "a/b.", "a/b--c", "a/b.git", "a/b\n", "é/b", ""],
 )
 def test_a_name_that_the_hub_does_not_allow_is_refused(name: str) -> None:
-    with pytest.raises(DataError, match="is no name of a repository; write owner/name"):
+    with pytest.raises(DataError, match="is not a name of a repository; write owner/name"):
         check_name(name)

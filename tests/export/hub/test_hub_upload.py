@@ -1,4 +1,4 @@
-"""`nielsgpt hub upload`: what reaches the Hub, what never does, what is said where it refuses."""
+"""`nielsgpt hub upload`: the uploaded files, and one line for each refusal."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_all_files_go_in_one_commit_to_a_private_model(
     assert out.endswith(f"{hub.endpoint}/me/keeper (private)\n")
 
 
-def test_what_is_there_with_the_same_hash_is_not_sent_again(
+def test_files_with_an_unchanged_hash_are_not_uploaded_again(
     run: Run, kept: GPT, hub: WritableHub
 ) -> None:
     run("upload", "me/keeper", "--gguf", "f16")
@@ -43,7 +43,7 @@ def test_what_is_there_with_the_same_hash_is_not_sent_again(
     assert 'from_pretrained("me/keeper")' in card
 
 
-def test_an_upload_that_broke_off_does_not_send_its_large_files_twice(
+def test_an_interrupted_upload_does_not_send_its_large_files_twice(
     run: Run, kept: GPT, hub: WritableHub
 ) -> None:
     hub.fail("/commit/", status=400)
@@ -77,19 +77,19 @@ def test_neither_the_optimizer_nor_the_machine_nor_its_user_is_sent(
     assert torch.full((8,), 0.123).numpy().tobytes() not in everything
 
 
-def test_a_private_model_does_not_go_to_a_public_place_unasked(
+def test_uploading_to_a_public_repository_needs_public(
     run: Run, kept: GPT, hub: WritableHub
 ) -> None:
     assert run("upload", "me/keeper", "--public").out.endswith("(public)\n")
     code, out, err = run("upload", "me/keeper", "--license", "mit")
     assert (code, out) == (2, "")
     assert err == (
-        "error: me/keeper: is there and public; say --public to send to it, or name another\n"
+        "error: me/keeper: exists and is public; upload to it with --public, or name another\n"
     )
     assert len(hub.commits) == 1
 
 
-def test_what_an_upload_did_not_make_is_left_and_named(
+def test_other_files_of_the_repository_are_kept_and_listed(
     run: Run, kept: GPT, hub: WritableHub
 ) -> None:
     hub.model("me/keeper", {"notes.txt": b"mine", ".gitattributes": b""})
@@ -100,23 +100,26 @@ def test_what_an_upload_did_not_make_is_left_and_named(
 
 
 @pytest.mark.parametrize(
-    ("token", "said"),
+    ("token", "expected"),
     [
-        ("", "there is no token to write with; set HF_TOKEN to a token of yours, or log in"),
+        ("", "there is no token; set HF_TOKEN to a token of yours, or log in"),
         ("hf_wrong", "the Hub refuses the token; set HF_TOKEN to a token of yours, or log in"),
-        (READER, "the token may not do this; take one that may write, and a name below your own"),
+        (
+            READER,
+            "the token lacks the permission; use one with write access, and a name under your own",
+        ),
     ],
 )
 def test_a_token_that_is_missing_or_refused_is_one_line(
-    token: str, said: str, run: Run, kept: GPT, hub: WritableHub
+    token: str, expected: str, run: Run, kept: GPT, hub: WritableHub
 ) -> None:
     code, out, err = run("upload", "me/keeper", token=token)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith(f"error: me/keeper: {said}")
+    assert err.startswith(f"error: me/keeper: {expected}")
     assert hub.repositories == {}
 
 
-def test_a_dry_run_asks_the_hub_nothing(run: Run, kept: GPT, hub: WritableHub) -> None:
+def test_a_dry_run_does_not_contact_the_hub(run: Run, kept: GPT, hub: WritableHub) -> None:
     code, out, err = run("upload", "me/keeper", "--dry-run", token="")
     assert (code, err, hub.requests) == (0, "", [])
     assert [line.split()[0] for line in out.splitlines()[1:-1]] == FILES

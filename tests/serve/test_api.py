@@ -1,4 +1,4 @@
-"""What clients of the OpenAI API get from us."""
+"""The OpenAI API, with the official client and without it."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ import torch
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, Message, prompt
 from nielsgpt.inference.generate import generate
-from nielsgpt.inference.sampling import generator_for
+from nielsgpt.inference.sampling import make_generator
 from tests.serve.conftest import Running, events
 
 
@@ -18,18 +18,18 @@ def client(running: Running) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)
 
 
-def own_reply(running: Running, text: str, seed: int, index: int = 0, begun: str = "") -> str:
+def own_reply(running: Running, text: str, seed: int, index: int = 0, reply_start: str = "") -> str:
     """What the model says to a text, after a beginning of its reply, without any server."""
     tokenizer = running.served.tokenizer
     specials = tokenizer.specials
-    asked = Conversation((Message("user", text),))
+    conversation = Conversation((Message("user", text),))
     ids = generate(
         running.model,
-        prompt(asked, tokenizer.encode, specials) + tokenizer.encode(begun),
+        prompt(conversation, tokenizer.encode, specials) + tokenizer.encode(reply_start),
         running.served.generation,
         stop_ids=(specials.end,),
         banned_ids=(specials.system, specials.user, specials.assistant),
-        generator=generator_for(seed, index),
+        generator=make_generator(seed, index),
     )
     return tokenizer.decode(list(ids))
 
@@ -85,28 +85,28 @@ def test_a_stream_is_role_text_reason_usage_and_done_in_this_order(tiny_server: 
     assert all("usage" not in chunk for chunk in plain[:-1])
 
 
-def test_n_replies_are_those_of_their_own_rows(tiny_server: Running) -> None:
+def test_n_replies_are_those_of_their_rows(tiny_server: Running) -> None:
     reply = tiny_server.chat(seed=5, n=3).json()
-    said = [choice["message"]["content"] for choice in reply["choices"]]
-    assert said == [own_reply(tiny_server, "Hello", 5, index) for index in range(3)]
+    replies = [choice["message"]["content"] for choice in reply["choices"]]
+    assert replies == [own_reply(tiny_server, "Hello", 5, index) for index in range(3)]
     assert reply["usage"]["prompt_tokens"] == 8
     assert reply["usage"]["completion_tokens"] == 36
 
 
-def test_64_streams_at_once_are_each_their_solo_run(tiny_server: Running) -> None:
+def test_64_streams_at_once_each_equal_a_run_alone(tiny_server: Running) -> None:
     def ask(seed: int) -> str:
         text = tiny_server.chat(f"Number {seed}", seed=seed, stream=True).text
         chunks = [chunk for chunk in events(text) if chunk != "[DONE]"]
         return "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
 
     with ThreadPoolExecutor(64) as pool:
-        said = list(pool.map(ask, range(64)))
-    assert said == [own_reply(tiny_server, f"Number {seed}", seed) for seed in range(64)]
+        replies = list(pool.map(ask, range(64)))
+    assert replies == [own_reply(tiny_server, f"Number {seed}", seed) for seed in range(64)]
 
 
-def test_without_a_seed_every_request_draws_anew(tiny_server: Running) -> None:
-    said = {tiny_server.chat().json()["choices"][0]["message"]["content"] for _ in range(4)}
-    assert len(said) == 4
+def test_without_a_seed_every_request_samples_differently(tiny_server: Running) -> None:
+    replies = {tiny_server.chat().json()["choices"][0]["message"]["content"] for _ in range(4)}
+    assert len(replies) == 4
 
 
 def test_a_stop_string_ends_the_reply_and_is_not_shown(tiny_server: Running) -> None:
@@ -132,7 +132,7 @@ def test_an_end_token_ends_the_reply(tiny_server: Running) -> None:
     assert any(ended)
 
 
-def test_more_tokens_than_there_is_room_for_are_clamped(tiny_server: Running) -> None:
+def test_max_tokens_is_clamped_to_the_context(tiny_server: Running) -> None:
     reply = tiny_server.post(
         "/v1/completions", {"prompt": [65] * 250, "max_tokens": 2**64, "seed": 1}
     ).json()
@@ -146,9 +146,9 @@ def test_a_developer_is_a_system_and_parts_are_one_text(tiny_server: Running, ro
     messages = [{"role": role, "content": "Be brief."}, {"role": "user", "content": parts}]
     reply = tiny_server.post("/v1/chat/completions", {"messages": messages, "seed": 1}).json()
     tokenizer = tiny_server.served.tokenizer
-    said = (Message("system", "Be brief."), Message("user", "Hello"))
+    messages = (Message("system", "Be brief."), Message("user", "Hello"))
     assert reply["usage"]["prompt_tokens"] == len(
-        prompt(Conversation(said), tokenizer.encode, tokenizer.specials)
+        prompt(Conversation(messages), tokenizer.encode, tokenizer.specials)
     )
 
 
@@ -160,14 +160,14 @@ def test_special_tokens_in_a_message_stay_text(tiny_server: Running) -> None:
 
 def test_the_log_probabilities_of_a_chat_are_the_models_own(tiny_server: Running) -> None:
     reply = tiny_server.chat(seed=3, logprobs=True, top_logprobs=2, temperature=0.3).json()
-    told = reply["choices"][0]["logprobs"]["content"]
-    assert len(told) == reply["usage"]["completion_tokens"]
+    logprobs = reply["choices"][0]["logprobs"]["content"]
+    assert len(logprobs) == reply["usage"]["completion_tokens"]
     ids = prompt(
         Conversation((Message("user", "Hello"),)),
         tiny_server.served.tokenizer.encode,
         tiny_server.served.tokenizer.specials,
     )
-    for step in told:
+    for step in logprobs:
         with torch.inference_mode():
             own = tiny_server.model(torch.tensor([ids]))[0, -1].log_softmax(-1)
         token = step["bytes"][0]
@@ -178,9 +178,9 @@ def test_the_log_probabilities_of_a_chat_are_the_models_own(tiny_server: Running
 
 
 def test_a_streams_log_probabilities_are_those_of_the_whole_reply(tiny_server: Running) -> None:
-    asked = {"seed": 3, "logprobs": True, "top_logprobs": 1}
-    whole = tiny_server.chat(**asked).json()["choices"][0]["logprobs"]["content"]
-    chunks = events(tiny_server.chat(**asked, stream=True).text)[:-1]
+    fields = {"seed": 3, "logprobs": True, "top_logprobs": 1}
+    whole = tiny_server.chat(**fields).json()["choices"][0]["logprobs"]["content"]
+    chunks = events(tiny_server.chat(**fields, stream=True).text)[:-1]
     streamed = [
         step
         for chunk in chunks
@@ -191,27 +191,27 @@ def test_a_streams_log_probabilities_are_those_of_the_whole_reply(tiny_server: R
     assert [step["logprob"] for step in streamed] == pytest.approx(likely, abs=1e-4)
 
 
-def test_texts_are_continued_as_sample_does(tiny_server: Running) -> None:
-    from nielsgpt.inference.reply import continue_text
+def test_completions_equal_those_of_sample(tiny_server: Running) -> None:
+    from nielsgpt.inference.generate import stream_continuation
 
     sampling = tiny_server.served.generation.model_copy(update={"seed": 9})
     texts = ["The keeper", "A boat"]
     reply = tiny_server.post("/v1/completions", {"prompt": texts, "seed": 9}).json()
-    said = [choice["text"] for choice in reply["choices"]]
+    replies = [choice["text"] for choice in reply["choices"]]
     tokenizer = tiny_server.served.tokenizer
     own = [
-        "".join(continue_text(tiny_server.model, tokenizer, text, sampling, index))
+        "".join(stream_continuation(tiny_server.model, tokenizer, text, sampling, index))
         for index, text in enumerate(texts)
     ]
-    assert said == own
+    assert replies == own
 
 
-def test_ids_are_taken_as_they_are(tiny_server: Running) -> None:
+def test_ids_are_used_as_they_are(tiny_server: Running) -> None:
     end = tiny_server.served.tokenizer.specials.end
-    asked = {"max_tokens": 5, "seed": 2}
-    text = tiny_server.post("/v1/completions", {"prompt": "Ab", **asked}).json()
-    ids = tiny_server.post("/v1/completions", {"prompt": [end, 65, 98], **asked}).json()
-    several = tiny_server.post("/v1/completions", {"prompt": [[end, 65, 98]], **asked}).json()
+    fields = {"max_tokens": 5, "seed": 2}
+    text = tiny_server.post("/v1/completions", {"prompt": "Ab", **fields}).json()
+    ids = tiny_server.post("/v1/completions", {"prompt": [end, 65, 98], **fields}).json()
+    several = tiny_server.post("/v1/completions", {"prompt": [[end, 65, 98]], **fields}).json()
     assert text["choices"] == ids["choices"] == several["choices"]
     assert ids["usage"]["prompt_tokens"] == 3
 
@@ -223,15 +223,15 @@ def test_greedy_completions_are_the_official_clients_too(tiny_server: Running) -
     assert "".join(chunk.choices[0].text for chunk in stream) == whole.choices[0].text != ""
 
 
-def test_an_echo_tells_the_prompt_before_the_continuation(tiny_server: Running) -> None:
-    asked = {"prompt": "The keeper", "max_tokens": 4, "seed": 1}
-    plain = tiny_server.post("/v1/completions", asked).json()["choices"][0]["text"]
-    echoed = tiny_server.post("/v1/completions", {**asked, "echo": True}).json()
+def test_an_echo_has_the_prompt_before_the_continuation(tiny_server: Running) -> None:
+    fields = {"prompt": "The keeper", "max_tokens": 4, "seed": 1}
+    plain = tiny_server.post("/v1/completions", fields).json()["choices"][0]["text"]
+    echoed = tiny_server.post("/v1/completions", {**fields, "echo": True}).json()
     assert echoed["choices"][0]["text"] == "The keeper" + plain
-    streamed = tiny_server.post("/v1/completions", {**asked, "echo": True, "stream": True}).text
+    streamed = tiny_server.post("/v1/completions", {**fields, "echo": True, "stream": True}).text
     chunks = events(streamed)[:-1]
     assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == "The keeper" + plain
-    silent = tiny_server.post("/v1/completions", {**asked, "echo": True, "max_tokens": 0}).json()
+    silent = tiny_server.post("/v1/completions", {**fields, "echo": True, "max_tokens": 0}).json()
     assert silent["choices"][0]["text"] == "The keeper"
     assert silent["usage"]["completion_tokens"] == 0
 
@@ -245,8 +245,8 @@ def test_an_echo_scores_a_text_as_an_evaluation_harness_reads_it(
     body |= {"logprobs": 1, "echo": True, "stream": stream}
     answered = tiny_server.post("/v1/completions", body)
     chunks = events(answered.text)[:-1] if stream else [answered.json()]
-    told = [chunk["choices"][0]["logprobs"] for chunk in chunks]
-    merged = {name: [item for part in told for item in part[name]] for name in told[0]}
+    logprobs = [chunk["choices"][0]["logprobs"] for chunk in chunks]
+    merged = {name: [item for part in logprobs for item in part[name]] for name in logprobs[0]}
     tokenizer = tiny_server.served.tokenizer
     ids = tokenizer.encode(context + continuation)
     start = len(tokenizer.encode(context))
@@ -265,23 +265,23 @@ def test_an_echo_scores_a_text_as_an_evaluation_harness_reads_it(
     assert best == pytest.approx(own[start:-1].amax(-1).tolist(), abs=1e-4)
 
 
-def test_offsets_say_where_a_token_begins_in_the_text(tiny_server: Running) -> None:
+def test_offsets_are_the_positions_of_tokens_in_the_text(tiny_server: Running) -> None:
     body = {"prompt": "a\u00e9b", "max_tokens": 0, "logprobs": 0, "echo": True}
-    told = tiny_server.post("/v1/completions", body).json()["choices"][0]["logprobs"]
-    assert told["text_offset"] == [0, 1, 1, 2]
-    assert told["tokens"] == ["a", "bytes:\\xc3", "bytes:\\xa9", "b"]
+    logprobs = tiny_server.post("/v1/completions", body).json()["choices"][0]["logprobs"]
+    assert logprobs["text_offset"] == [0, 1, 1, 2]
+    assert logprobs["tokens"] == ["a", "bytes:\\xc3", "bytes:\\xa9", "b"]
 
 
 def test_the_first_id_of_a_prompt_of_ids_has_no_probability(tiny_server: Running) -> None:
     body = {"prompt": [65, 66], "max_tokens": 0, "logprobs": 1, "echo": True}
-    told = tiny_server.post("/v1/completions", body).json()["choices"][0]["logprobs"]
-    assert told["tokens"] == ["A", "B"]
-    assert told["token_logprobs"][0] is None
-    assert told["top_logprobs"][0] is None
-    assert told["token_logprobs"][1] < 0
+    logprobs = tiny_server.post("/v1/completions", body).json()["choices"][0]["logprobs"]
+    assert logprobs["tokens"] == ["A", "B"]
+    assert logprobs["token_logprobs"][0] is None
+    assert logprobs["top_logprobs"][0] is None
+    assert logprobs["token_logprobs"][1] < 0
 
 
-def test_fields_that_nobody_knows_and_empty_ones_change_nothing(tiny_server: Running) -> None:
+def test_unknown_and_empty_fields_change_nothing(tiny_server: Running) -> None:
     plain = tiny_server.chat(seed=1).json()["choices"]
     extra = {"user": "me", "store": False, "metadata": {"a": [1]}, "tools": [], "logit_bias": {}}
     extra |= {"presence_penalty": 0, "frequency_penalty": 0.0, "tool_choice": "none"}
@@ -303,34 +303,34 @@ def test_tools_that_need_not_be_called_change_nothing(
 ) -> None:
     function = {"name": "clock", "description": "the time", "parameters": {"type": "object"}}
     tools = [{"type": "function", "function": {**function, "strict": True}}]
-    asked = {"tools": tools, "tool_choice": choice, "parallel_tool_calls": False}
+    fields = {"tools": tools, "tool_choice": choice, "parallel_tool_calls": False}
     plain = tiny_server.chat(seed=1).json()["choices"]
-    assert tiny_server.chat(seed=1, **asked).json()["choices"] == plain
+    assert tiny_server.chat(seed=1, **fields).json()["choices"] == plain
     assert tiny_server.chat(seed=1, functions=[function]).json()["choices"] == plain
 
 
 def test_an_assistant_message_at_the_end_is_continued(tiny_server: Running) -> None:
     messages = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Aho"}]
     reply = tiny_server.post("/v1/chat/completions", {"messages": messages, "seed": 3}).json()
-    own = own_reply(tiny_server, "Hello", 3, begun="Aho")
+    own = own_reply(tiny_server, "Hello", 3, reply_start="Aho")
     assert reply["choices"][0]["message"]["content"] == own != own_reply(tiny_server, "Hello", 3)
     assert reply["usage"]["prompt_tokens"] == 8 + 3
 
 
-def test_histories_of_real_clients_are_the_conversations_that_they_mean(
+def test_messages_of_real_clients_become_the_conversations_they_mean(
     tiny_server: Running,
 ) -> None:
-    def said(*messages: tuple[str, str]) -> object:
+    def replies(*messages: tuple[str, str]) -> object:
         body = [{"role": role, "content": content} for role, content in messages]
         return tiny_server.post("/v1/chat/completions", {"messages": body, "seed": 1}).json()[
             "choices"
         ]
 
-    plain = said(("system", "a\n\nb"), ("user", "c\n\nd"))
-    assert said(("user", "c"), ("developer", "a"), ("user", "d"), ("system", "b")) == plain
-    assert said(("system", ""), ("user", "c"), ("assistant", "")) == said(("user", "c"))
-    greeted = said(("assistant", "Ahoy."), ("user", "c"))
-    assert greeted == said(("user", ""), ("assistant", "Ahoy."), ("user", "c"))
+    plain = replies(("system", "a\n\nb"), ("user", "c\n\nd"))
+    assert replies(("user", "c"), ("developer", "a"), ("user", "d"), ("system", "b")) == plain
+    assert replies(("system", ""), ("user", "c"), ("assistant", "")) == replies(("user", "c"))
+    greeted = replies(("assistant", "Ahoy."), ("user", "c"))
+    assert greeted == replies(("user", ""), ("assistant", "Ahoy."), ("user", "c"))
 
 
 def test_the_model_is_listed_and_named(tiny_server: Running) -> None:
@@ -343,7 +343,7 @@ def test_the_model_is_listed_and_named(tiny_server: Running) -> None:
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (404, "model_not_found")
 
 
-def test_a_prompt_longer_than_the_context_is_told_so(tiny_server: Running) -> None:
+def test_a_prompt_longer_than_the_context_is_refused(tiny_server: Running) -> None:
     for text in ("x" * 300, "x" * 200_000):
         refused = tiny_server.chat(text)
         assert refused.status_code == 400
@@ -359,7 +359,7 @@ def test_settings_are_the_defaults_of_a_request(tiny_server: Running) -> None:
     assert tiny_server.chat().json()["usage"]["completion_tokens"] <= 12
 
 
-def test_the_figures_are_prometheus_text(tiny_server: Running) -> None:
+def test_the_metrics_are_prometheus_text(tiny_server: Running) -> None:
     tiny_server.chat(seed=1)
     page = tiny_server.get("/metrics")
     assert page.headers["content-type"].startswith("text/plain; version=0.0.4")

@@ -1,4 +1,4 @@
-"""The description of the API says what is so: what is made from it is answered as it says."""
+"""The OpenAPI schema is true: requests made from it get the responses that it describes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +45,7 @@ def hold(running: Running, mode: GenerationMode, examples: int) -> None:
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
-def test_every_answer_is_one_that_the_description_names(
+def test_every_response_matches_the_openapi_schema(
     tiny_server: Running, mode: GenerationMode
 ) -> None:
     hold(tiny_server, mode, 4)
@@ -53,13 +53,13 @@ def test_every_answer_is_one_that_the_description_names(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
-def test_many_answers_are_ones_that_the_description_names(
+def test_many_responses_match_the_openapi_schema(
     tiny_server: Running, mode: GenerationMode
 ) -> None:
     hold(tiny_server, mode, 300)
 
 
-def test_the_description_names_requests_events_and_errors(tiny_server: Running) -> None:
+def test_the_openapi_schema_has_requests_events_and_errors(tiny_server: Running) -> None:
     described = tiny_server.get("/openapi.json").json()
     chat = described["paths"]["/v1/chat/completions"]["post"]
     body = chat["requestBody"]["content"]["application/json"]["schema"]["$ref"]
