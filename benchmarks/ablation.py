@@ -27,8 +27,9 @@ from nielsgpt.config import load
 from nielsgpt.config.settings import Settings
 from nielsgpt.pipeline import pipeline
 from nielsgpt.system import device
+from nielsgpt.system.atomic_files import fingerprint
 from nielsgpt.system.device import ExecutionConfig
-from nielsgpt.system.workspace import Workspace, fingerprint
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training import assemble
 from nielsgpt.training.trainer import Trainer

@@ -103,7 +103,7 @@ def card(workspace: "Workspace", out: Path | None) -> None:
     from nielsgpt.data import availability
     from nielsgpt.data.cache import inventory
     from nielsgpt.report import data_card
-    from nielsgpt.system.workspace import write_text
+    from nielsgpt.system.atomic_files import write_text
 
     settings = workspace.settings
     found = list(inventory.list_splits(_folders(workspace), settings.model.context_length))

@@ -45,8 +45,8 @@ def command(
     from nielsgpt.experiments import plan_summary
     from nielsgpt.experiments.pilots import PilotBudget
     from nielsgpt.system import machine
+    from nielsgpt.system.folder_lock import lock
     from nielsgpt.system.signals import watch_stop_signals
-    from nielsgpt.system.workspace import lock
 
     if (hours is None) == (minutes is None):
         raise click.UsageError("give the time with --hours or with --minutes")
@@ -86,7 +86,7 @@ def planner_of(workspace: "Workspace") -> "Planner":
     from nielsgpt.experiments.results_store import ResultsStore
     from nielsgpt.experiments.throughput import Throughput
     from nielsgpt.pipeline import pipeline
-    from nielsgpt.system.workspace import fingerprint
+    from nielsgpt.system.atomic_files import fingerprint
     from nielsgpt.training.assemble import split_identity
 
     codec = pipeline.caches(workspace)
@@ -149,7 +149,7 @@ def write_config(workspace: "Workspace", settings: "Settings", name: str) -> Pat
     from dataclasses import replace
 
     from nielsgpt.config.load import difference, override
-    from nielsgpt.system.workspace import write_json
+    from nielsgpt.system.atomic_files import write_json
 
     given, path = _given(), _place(workspace, name)
     extends = os.path.relpath(given, path.parent) if Path(given).is_file() else given

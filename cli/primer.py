@@ -15,7 +15,7 @@ import click
 def command(n_per_category: int, seed: int, shuffle: bool, out: Path) -> None:
     """Write dialogues of the seven categories, invented from data/public_facts.json."""
     from nielsgpt.data.primer import dialogues, facts
-    from nielsgpt.system.workspace import write_text
+    from nielsgpt.system.atomic_files import write_text
 
     known = facts.load_facts(facts.FACTS_PATH)
     told = dialogues.category_dialogues(known, seed, n_per_category, shuffle)

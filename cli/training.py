@@ -87,7 +87,7 @@ def phase_overrides(
 
 def _begun_at(workspace: "Workspace", phase: "Phase", resume: "Resume") -> int:
     """The step that a run resumes from."""
-    from nielsgpt.system.workspace import read_json
+    from nielsgpt.system.atomic_files import read_json
 
     if resume.fresh:
         return 0
@@ -103,7 +103,7 @@ def in_processes(workspace: "Workspace", phase: "Phase", resume: "Resume", nproc
     from nielsgpt.checkpoint import checkpoint_file
     from nielsgpt.pipeline import pipeline, train_phase
     from nielsgpt.system import launcher
-    from nielsgpt.system.workspace import write_json
+    from nielsgpt.system.atomic_files import write_json
 
     train_phase.check(workspace, phase, resume)
     check_sharing(workspace, phase, nproc)

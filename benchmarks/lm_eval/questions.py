@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from nielsgpt.data.primer import exam_items, facts
-from nielsgpt.system.workspace import write_text
+from nielsgpt.system.atomic_files import write_text
 
 SECTIONS = ("known facts", "prose-only facts", "arithmetic")
 CHOICES = 4  # or fewer, where there are no more rivals

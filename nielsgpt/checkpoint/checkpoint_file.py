@@ -25,7 +25,7 @@ from torch import Tensor
 from nielsgpt.checkpoint.run_metadata import RunMetadata
 from nielsgpt.config.settings import Phase
 from nielsgpt.errors import CheckpointError, DataError
-from nielsgpt.system.workspace import (
+from nielsgpt.system.atomic_files import (
     explain_unwritable,
     file_sha256,
     name_beside,

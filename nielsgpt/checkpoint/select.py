@@ -9,7 +9,8 @@ from typing import Any
 from nielsgpt.checkpoint import checkpoint_file
 from nielsgpt.config.settings import Phase
 from nielsgpt.errors import CheckpointError, DataError
-from nielsgpt.system.workspace import Workspace, read_json
+from nielsgpt.system.atomic_files import read_json
+from nielsgpt.system.workspace import Workspace
 
 # Under checkpoints/<name>/, the first that is there.
 WEIGHTS: dict[Phase, tuple[str, ...]] = {

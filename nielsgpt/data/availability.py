@@ -15,7 +15,8 @@ from nielsgpt.data import catalog
 from nielsgpt.data.cache import shards
 from nielsgpt.data.sources import hf_hub
 from nielsgpt.errors import DataError
-from nielsgpt.system.workspace import Workspace, read_json, write_json
+from nielsgpt.system.atomic_files import read_json, write_json
+from nielsgpt.system.workspace import Workspace
 
 log = logging.getLogger("nielsgpt")
 NOTE_FILE = "left_out.json"

@@ -28,7 +28,7 @@ from nielsgpt.data.sources import (
 )
 from nielsgpt.data.sources.http import RetryPolicy
 from nielsgpt.errors import SettingsError
-from nielsgpt.system.workspace import file_sha256, fingerprint
+from nielsgpt.system.atomic_files import file_sha256, fingerprint
 
 Items = Iterator[Document] | Iterator[Conversation]
 HIDDEN = "hidden files not read"

@@ -12,8 +12,8 @@ from nielsgpt import __version__
 from nielsgpt.doctor.check import CheckResult, check, format_percent
 from nielsgpt.errors import EngineError
 from nielsgpt.system import machine
+from nielsgpt.system.atomic_files import fingerprint
 from nielsgpt.system.device import ExecutionConfig
-from nielsgpt.system.workspace import fingerprint
 
 log = logging.getLogger("nielsgpt")
 DRIVER = Path("/proc/driver/nvidia/version")

@@ -29,8 +29,9 @@ from nielsgpt.experiments.throughput import PlanOption
 from nielsgpt.experiments.worker import ResultRow
 from nielsgpt.model.gpt import parameter_count
 from nielsgpt.system import device
+from nielsgpt.system.atomic_files import fingerprint
 from nielsgpt.system.device import ExecutionConfig
-from nielsgpt.system.workspace import Workspace, fingerprint
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
 from nielsgpt.training import assemble
 

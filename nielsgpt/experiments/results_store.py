@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nielsgpt.experiments.worker import JobLimits, ResultRow, WorkerJob
-from nielsgpt.system.workspace import explain_unwritable, seal, unseal
+from nielsgpt.system.atomic_files import explain_unwritable, seal, unseal
 
 RETRY_FACTOR = 1.25  # how much more time or memory a failed job needs before it is retried
 RunJob = Callable[[Any, JobLimits, Sequence[int]], ResultRow]

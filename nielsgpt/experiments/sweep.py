@@ -15,9 +15,10 @@ from nielsgpt.experiments.throughput import MEASURE_S
 from nielsgpt.experiments.trial import TrialJob
 from nielsgpt.experiments.worker import JobLimits, ResultRow
 from nielsgpt.progress import Progress
+from nielsgpt.system.atomic_files import write_text
 from nielsgpt.system.device import ExecutionConfig
+from nielsgpt.system.folder_lock import lock
 from nielsgpt.system.signals import watch_stop_signals
-from nielsgpt.system.workspace import lock, write_text
 
 log = logging.getLogger("nielsgpt")
 RESULTS, SUMMARY = "results.jsonl", "summary.md"

@@ -20,8 +20,8 @@ from nielsgpt.experiments import worker
 from nielsgpt.experiments.worker import ResultRow
 from nielsgpt.model.gpt import GPT, parameter_count
 from nielsgpt.system import device, machine
+from nielsgpt.system.atomic_files import fingerprint
 from nielsgpt.system.device import ExecutionConfig
-from nielsgpt.system.workspace import fingerprint
 from nielsgpt.training import memory_estimate
 from nielsgpt.training.loss import exponentials, linear_cross_entropy
 from nielsgpt.training.trainer import Trainer

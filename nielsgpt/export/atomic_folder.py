@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nielsgpt.errors import DataError
-from nielsgpt.system.workspace import explain_unwritable, lock, name_beside, sync_file, sync_folder
+from nielsgpt.system.atomic_files import explain_unwritable, name_beside, sync_file, sync_folder
+from nielsgpt.system.folder_lock import lock
 
 
 def check_replaceable(

@@ -17,7 +17,7 @@ from nielsgpt.export.tensors import export_tensors, find_family
 from nielsgpt.export.trained import TrainedModel
 from nielsgpt.model.gpt import GPT
 from nielsgpt.model.variants import VARIANTS
-from nielsgpt.system.workspace import write_text
+from nielsgpt.system.atomic_files import write_text
 
 DTYPES = {
     "f32": (GGMLQuantizationType.F32, LlamaFileType.ALL_F32),

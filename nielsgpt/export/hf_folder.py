@@ -17,7 +17,7 @@ from nielsgpt.export.tensors import export_tensors
 from nielsgpt.export.token_table import build_token_table
 from nielsgpt.export.trained import TrainedModel
 from nielsgpt.model.gpt import GPT
-from nielsgpt.system.workspace import sync_file, write_json, write_text
+from nielsgpt.system.atomic_files import sync_file, write_json, write_text
 
 log = logging.getLogger("nielsgpt")
 WEIGHTS = "model.safetensors"

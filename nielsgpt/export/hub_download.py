@@ -21,7 +21,8 @@ from nielsgpt.export.hf_folder import WEIGHTS
 from nielsgpt.export.hub_repository import HubRepository, RemoteFile
 from nielsgpt.export.hub_repository_errors import convert_hub_errors
 from nielsgpt.system import machine
-from nielsgpt.system.workspace import lock, read_json, write_json
+from nielsgpt.system.atomic_files import read_json, write_json
+from nielsgpt.system.folder_lock import lock
 
 log = logging.getLogger("nielsgpt")
 WEIGHT_FILES = ("*.safetensors", "*.gguf")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nielsgpt.errors import DataError
 from nielsgpt.export.hub_repository_errors import convert_hub_errors
-from nielsgpt.system.workspace import file_sha256
+from nielsgpt.system.atomic_files import file_sha256
 
 NAME_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 

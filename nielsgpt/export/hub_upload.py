@@ -9,7 +9,7 @@ from nielsgpt.errors import DataError
 from nielsgpt.export import gguf_file, hf_folder, hub_repository, model_card, nielsgpt_json
 from nielsgpt.export.hub_repository_errors import convert_hub_errors
 from nielsgpt.export.trained import TrainedModel
-from nielsgpt.system.workspace import write_text
+from nielsgpt.system.atomic_files import write_text
 
 LICENSE_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 DTYPE = "float32"  # restored bit for bit

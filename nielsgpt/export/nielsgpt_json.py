@@ -20,7 +20,7 @@ from nielsgpt.errors import DataError, first_line
 from nielsgpt.export.hf_folder import WEIGHTS
 from nielsgpt.export.import_weights import read_weights
 from nielsgpt.export.trained import TrainedModel
-from nielsgpt.system.workspace import unseal, write_sealed
+from nielsgpt.system.atomic_files import unseal, write_sealed
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
 

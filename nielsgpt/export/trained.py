@@ -7,7 +7,8 @@ from typing import Any
 from nielsgpt.checkpoint import checkpoint_file, load_model
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.model.gpt import GPT
-from nielsgpt.system.workspace import Workspace, fingerprint, read_json
+from nielsgpt.system.atomic_files import fingerprint, read_json
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers.base import Tokenizer
 
 EXAM_FILE = "exam.json"

@@ -14,7 +14,7 @@ from nielsgpt.importers.manifest import Result, Row, Store
 from nielsgpt.importers.readers import read_content
 from nielsgpt.importers.repeats import Corpus, language
 from nielsgpt.progress import Progress
-from nielsgpt.system.workspace import file_sha256, fingerprint, write_atomically, write_text
+from nielsgpt.system.atomic_files import file_sha256, fingerprint, write_atomically, write_text
 
 MOST_DOCUMENTS = 1000  # of one file that become files of their own; more are put together
 REPEATED = "documents or parts that repeat others"

@@ -28,8 +28,9 @@ from nielsgpt.importers.gather import MOST_DEPTH, InputFile, name_input, unpack,
 from nielsgpt.importers.manifest import Choices, Result, Row, Store
 from nielsgpt.importers.readers import COLUMNED, READERS, VERSION, read_content, read_file
 from nielsgpt.progress import Progress
+from nielsgpt.system.atomic_files import file_sha256, fingerprint, write_json
+from nielsgpt.system.folder_lock import lock
 from nielsgpt.system.machine import available_bytes, core_count, free_disk_bytes
-from nielsgpt.system.workspace import file_sha256, fingerprint, lock, write_json
 
 log = logging.getLogger("nielsgpt")
 MOST_MEMORY = 4 * 2**30  # for the reading of one file

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nielsgpt.system.workspace import read_json
+from nielsgpt.system.atomic_files import read_json
 
 PAUSE_HOURS = 6.0
 

@@ -23,7 +23,7 @@ from nielsgpt.inference.sampling import make_generator
 from nielsgpt.model.gpt import GPT
 from nielsgpt.model.layers import Linear
 from nielsgpt.system import device, machine
-from nielsgpt.system.workspace import fingerprint
+from nielsgpt.system.atomic_files import fingerprint
 
 WeightFormat = Literal["float32", "bfloat16", "int8"]
 MAX_INT8_TOKENS = 16  # with more tokens in a row, converting the weights to bfloat16 is faster

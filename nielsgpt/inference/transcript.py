@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nielsgpt.conversation import Conversation, parse_conversation
 from nielsgpt.errors import DataError
-from nielsgpt.system.workspace import write_json
+from nielsgpt.system.atomic_files import write_json
 
 
 def save(conversation: Conversation, path: Path, replace: bool = False) -> None:

@@ -20,9 +20,10 @@ from nielsgpt.data.catalog import Source, find_sources, source_fingerprint
 from nielsgpt.data.tokenize import count_characters, make_encoder, make_worker_encoder
 from nielsgpt.errors import DataError
 from nielsgpt.progress import Progress
+from nielsgpt.system.folder_lock import lock
 from nielsgpt.system.machine import core_count
 from nielsgpt.system.worker_pool import map_in_order
-from nielsgpt.system.workspace import Workspace, lock
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers.base import Tokenizer
 
 log = logging.getLogger("nielsgpt")

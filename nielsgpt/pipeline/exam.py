@@ -12,7 +12,8 @@ from nielsgpt.export.trained import EXAM_FILE
 from nielsgpt.inference.generate import GeneratedIds, generate_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.report import page
-from nielsgpt.system.workspace import Workspace, fingerprint, read_json, write_sealed
+from nielsgpt.system.atomic_files import fingerprint, read_json, write_sealed
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers.base import Tokenizer
 
 log = logging.getLogger("nielsgpt")

@@ -11,7 +11,8 @@ from nielsgpt.data.cache.distributed_build import BuildPart
 from nielsgpt.data.catalog import find_sources
 from nielsgpt.errors import DataError
 from nielsgpt.pipeline import build_caches, train_tokenizer
-from nielsgpt.system.workspace import Workspace, lock, set_aside
+from nielsgpt.system.folder_lock import lock
+from nielsgpt.system.workspace import Workspace, set_aside
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training import staleness
 from nielsgpt.training.staleness import REBUILDS, Stale

@@ -24,14 +24,9 @@ from nielsgpt.data.tokenize import find_place
 from nielsgpt.errors import DataError, TokenizerError
 from nielsgpt.report import tokenizer_plot, tokenizer_report
 from nielsgpt.report.tokenizer_report import Report
-from nielsgpt.system.workspace import (
-    Workspace,
-    fingerprint,
-    lock,
-    set_aside,
-    write_json,
-    write_sealed,
-)
+from nielsgpt.system.atomic_files import fingerprint, write_json, write_sealed
+from nielsgpt.system.folder_lock import lock
+from nielsgpt.system.workspace import Workspace, set_aside
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training import staleness

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from nielsgpt.report.drawing import CURVES
 from nielsgpt.report.page import fill
 from nielsgpt.report.run_plots import draw_picture
-from nielsgpt.system.workspace import write_text
+from nielsgpt.system.atomic_files import write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,7 +18,7 @@ from nielsgpt.report import run_plots
 from nielsgpt.report.drawing import CURVES, INKS
 from nielsgpt.report.run_figures import FIGURES, NONE, compare_figures, compare_settings, flatten
 from nielsgpt.report.run_reader import RunRecord, Tree, read
-from nielsgpt.system.workspace import write_text
+from nielsgpt.system.atomic_files import write_text
 from nielsgpt.training.run_log import SETTINGS
 
 PAGE, PLOTS_FOLDER = "report.html", "plots"

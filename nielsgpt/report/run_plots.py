@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nielsgpt.report.drawing import CURVES, INKS, Curve, Plot, collect_curves, draw
 from nielsgpt.report.run_reader import RunRecord
-from nielsgpt.system.workspace import write_atomically
+from nielsgpt.system.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

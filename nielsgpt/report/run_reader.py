@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nielsgpt.errors import DataError, NielsError
-from nielsgpt.system.workspace import read_json
+from nielsgpt.system.atomic_files import read_json
 from nielsgpt.training import run_log
 
 Tree = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nielsgpt.report.drawing import CURVES
 from nielsgpt.report.run_plots import render_figure
 from nielsgpt.report.tokenizer_report import Report
-from nielsgpt.system.workspace import write_atomically
+from nielsgpt.system.atomic_files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

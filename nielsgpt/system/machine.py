@@ -17,7 +17,7 @@ import psutil
 
 from nielsgpt.errors import NielsError
 from nielsgpt.system import limits
-from nielsgpt.system.workspace import read_json, write_sealed
+from nielsgpt.system.atomic_files import read_json, write_sealed
 
 
 def facts() -> dict[str, Any]:

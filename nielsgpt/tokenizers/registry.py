@@ -9,7 +9,7 @@ from typing import Any
 from nielsgpt import __version__
 from nielsgpt.config.settings import TokenizerSettings
 from nielsgpt.errors import TokenizerError
-from nielsgpt.system.workspace import read_json, remove_meta, write_atomically, write_sealed
+from nielsgpt.system.atomic_files import read_json, remove_meta, write_atomically, write_sealed
 from nielsgpt.tokenizers import bpe, char, sentence_piece, word
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.tokenizers.byte import ByteTokenizer

@@ -19,8 +19,9 @@ from nielsgpt.data.cache.shards import Split
 from nielsgpt.distributed.group import SINGLE_PROCESS, ProcessGroup
 from nielsgpt.errors import CheckpointError
 from nielsgpt.model.gpt import GPT
+from nielsgpt.system.atomic_files import fingerprint
 from nielsgpt.system.device import ExecutionConfig
-from nielsgpt.system.workspace import Workspace, fingerprint
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training.trainer import Trainer
 

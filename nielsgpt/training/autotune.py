@@ -18,8 +18,8 @@ from nielsgpt.config.settings import DeviceSettings, ModelSettings, PhaseSetting
 from nielsgpt.distributed.partition import largest_divisor
 from nielsgpt.model.gpt import GPT
 from nielsgpt.system import compile_cache, device, machine
+from nielsgpt.system.atomic_files import fingerprint
 from nielsgpt.system.device import ExecutionConfig
-from nielsgpt.system.workspace import fingerprint
 from nielsgpt.training.forward_backward import ForwardBackward, prepare_model
 
 log = logging.getLogger("nielsgpt")

@@ -15,7 +15,8 @@ from nielsgpt.data import availability
 from nielsgpt.distributed.group import ProcessGroup
 from nielsgpt.errors import CheckpointError, SettingsError
 from nielsgpt.system.device import choose_device
-from nielsgpt.system.workspace import Workspace, lock
+from nielsgpt.system.folder_lock import lock
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training import assemble, staleness

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nielsgpt.progress import Progress
+from nielsgpt.system.atomic_files import explain_unwritable, write_json, write_sealed, write_text
 from nielsgpt.system.best_effort import best_effort
-from nielsgpt.system.workspace import explain_unwritable, write_json, write_sealed, write_text
 from nielsgpt.training.trackers import Tracker, scalars
 
 if TYPE_CHECKING:

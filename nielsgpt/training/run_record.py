@@ -15,9 +15,9 @@ from nielsgpt.checkpoint.run_metadata import RunMetadata
 from nielsgpt.config.settings import Phase
 from nielsgpt.model.gpt import flops_per_token, parameter_count
 from nielsgpt.system import launcher, machine
+from nielsgpt.system.atomic_files import fingerprint, read_json, write_sealed
 from nielsgpt.system.device import ExecutionConfig
 from nielsgpt.system.matrix_peak import matrix_peak
-from nielsgpt.system.workspace import fingerprint, read_json, write_sealed
 from nielsgpt.training import memory_estimate, run_log, staleness
 from nielsgpt.training.run import TrainingRun
 from nielsgpt.training.trainer import Trainer

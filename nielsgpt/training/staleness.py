@@ -21,7 +21,8 @@ from nielsgpt.checkpoint.run_metadata import RunMetadata
 from nielsgpt.config.settings import PHASES, Phase
 from nielsgpt.errors import DataError
 from nielsgpt.format import align_columns
-from nielsgpt.system.workspace import Workspace, read_json
+from nielsgpt.system.atomic_files import read_json
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
 
 # What `--rebuild` does again: the stage, and what cannot stand without it.

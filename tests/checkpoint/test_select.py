@@ -6,7 +6,7 @@ import pytest
 
 from nielsgpt.checkpoint import select
 from nielsgpt.errors import CheckpointError
-from nielsgpt.system.workspace import write_json
+from nielsgpt.system.atomic_files import write_json
 
 HOUR_S = 3600
 

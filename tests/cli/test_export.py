@@ -7,7 +7,7 @@ import pytest
 
 from cli.main import main
 from nielsgpt.model.gpt import GPT
-from nielsgpt.system.workspace import write_json
+from nielsgpt.system.atomic_files import write_json
 from nielsgpt.tokenizers.base import Tokenizer
 from tests.export.made import facts, save
 

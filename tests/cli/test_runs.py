@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import main
-from nielsgpt.system.workspace import write_json
+from nielsgpt.system.atomic_files import write_json
 from tests.report.conftest import FIRST, SECOND, write_exam, write_run
 
 Runs = Callable[..., tuple[int, str, str]]

@@ -10,7 +10,7 @@ from cli.options import resettled, settle
 from cli.pipeline import shared, timed
 from cli.training import phase_overrides
 from nielsgpt.config.settings import PhaseSettings
-from nielsgpt.system.workspace import write_json
+from nielsgpt.system.atomic_files import write_json
 from nielsgpt.training.resume_choice import AUTOMATIC, Resume
 
 NOTHING: dict[str, Any] = {

@@ -10,7 +10,8 @@ from nielsgpt.config.settings import Settings
 from nielsgpt.data import availability
 from nielsgpt.errors import DataError
 from nielsgpt.pipeline import pipeline
-from nielsgpt.system.workspace import Workspace, read_json
+from nielsgpt.system.atomic_files import read_json
+from nielsgpt.system.workspace import Workspace
 
 Tiny = Callable[..., Settings]
 MIX = {"primer": 0.4, "text": 0.2, "roam": 0.4}

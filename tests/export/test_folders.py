@@ -14,7 +14,7 @@ from nielsgpt.errors import BusyError, DataError, RunError, TokenizerError
 from nielsgpt.export import gguf_file, hf_folder
 from nielsgpt.export.tensors import export_tensors
 from nielsgpt.model.gpt import GPT, parameter_count
-from nielsgpt.system.workspace import lock
+from nielsgpt.system.folder_lock import lock
 from nielsgpt.tokenizers.base import Tokenizer
 from tests.export.made import trained
 from tests.tokenizers.conftest import train_small

@@ -19,7 +19,9 @@ from nielsgpt.experiments.worker import JobLimits
 from nielsgpt.export import hf_folder
 from nielsgpt.model.gpt import GPT
 from nielsgpt.pipeline import build_caches, train_tokenizer
-from nielsgpt.system.workspace import Workspace, lock, read_json
+from nielsgpt.system.atomic_files import read_json
+from nielsgpt.system.folder_lock import lock
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.byte import ByteTokenizer
 from nielsgpt.training import run_log

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nielsgpt.errors import NielsError
-from nielsgpt.system.workspace import read_json, write_json
+from nielsgpt.system.atomic_files import read_json, write_json
 from tests.faults import jobs
 from tests.faults.disk import sample, tree, watch
 from tests.faults.jobs import NOTHING, Job

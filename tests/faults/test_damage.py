@@ -24,7 +24,8 @@ from nielsgpt.pipeline import build_caches, exam, pipeline
 from nielsgpt.pipeline.train_phase import train
 from nielsgpt.report import run_reader
 from nielsgpt.system import machine
-from nielsgpt.system.workspace import Workspace, seal
+from nielsgpt.system.atomic_files import seal
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
 from tests.conftest import CORPUS
 

@@ -18,7 +18,8 @@ from nielsgpt.config.settings import PHASES, Phase
 from nielsgpt.data.cache.build import hash_to_unit
 from nielsgpt.errors import CheckpointError, DataError, TokenizerError
 from nielsgpt.pipeline import pipeline, train_phase, train_tokenizer
-from nielsgpt.system.workspace import Workspace, read_json, write_json
+from nielsgpt.system.atomic_files import read_json, write_json
+from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
 from nielsgpt.training import staleness
 from nielsgpt.training.run import describe_run

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nielsgpt.system.workspace import write_json
+from nielsgpt.system.atomic_files import write_json
 from nielsgpt.training.evaluate import Evaluation
 from nielsgpt.training.run_log import RunLog, write_meta
 

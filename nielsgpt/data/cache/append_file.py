@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nielsgpt.errors import DataError
-from nielsgpt.system.workspace import explain_unwritable
+from nielsgpt.system.atomic_files import explain_unwritable
 
 READ_BYTES = 2**20
 

@@ -19,7 +19,7 @@ from nielsgpt.data.cache.blocks import DocumentBlock
 from nielsgpt.data.cache.build import Blocks, Recipe
 from nielsgpt.data.cache.shards import FORMAT_VERSION, token_dtype
 from nielsgpt.errors import DataError
-from nielsgpt.system.workspace import (
+from nielsgpt.system.atomic_files import (
     file_sha256,
     fingerprint,
     read_json,

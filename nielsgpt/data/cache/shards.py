@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nielsgpt.data.cache.append_file import part_path
 from nielsgpt.errors import DataError
-from nielsgpt.system.workspace import file_sha256, fingerprint, read_json, remove_meta
+from nielsgpt.system.atomic_files import file_sha256, fingerprint, read_json, remove_meta
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "val")

@@ -15,7 +15,7 @@ from nielsgpt.data.cache.blocks import DocumentBlock
 from nielsgpt.data.cache.shards import FORMAT_VERSION, SPLITS, remove_split
 from nielsgpt.data.cache.split_writer import SplitWriter
 from nielsgpt.errors import DataError, NielsError
-from nielsgpt.system.workspace import fingerprint, read_json, write_sealed
+from nielsgpt.system.atomic_files import fingerprint, read_json, write_sealed
 
 log = logging.getLogger("nielsgpt")
 COUNTS = ("documents", "replies", "left_out", "dropped")

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from nielsgpt.data.cache.append_file import AppendFile, part_path
 from nielsgpt.data.cache.shards import FORMAT_VERSION, hide_files, remove_split, token_dtype
 from nielsgpt.errors import NielsError
-from nielsgpt.system.workspace import explain_unwritable, sync_folder, write_sealed
+from nielsgpt.system.atomic_files import explain_unwritable, sync_folder, write_sealed
 
 NPY_HEADER = 128
 

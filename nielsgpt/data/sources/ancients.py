@@ -24,7 +24,7 @@ from nielsgpt.data.sources.gutendex import CatalogEntry, Person
 from nielsgpt.data.sources.http import RetryPolicy
 from nielsgpt.errors import DataError
 from nielsgpt.progress import Progress
-from nielsgpt.system.workspace import read_json, write_json, write_text
+from nielsgpt.system.atomic_files import read_json, write_json, write_text
 
 log = logging.getLogger("nielsgpt")
 MANIFEST = "manifest.csv"

@@ -25,7 +25,7 @@ from nielsgpt.data.sources.http import (
     open_session,
 )
 from nielsgpt.errors import DataError
-from nielsgpt.system.workspace import explain_unwritable, read_json, sync_folder, write_json
+from nielsgpt.system.atomic_files import explain_unwritable, read_json, sync_folder, write_json
 
 log = logging.getLogger("nielsgpt")
 LIMIT_BYTES = 64 * 2**20

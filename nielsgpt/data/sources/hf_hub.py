@@ -19,7 +19,7 @@ from nielsgpt.config.source_settings import HubSettings
 from nielsgpt.data.sources.hub_errors import DamagedDownload, explain, is_transient
 from nielsgpt.errors import DataError
 from nielsgpt.system import machine
-from nielsgpt.system.workspace import file_sha256
+from nielsgpt.system.atomic_files import file_sha256
 
 log = logging.getLogger("nielsgpt")
 COMMIT = re.compile(r"[0-9a-f]{40}")

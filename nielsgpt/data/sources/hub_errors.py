@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nielsgpt.errors import DataError, NielsError, first_line
-from nielsgpt.system.workspace import explain_unwritable
+from nielsgpt.system.atomic_files import explain_unwritable
 
 RETRY = "check the network and run the command again"
 

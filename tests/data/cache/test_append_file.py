@@ -7,7 +7,7 @@ import pytest
 
 from nielsgpt.data.cache.append_file import AppendFile, part_path
 from nielsgpt.errors import DataError
-from nielsgpt.system.workspace import lock
+from nielsgpt.system.folder_lock import lock
 
 
 def grown(path: Path, *pieces: bytes, length: int = 0) -> dict[str, object]:

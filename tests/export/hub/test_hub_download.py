@@ -16,7 +16,7 @@ from nielsgpt.errors import DataError, RunError
 from nielsgpt.export import hub_download
 from nielsgpt.export.hub_repository import HubRepository, RemoteFile, check_name
 from nielsgpt.model.gpt import GPT
-from nielsgpt.system.workspace import seal, unseal
+from nielsgpt.system.atomic_files import seal, unseal
 from nielsgpt.tokenizers.base import Tokenizer
 from tests.data.sources.hubserver import Files
 from tests.export.hub.conftest import Run

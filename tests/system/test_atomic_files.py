@@ -13,14 +13,9 @@ import pytest
 
 from nielsgpt.config.settings import Settings
 from nielsgpt.errors import BusyError, DataError, RunError
-from nielsgpt.system.workspace import (
-    Workspace,
-    fingerprint,
-    lock,
-    read_json,
-    write_atomically,
-    write_json,
-)
+from nielsgpt.system.atomic_files import fingerprint, read_json, write_atomically, write_json
+from nielsgpt.system.folder_lock import lock
+from nielsgpt.system.workspace import Workspace
 
 
 def test_a_file_that_is_not_finished_is_never_seen(tmp_path: Path) -> None:
@@ -48,7 +43,7 @@ def test_a_full_disk_names_the_place_and_keeps_the_old_file(tmp_path: Path) -> N
     code = """
 import resource, signal, sys
 from pathlib import Path
-from nielsgpt.system.workspace import write_atomically
+from nielsgpt.system.atomic_files import write_atomically
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
@@ -78,7 +73,7 @@ def test_a_folder_that_is_a_file_is_an_error_with_a_way_out(tmp_path: Path) -> N
 
 def test_a_second_process_is_refused_and_the_lock_dies_with_the_first(tmp_path: Path) -> None:
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom nielsgpt.system.workspace import lock\n"
+        "import sys, time\nfrom pathlib import Path\nfrom nielsgpt.system.folder_lock import lock\n"
         "with lock(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
     )
     holder = subprocess.Popen(
