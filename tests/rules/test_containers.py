@@ -97,3 +97,8 @@ def test_a_script_runs_on_every_bash(path: Path) -> None:
     assert "set -euo pipefail" in text
     assert path.stat().st_mode & 0o111
     assert not re.search(NOT_EVERYWHERE, text)
+
+
+def test_of_the_checkpoints_folder_git_keeps_the_readme_alone() -> None:
+    lines = [line for line in _gitignore() if "checkpoints" in line]
+    assert lines == ["/checkpoints/*", "!/checkpoints/README.md"]
