@@ -19,15 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.options import settle
-from cli.plan import planner_of
 from nielsgpt.experiments import candidates, worker
 from nielsgpt.experiments import grid as grids
 from nielsgpt.experiments.candidates import Candidate
+from nielsgpt.experiments.open_planner import open_planner
 from nielsgpt.experiments.pilots import PilotBudget, PilotJob
 from nielsgpt.experiments.plan import INTERVAL, Planner
 from nielsgpt.experiments.results_store import ResultsStore
 from nielsgpt.experiments.throughput import PlanOption
 from nielsgpt.experiments.worker import JobLimits
+from nielsgpt.pipeline import pipeline
 from nielsgpt.system.workspace import Workspace
 
 NEAR = 0.03  # bits per byte from the best that are good enough
@@ -75,7 +76,7 @@ def compare(
     workspace: Workspace, seed: int, chosen: list[Candidate], budget: PilotBudget
 ) -> Outcome:
     """Plan and train all candidates; the seed changes weights and batches but not the caches."""
-    planner = planner_of(workspace)
+    planner = open_planner(workspace, pipeline.caches(workspace))
     planner.settings = planner.settings.model_copy(update={"seed": seed})
     plan = planner.plan(chosen, budget)
     results = ResultsStore(workspace.root / "bench" / "honesty.jsonl", worker.run_job)

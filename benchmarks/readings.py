@@ -13,13 +13,14 @@ import sys
 from pathlib import Path
 
 from cli.options import settle
-from cli.plan import planner_of
 from nielsgpt.experiments import candidates
 from nielsgpt.experiments import grid as grids
 from nielsgpt.experiments.candidates import Candidate
+from nielsgpt.experiments.open_planner import open_planner
 from nielsgpt.experiments.plan import Planner
 from nielsgpt.format import align_columns
 from nielsgpt.model.gpt import parameter_count
+from nielsgpt.pipeline import pipeline
 from nielsgpt.system import device
 from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
@@ -72,7 +73,7 @@ def main() -> None:
     options = read.parse_args()
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as `nielsgpt pretrain` has it
     workspace = Workspace(options.root, settle(options.config).settings)
-    planner, own = planner_of(workspace), workspace.settings.model
+    planner, own = open_planner(workspace, pipeline.caches(workspace)), workspace.settings.model
     shapes = [own]
     if options.grid:
         shapes = [candidates.adopt_shape(own, one.shape) for one in grids.read(options.grid)[0]]

@@ -8,9 +8,6 @@ import click
 from cli.options import with_workspace
 
 if TYPE_CHECKING:
-    from nielsgpt.config.settings import ModelSettings
-    from nielsgpt.experiments.grid import Configuration
-    from nielsgpt.system.device import ExecutionConfig
     from nielsgpt.system.workspace import Workspace
 
 ABOVE_0 = click.FloatRange(0, min_open=True)
@@ -44,6 +41,7 @@ def command(
     """
     from nielsgpt.experiments import grid as grids
     from nielsgpt.experiments import sweep_summary
+    from nielsgpt.experiments.execution import execution_of_configuration
     from nielsgpt.experiments.sweep import SUMMARY, Sweep, SweepOptions
     from nielsgpt.report import run_plots
 
@@ -64,7 +62,9 @@ def command(
         hours=hours,
         seconds_each=seconds_each,
     )
-    entries = Sweep(options, lambda configuration: engine_of(workspace, configuration)).run(chosen)
+    entries = Sweep(
+        options, lambda configuration: execution_of_configuration(workspace, configuration)
+    ).run(chosen)
     rows = [entry.best for entry in sweep_summary.rank_results(entries) if entry.best]
     picture = folder / "throughput.png"
     if rows:
@@ -73,45 +73,6 @@ def command(
         )
     click.echo((folder / SUMMARY).read_text(encoding="utf-8"))
     click.echo(f"{folder / SUMMARY}" + (f" {picture}" if rows else ""))
-
-
-def engine_of(workspace: "Workspace", configuration: "Configuration") -> "ExecutionConfig":
-    """The engine by rule for a configuration, in micro-batches of one row."""
-    over = {name: getattr(configuration, name) for name in ("precision", "compile")}
-    over = {name: value for name, value in over.items() if value != "auto"}
-    size = workspace.settings.tokenizer.vocab_size
-    return engine_for(workspace, configuration.shape, 1, size, over)
-
-
-def engine_for(
-    workspace: "Workspace",
-    shape: "ModelSettings",
-    rows: int,
-    vocab_size: int,
-    over: dict[str, str] | None = None,
-) -> "ExecutionConfig":
-    """The engine for a shape and rows a step; `over` stands above the device's settings.
-
-    What the settings leave open is what is fastest for their own model, timed once a machine.
-    """
-    from dataclasses import replace
-
-    from nielsgpt.system.device import apply_execution, choose_device
-    from nielsgpt.training import autotune
-
-    asked = workspace.settings.device.model_copy(update=over or {})
-    where = choose_device(asked.device)
-    phase = workspace.settings.training.pretrain
-    own = autotune.TuningKey(
-        asked.model_copy(update={"compile": "off"}), workspace.settings.model, vocab_size, phase
-    )
-    best = autotune.choose_execution(own)
-    apply_execution(where, best.threads)
-    numbers = {"batch_size": rows, "micro_batch_size": 0}
-    question = autotune.TuningKey(asked, shape, vocab_size, phase.model_copy(update=numbers))
-    ruled = autotune.default_execution(question, where)
-    attention = best.attention if shape.attention == "auto" else shape.attention
-    return replace(ruled, precision=best.precision, attention=attention)
 
 
 def _label(row: dict[str, object]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.bench import ABOVE_0, engine_for
+from cli.bench import ABOVE_0
 from cli.options import DEFAULT_CONFIG, resettled, settle, with_workspace
 from cli.pipeline import timed
 
@@ -43,7 +43,9 @@ def command(
     from nielsgpt.config import load
     from nielsgpt.experiments import grid as grids
     from nielsgpt.experiments import plan_summary
+    from nielsgpt.experiments.open_planner import open_planner
     from nielsgpt.experiments.pilots import PilotBudget
+    from nielsgpt.pipeline import pipeline
     from nielsgpt.system import machine
     from nielsgpt.system.folder_lock import lock
     from nielsgpt.system.signals import watch_stop_signals
@@ -60,7 +62,7 @@ def command(
     shapes, warnings = grids.read(grid) if grid else ([], [])
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-    planner = planner_of(workspace)
+    planner = open_planner(workspace, pipeline.caches(workspace))
     chosen = _candidates(planner, workspace, shapes, rows)
     with lock(workspace.root / "bench"), watch_stop_signals() as planner.stop_signals:
         plan = planner.plan(chosen, budget)
@@ -74,41 +76,6 @@ def command(
     times = timed(round(option.seconds / 60, 2), round((whole_s - run_s) / 60, 2))
     full = load.override(full, times, "the plan")
     click.echo(f"\nnielsgpt pipeline --config {write_config(workspace, full, name)}")
-
-
-def planner_of(workspace: "Workspace") -> "Planner":
-    """The planner of a workspace, whose caches are made first; results are kept in bench/."""
-    from nielsgpt.data import availability
-    from nielsgpt.data.cache import shards
-    from nielsgpt.experiments import worker
-    from nielsgpt.experiments.data_budget import DataBudget
-    from nielsgpt.experiments.plan import Planner
-    from nielsgpt.experiments.results_store import ResultsStore
-    from nielsgpt.experiments.throughput import Throughput
-    from nielsgpt.pipeline import pipeline
-    from nielsgpt.system.atomic_files import fingerprint
-    from nielsgpt.training.assemble import split_identity
-
-    codec = pipeline.caches(workspace)
-    workspace = availability.drop_uncached(workspace, "pretrain")
-    folder, mix = workspace.splits("pretrain"), workspace.settings.data.mix_pretrain
-    metas = {name: shards.read_meta(folder, f"{name}_train") or {} for name in mix}
-    splits = [f"{name}_{split}" for name in sorted(mix) for split in shards.SPLITS]
-    data = fingerprint(codec.fingerprint, [split_identity(folder, split) for split in splits])
-    results, size = workspace.root / "bench", codec.vocab_size
-    return Planner(
-        workspace.settings,
-        str(workspace.root.resolve()),
-        DataBudget({name: int(meta["tokens"]) for name, meta in metas.items()}, mix),
-        data,
-        Throughput(
-            workspace.settings,
-            size,
-            lambda candidate: engine_for(workspace, candidate.shape, candidate.batch_size, size),
-            ResultsStore(results / "speeds.jsonl", worker.run_job),
-        ),
-        ResultsStore(results / "pilots.jsonl", worker.run_job),
-    )
 
 
 def _candidates(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.bench import ABOVE_0, engine_for
+from cli.bench import ABOVE_0
 from cli.options import resettled, with_workspace
 from cli.plan import write_config
 
@@ -72,11 +72,12 @@ def _tokens(workspace: "Workspace") -> dict[str, tuple[int, int]]:
 
 
 def _machine(workspace: "Workspace", vocab_size: int, given_gb: float | None) -> "MachineMemory":
+    from nielsgpt.experiments.execution import execution_of_shape
     from nielsgpt.experiments.heuristics import GIB, MachineMemory, read_device_memory
     from nielsgpt.system.device import choose_device
 
     where = choose_device(workspace.settings.device.device)
     memory = GIB * given_gb if given_gb else read_device_memory(where)
     return MachineMemory(
-        where, memory, lambda shape, rows: engine_for(workspace, shape, rows, vocab_size)
+        where, memory, lambda shape, rows: execution_of_shape(workspace, shape, rows, vocab_size)
     )
