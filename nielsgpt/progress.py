@@ -3,11 +3,15 @@
 import logging
 import sys
 import time
+from collections import deque
 from contextlib import suppress
+from statistics import median
 from typing import Self
 
 log = logging.getLogger("nielsgpt")
 LINE_EVERY_S = 10.0
+PACES = 64  # of the newest updates, kept for the time left
+OUTLIER = 4.0  # times the median: a slower update counts as this much
 
 
 class Progress:
@@ -23,6 +27,8 @@ class Progress:
         self.first = done + 1
         self.enabled = enabled
         self._began: float | None = None
+        self._shown = done, 0.0
+        self._paces: deque[float] = deque(maxlen=PACES)
         self._said = time.monotonic()
         self._bar = self._task = None
         if enabled and sys.stderr.isatty():
@@ -44,6 +50,10 @@ class Progress:
         now = time.monotonic()
         if done <= self.first or self._began is None:
             self._began = now
+            self._paces.clear()
+        elif done > self._shown[0]:
+            self._paces.append((now - self._shown[1]) / (done - self._shown[0]))
+        self._shown = done, now
         left = self.seconds_left(done, now)
         of = f"/{self.total:,}" if self.total else ""
         line = f"{done:,}{of}  {text}" + (f"  {clock(left)} left" if left else "")
@@ -57,7 +67,9 @@ class Progress:
         """Seconds to the end at the pace so far; 0 while there is none, or no end is known."""
         if not self.total or self._began is None or done <= self.first:
             return 0.0
-        return (now - self._began) / (done - self.first) * (self.total - done)
+        paces = self._paces or [(now - self._began) / (done - self.first)]
+        most = OUTLIER * median(paces)
+        return sum(min(most, pace) for pace in paces) / len(paces) * (self.total - done)
 
     def __enter__(self) -> Self:
         if self._bar is not None:

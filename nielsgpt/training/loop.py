@@ -152,7 +152,8 @@ class TrainingLoop:
             self.run_log.event(trainer.step, "early stop", f"{count} evaluations")
         if self.time_budget is not None:
             seconds = time.monotonic() - began
-            self.time_budget.record_pause("evaluation", seconds, trainer.phase.eval_every)
+            passes = trainer.phase.eval_batches * len(trainer.validation) * (1 + bool(trainer.ema))
+            self.time_budget.record_pause("evaluation", seconds, trainer.phase.eval_every, passes)
         return improved
 
     def _plan_last_step(self) -> None:
@@ -164,9 +165,10 @@ class TrainingLoop:
         end, before = trainer.group.broadcast(planned), trainer.schedule
         if not end or end == before.end:
             return
+        trainer.move_last_step(end)
+        end = trainer.schedule.end
         if abs(end - before.end) > 0.05 * before.end:
             self.run_log.event(trainer.step, "horizon", f"to end at step {end}")
-        trainer.move_last_step(end)
         if not before.known_end:
             self._warn_of_many_epochs()
         self.run_log.progress.total = end

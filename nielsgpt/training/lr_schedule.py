@@ -2,7 +2,8 @@
 
 The rate rises in a line to its peak, the warm-up, and falls as progress goes from 0 to 1. A phase
 with a time budget moves its end as it learns how fast it is; both lines then bend at the last step
-that was made, so the rate never jumps and the last step is at progress 1 all the same.
+that was made, so the rate never jumps and the last step is at progress 1 all the same. However
+little time is left, the rate falls by at most `steepest_fall` per step: the run then ends late.
 """
 
 import math
@@ -15,6 +16,7 @@ from nielsgpt.config.settings import PhaseSettings
 FAR = 10**9  # steps: the end of a phase whose pace is not known yet
 
 COOLED = 0.05  # of the peak: where a run with a time budget must end
+STEEPEST = 0.1  # of the peak: the most that the rate falls per step when the end moves
 
 
 @dataclass(frozen=True)
@@ -54,20 +56,28 @@ class LRSchedule:
         way = max(1, self.end - 1 - self.start)
         return min(1.0, self.progress + (1 - self.progress) * max(0, step - self.start) / way)
 
-    def with_end(self, step: int, end: int) -> "LRSchedule":
-        """The horizon with another end, unchanged before `step`, which is the next to be made.
+    def with_end(self, step: int, end: int, phase_settings: PhaseSettings) -> "LRSchedule":
+        """The schedule with another end, unchanged before `step`, which is the next to be made.
 
-        What is left of the warm-up takes at most a tenth of what is left of the steps.
+        What is left of the warm-up takes at most a tenth of what is left of the steps. The end is
+        later than asked where the rate would otherwise fall faster than `steepest_fall`.
         """
         last = max(0, step - 1)
+        rises = last < self.warmup
+        progress, risen = self.progress_at(last), self.warmup_share(last)
+        share = risen * (1 - DECAYS[phase_settings.schedule](progress, phase_settings))
+        most = steepest_fall(end, phase_settings)
+        slope = STEEPNESS[phase_settings.schedule] / most
+        end = max(end, last + 1 + math.ceil(slope * share))
         warmup = min(self.warmup, last + (end - last) // 10)
-        if last >= self.warmup:
-            return LRSchedule(
-                self.warmup, last, self.progress_at(last), end, self.rising, self.risen
-            )
-        if warmup == last:  # too few steps are left to rise and to fall
-            return LRSchedule(last, last, 1.0, end)
-        return LRSchedule(warmup, warmup, 0.0, end, last, self.warmup_share(last))
+        if rises and warmup > last and end - 1 - warmup >= slope:
+            return LRSchedule(warmup, warmup, 0.0, end, last, risen)
+        if rises or (1 - progress) * natural_fall(phase_settings) > most * (end - 1 - last):
+            # Too few steps are left to rise, or to stay at the peak.
+            progress = latest_progress(share, phase_settings)
+        if rises:
+            return LRSchedule(last, last, progress, end)
+        return LRSchedule(self.warmup, last, progress, end, self.rising, self.risen)
 
     def extend(self, step: int, share: float) -> "LRSchedule":
         """The horizon where it still has steps; else one that continues with a larger time budget,
@@ -117,3 +127,27 @@ def _constant(progress: float, phase_settings: PhaseSettings) -> float:
 
 
 DECAYS = {"warmup_cosine": _cosine, "trapezoid": _trapezoid, "constant": _constant}
+# How much steeper the steepest step of a fall is than its mean one, wherever the fall begins.
+STEEPNESS = {"warmup_cosine": 2.0, "trapezoid": 1.0, "constant": 0.0}
+
+
+def natural_fall(phase_settings: PhaseSettings) -> float:
+    """The steepest fall of a whole schedule, as a share of the peak for all of its progress."""
+    if phase_settings.schedule == "trapezoid":
+        return 1 / max(phase_settings.cooldown_fraction, 1e-6)
+    return math.pi / 2
+
+
+def steepest_fall(end: int, phase_settings: PhaseSettings) -> float:
+    """The most that the rate may fall in a step after the end moved, as a share of the peak.
+
+    A short run, whose plan alone falls faster than `STEEPEST`, may fall twice as fast as its plan.
+    """
+    return max(STEEPEST, 2 * natural_fall(phase_settings) / max(1, end))
+
+
+def latest_progress(share: float, phase_settings: PhaseSettings) -> float:
+    """The last progress at which the rate is this share of its peak."""
+    if phase_settings.schedule == "trapezoid":
+        return 1 - phase_settings.cooldown_fraction * share
+    return math.acos(max(-1.0, min(1.0, 2 * share - 1))) / math.pi

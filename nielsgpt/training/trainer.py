@@ -258,7 +258,10 @@ class Trainer:
 
     @property
     def tokens_seen(self) -> int:
-        """The tokens of all rows read so far."""
+        """The tokens of all rows that led to the current weights.
+
+        Skipped steps count, for their rows were read; steps that a rollback undid do not.
+        """
         return self.drawn * self.model.context_length
 
     @property
@@ -278,7 +281,7 @@ class Trainer:
 
     def move_last_step(self, end: int) -> None:
         """Plan to end at another step; the learning rate bends from here on and never jumps."""
-        self.schedule = self.schedule.with_end(self.step, end)
+        self.schedule = self.schedule.with_end(self.step, end, self.phase)
 
     def is_finite(self) -> bool:
         """Whether the weights, and their mean, are finite."""

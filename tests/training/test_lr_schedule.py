@@ -6,7 +6,7 @@ import math
 import pytest
 
 from nielsgpt.config.settings import PhaseSettings
-from nielsgpt.training.lr_schedule import FAR, LRSchedule, lr_at
+from nielsgpt.training.lr_schedule import FAR, LRSchedule, lr_at, steepest_fall
 
 PHASE = PhaseSettings(max_steps=100, warmup_steps=10, learning_rate=1.0, min_learning_rate=0.1)
 BUDGET = PHASE.model_copy(update={"minutes": 1.0, "min_learning_rate": 0.05})
@@ -39,7 +39,7 @@ def test_the_rate_never_jumps_when_the_end_moves(schedule: str, ends: tuple[int,
         step += 1
         if step in moves:
             before = [lr_at(s, phase, horizon) for s in range(step)]
-            horizon = horizon.with_end(step, moves[step])
+            horizon = horizon.with_end(step, moves[step], phase)
             # Bent at the last step made: that one is where it was.
             assert lr_at(step - 1, phase, horizon) == pytest.approx(before[-1])
             assert math.isclose(horizon.progress_at(horizon.end - 1), 1.0)
@@ -49,29 +49,39 @@ def test_the_rate_never_jumps_when_the_end_moves(schedule: str, ends: tuple[int,
     assert max(slopes) <= max(0.21, *(4 / max(1, left) for left in steps_left))
 
 
-def test_the_last_step_is_at_the_minimum_even_where_it_comes_at_once() -> None:
-    horizon = LRSchedule.for_phase(BUDGET).with_end(3, 200).with_end(100, 101)
-    assert lr_at(100, BUDGET, horizon) == pytest.approx(0.05)
+@pytest.mark.parametrize("schedule", ["warmup_cosine", "trapezoid"])
+@pytest.mark.parametrize("step", [4, 12, 40, 100, 190])
+def test_an_end_that_is_due_at_once_comes_late_and_the_rate_falls_in_bounded_steps(
+    step: int, schedule: str
+) -> None:
+    phase = BUDGET.model_copy(update={"schedule": schedule})
+    begun = LRSchedule.for_phase(phase).with_end(3, 200, phase)
+    moved = begun.with_end(step, step + 1, phase)
+    rates = [lr_at(s, phase, begun if s < step else moved) for s in range(moved.end)]
+    falls = [before - after for before, after in itertools.pairwise(rates)]
+    assert max(falls) <= steepest_fall(step + 1, phase) + 1e-9
+    assert rates[-1] == pytest.approx(0.05)
+    assert moved.end <= step + 20
 
 
 def test_a_long_warm_up_is_cut_to_a_tenth_of_a_short_night() -> None:
     phase = BUDGET.model_copy(update={"warmup_steps": 340})
-    horizon = LRSchedule.for_phase(phase).with_end(3, 202)
+    horizon = LRSchedule.for_phase(phase).with_end(3, 202, phase)
     assert horizon.warmup == 2 + 20
     assert lr_at(2, phase, horizon) == pytest.approx(2 / 340)
     assert lr_at(22, phase, horizon) == pytest.approx(1.0)
 
 
 def test_a_finished_budget_that_grows_goes_on_at_the_share_that_is_spent() -> None:
-    ended = LRSchedule.for_phase(BUDGET).with_end(3, 50)
+    ended = LRSchedule.for_phase(BUDGET).with_end(3, 50, BUDGET)
     assert ended.extend(49, 0.5) is ended
     grown = ended.extend(50, 0.5)
     assert (grown.progress_at(50), grown.end, grown.known_end) == (0.5, FAR, 0)
-    assert grown.with_end(60, 100).progress_at(99) == pytest.approx(1.0)
+    assert grown.with_end(60, 100, BUDGET).progress_at(99) == pytest.approx(1.0)
 
 
 def test_a_horizon_comes_back_from_its_state() -> None:
-    horizon = LRSchedule.for_phase(PHASE).with_end(30, 77)
+    horizon = LRSchedule.for_phase(PHASE).with_end(30, 77, PHASE)
     assert LRSchedule.load(horizon.state()) == horizon
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from nielsgpt.config.settings import PhaseSettings
-from nielsgpt.training.lr_schedule import LRSchedule, lr_at
+from nielsgpt.training.lr_schedule import LRSchedule, lr_at, steepest_fall
 from nielsgpt.training.time_budget import TimeBudget
 
 Pace = Callable[[float, int], float]  # seconds of a step, from the seconds so far and its number
@@ -28,11 +28,12 @@ def night(
         step += 1
         if step < horizon.end:
             end = clock.last_step(step, 0)
-            horizon = horizon if end is None else horizon.with_end(step, end)
+            horizon = horizon if end is None else horizon.with_end(step, end, phase)
         look = clock.is_warmed_up(step, 0)
         if look or step % phase.eval_every == 0 or step >= horizon.end:
             time_s += evaluation_s
-            clock.record_pause("evaluation", evaluation_s, phase.eval_every)
+            passes = round(evaluation_s / 0.1)
+            clock.record_pause("evaluation", evaluation_s, phase.eval_every, passes)
         if look or step % phase.eval_every == 0 or step >= horizon.end:
             time_s += SAVE_S
             clock.record_pause("save", SAVE_S, phase.eval_every)
@@ -130,12 +131,45 @@ def test_a_stall_costs_its_own_time_and_the_rate_still_falls_smoothly(
         spend(0.02, "step")
         step += 1
         end = clock.last_step(step, 0) if step < horizon.end else None
-        horizon = horizon if end is None else horizon.with_end(step, end)
+        horizon = horizon if end is None else horizon.with_end(step, end, phase)
         if clock.is_warmed_up(step, 0) or step % 50 == 0 or step >= horizon.end:
-            clock.record_pause("evaluation", spend(0.1, "evaluation"), 50)
+            clock.record_pause("evaluation", spend(0.1, "evaluation"), 50, 15)
             clock.record_pause("save", spend(0.05, "save"), 50)
     assert left == 0.0
     drops = [before - after for before, after in pairwise(rates)]
     assert max(drops) <= 0.15
     assert rates[-1] <= 0.05
     assert time_s == pytest.approx(max(budget_s, (where + stall) * budget_s), rel=0.03)
+
+
+@pytest.mark.parametrize("schedule", ["warmup_cosine", "trapezoid"])
+@pytest.mark.parametrize("step_s", [0.02, 0.5, 3.0], ids=["thousands", "a hundred", "twenty"])
+@pytest.mark.parametrize(
+    "stalls",
+    [{2: 20.0}, {3: 20.0}, {4: 5.0, 5: 9.0}, {"first": 25.0}, {"first": 9.0, 6: 5.0, 12: 9.0}],
+    ids=["in settling", "in the third step", "twice at once", "first evaluation", "three"],
+)
+def test_early_and_repeated_stalls_leave_the_budget_used_and_the_rate_smooth(
+    stalls: dict[int | str, float], step_s: float, schedule: str
+) -> None:
+    time_s, step = 0.0, 0
+    phase = PhaseSettings.model_validate(
+        {"minutes": 1.0, "min_learning_rate": 0.0, "eval_every": 50, "schedule": schedule}
+    )
+    clock, horizon = TimeBudget(60.0, now=lambda: time_s), LRSchedule.for_phase(phase)
+    rates: list[float] = []
+    while step < horizon.end:
+        rates.append(lr_at(step, phase, horizon) / phase.learning_rate)
+        step += 1
+        time_s += step_s + stalls.get(step, 0.0)
+        end = clock.last_step(step, 0) if step < horizon.end else None
+        horizon = horizon if end is None else horizon.with_end(step, end, phase)
+        warm = clock.is_warmed_up(step, 0)
+        if warm or step % 50 == 0 or step >= horizon.end:
+            pause_s = 0.1 + (stalls.get("first", 0.0) if warm else 0.0)
+            time_s += pause_s
+            clock.record_pause("evaluation", pause_s, 50, 1)
+    drops = [before - after for before, after in pairwise(rates)]
+    assert max(drops) <= 1.05 * steepest_fall(step, phase)
+    assert rates[-1] <= 0.05
+    assert time_s == pytest.approx(60.0, abs=max(1.8, 1.5 * step_s))
