@@ -172,12 +172,12 @@ def _personal_source(
         seen = duplicates.find_duplicates(walk(counts))
         return replace(seen, counts=+(counts + seen.counts + plaintext.count_changes(found)))
 
-    def grouped() -> Iterator[Any]:
+    def group() -> Iterator[Any]:
         seen = look()
         for item in walk(Counter()):
             yield replace(item, group=seen.group(item))
 
-    return Source(name, inputs, grouped, inspect=lambda: look().counts)
+    return Source(name, inputs, group, inspect=lambda: look().counts)
 
 
 def _names(settings: Settings, root: Path) -> Source:

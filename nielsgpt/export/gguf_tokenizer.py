@@ -21,10 +21,10 @@ UNREACHABLE = "<U+2581>"  # llama.cpp reads this character of a text as a space
 def build_supported_table(tokenizer: Tokenizer) -> TokenTable:
     """The vocabulary of a tokenizer for which llama.cpp gives the same ids, else TokenizerError."""
     if tokenizer.kind == "word":
-        raise _unsupported("kind word")
+        raise _list_unsupported("kind word")
     table = build_token_table(tokenizer)
     if table.format == "unigram":
-        raise _unsupported("algorithm unigram")
+        raise _list_unsupported("algorithm unigram")
     return table
 
 
@@ -57,7 +57,7 @@ def _mark_spaces(entry: TokenEntry) -> str:
     return UNREACHABLE if entry.text == SPACE else entry.text.replace(" ", SPACE)
 
 
-def _unsupported(feature: str) -> TokenizerError:
+def _list_unsupported(feature: str) -> TokenizerError:
     return TokenizerError(
         f"llama.cpp does not support a tokenizer of {feature}; use --to hf, or train "
         "one of kind sentencepiece with algorithm bpe, or of kind bpe, char or byte"

@@ -116,7 +116,7 @@ class _Stage:
                 if part.contains(number):
                     yield items
 
-        for block in self._encoded(own()):
+        for block in self._encode(own()):
             while not part.contains(passing[0][0]):
                 writer.count_read(passing.popleft()[1])
             writer.add(block)
@@ -128,7 +128,7 @@ class _Stage:
         return True
 
     def _blocks(self, skip: int) -> Generator[DocumentBlock, None, None]:
-        yield from self._encoded(self._cut(skip), skip)
+        yield from self._encode(self._cut(skip), skip)
 
     def _cut(self, skip: int) -> Iterator[list[Any]]:
         walk: Iterator[Any] = self.source.walk()
@@ -140,7 +140,7 @@ class _Stage:
             )
         return cut_blocks(walk, count_characters)
 
-    def _encoded(self, tasks: Iterator[list[Any]], read: int = 0) -> Iterator[DocumentBlock]:
+    def _encode(self, tasks: Iterator[list[Any]], read: int = 0) -> Iterator[DocumentBlock]:
         """The blocks of the tasks, in order; shows how far that is."""
         name, settings = self.source.name, self.work.settings
         files = self.codec.files()

@@ -101,13 +101,13 @@ def assign_sides(walk: Walk, hash_text: Callable[[str], float], val_fraction: fl
     of all; a dataset's own split takes precedence.
     """
 
-    def walked() -> Iterator[Document]:
+    def walk_side() -> Iterator[Document]:
         most = _val_threshold(walk(), hash_text, val_fraction)
         for document in walk():
             side: Side = "val" if hash_text(document.group or document.text) <= most else "train"
             yield document if document.side else replace(document, side=side)
 
-    return walked
+    return walk_side
 
 
 def _val_threshold(

@@ -63,12 +63,12 @@ def join_hyphenated(text: str) -> str:
     """Join words hyphenated at line ends; keep hyphens that the book always uses elsewhere."""
     spelled = set(re.findall(r"\w+(?:-\w+)*", text))
 
-    def joined(found: re.Match[str]) -> str:
+    def join(found: re.Match[str]) -> str:
         before, after = found.groups()
         hyphened, plain = f"{before}-{after}", before + after
         return hyphened if hyphened in spelled and plain not in spelled else plain
 
-    return re.sub(r"\b(\w{1,40})-\n[ \t]*([a-z]\w*)", joined, text)
+    return re.sub(r"\b(\w{1,40})-\n[ \t]*([a-z]\w*)", join, text)
 
 
 def remove_dedications(text: str) -> str:

@@ -1,0 +1,62 @@
+"""Names: no class or file name stands twice, functions are verbs, documents name files that exist."""
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# micro/ is a house of its own, and a command's file has the command's name.
+FILES = sorted(p for p in (ROOT / "nielsgpt").rglob("*.py") if "micro" not in p.parts)
+PARTICIPLE = re.compile(r"_?[a-z]+ed")
+# Words that end so and are no participles, or are a noun of the field.
+VERBS = ("embed", "need", "seed", "feed", "exceed", "proceed", "speed", "shed", "read", "spread")
+
+
+def test_no_file_name_stands_twice() -> None:
+    places = defaultdict(list)
+    for path in FILES:
+        if path.name != "__init__.py":
+            places[path.name].append(path.relative_to(ROOT).as_posix())
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_no_class_name_stands_twice() -> None:
+    places = defaultdict(list)
+    for path in FILES:
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(path.relative_to(ROOT).as_posix())
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def participles(source: str) -> list[str]:
+    """The functions of a file that are named by a bare participle; properties may be."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            decorators = {ast.unparse(one).rsplit(".", 1)[-1] for one in node.decorator_list}
+            verb = node.name.lstrip("_").split("_")[0] in VERBS
+            if PARTICIPLE.fullmatch(node.name) and not verb and "property" not in decorators:
+                found.append(node.name)
+    return found
+
+
+def test_no_function_is_named_by_a_participle() -> None:
+    found = {p.relative_to(ROOT).as_posix(): participles(p.read_text("utf-8")) for p in FILES}
+    assert {name: functions for name, functions in found.items() if functions} == {}
+
+
+def test_a_participle_is_seen() -> None:
+    source = "def cleaned(): ...\ndef _tried(): ...\ndef embed(): ...\ndef clean(): ...\n"
+    assert participles(source) == ["cleaned", "_tried"]
+
+
+def test_every_file_of_the_code_that_a_document_names_exists() -> None:
+    named = re.compile(r"`((?:nielsgpt|cli|tests|benchmarks)/[\w/.-]+\.\w+)")
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    for document in documents:
+        if document.name in ("lab-log.md", "CHANGELOG.md"):  # history
+            continue
+        for name in named.findall(document.read_text("utf-8")):
+            assert (ROOT / name).exists(), f"{document.name} names {name}"
