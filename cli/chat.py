@@ -33,12 +33,13 @@ def command(
     """Talk with the model. In a pipe, each line is a message, whatever it begins with."""
     from cli.repl import Chat
     from cli.terminal import aside, screen
+    from nielsgpt.data.catalog import system_line
     from nielsgpt.inference.open_model import open_model
     from nielsgpt.inference.session import Session, system_prompt
-    from nielsgpt.system.workspace import REPOSITORY
 
-    shipped = REPOSITORY / "configs" / "system_surly.txt"
-    prompt = system_prompt(system_file, system, shipped)
+    prompt = system_prompt(system_file, system)
+    if prompt is None:
+        prompt = system_line(workspace.settings, workspace.root)
     opened = open_model(workspace, ckpt)
     session = Session(opened.model, opened.tokenizer, generation, prompt)
     here = screen(once)

@@ -1,6 +1,6 @@
 """What is said and by whom, and the one walk that turns it into token ids.
 
-    <|sys|>You are Niels.<|eot|><|usr|>Capital of Peru?<|eot|><|asst|>Lima.<|eot|>
+    <|sys|>You are Vera.<|eot|><|usr|>Capital of Peru?<|eot|><|asst|>Lima.<|eot|>
                                                                      ^^^^^^^^^^^ the loss mask
 
 `render` and `prompt` are the same walk, so a prompt is always a prefix of the rendering of the

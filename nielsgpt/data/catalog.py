@@ -12,7 +12,7 @@ from typing import Any
 from nielsgpt.config.settings import Phase, Settings
 from nielsgpt.conversation import Conversation, Document
 from nielsgpt.data.cache.build import side
-from nielsgpt.data.primer import dialogues, facts, stories
+from nielsgpt.data.primer import dialogues, persona, stories
 from nielsgpt.data.sources import (
     ancient_mix,
     ancients,
@@ -95,34 +95,48 @@ def _prose(source: Source) -> Iterator[Document]:
         yield item
 
 
-def primer_inputs() -> list[str]:
-    """The primer's facts and its own code: either one changes what it says."""
-    package = Path(facts.__file__).parent
-    return [file_sha256(path) for path in (facts.FACTS_PATH, *sorted(package.glob("*.py")))]
+def primer_persona(settings: Settings, root: Path) -> persona.Persona:
+    """The persona that data.primer.persona names. Raises as `load_persona` does."""
+    return persona.load_persona(settings.data.primer.persona, root)
+
+
+def system_line(settings: Settings, root: Path) -> str:
+    """The system line that the persona's dialogues open with; empty where SFT has none of them.
+
+    Raises as `load_persona` does.
+    """
+    return primer_persona(settings, root).system if "primer" in settings.mix("sft") else ""
+
+
+def primer_inputs(speaker: persona.Persona) -> list[str]:
+    """The persona's files and the primer's own code: either one changes the text."""
+    package = Path(persona.__file__).parent
+    return [file_sha256(path) for path in (*speaker.files, *sorted(package.glob("*.py")))]
 
 
 def _primer_prose(settings: Settings, root: Path) -> Source:
     wanted, seed = settings.data.primer.characters, settings.seed
+    speaker = primer_persona(settings, root)
 
     def walk() -> Iterator[Document]:
         written = 0
-        for number, text in enumerate(stories.prose(facts.load_facts(facts.FACTS_PATH), seed)):
+        for number, text in enumerate(stories.prose(speaker, seed)):
             yield Document(text, f"story {number}")
             written += len(text)
             if written >= wanted:
                 return
 
-    return Source("primer", [primer_inputs(), seed, wanted], walk, mixed=True)
+    return Source("primer", [primer_inputs(speaker), seed, wanted], walk, mixed=True)
 
 
 def _primer_dialogues(settings: Settings, root: Path) -> Source:
     wanted, seed = settings.data.primer.dialogues, settings.seed
+    speaker = primer_persona(settings, root)
 
     def walk() -> Iterator[Conversation]:
-        told = dialogues.dialogues(facts.load_facts(facts.FACTS_PATH), seed)
-        return itertools.islice(told, wanted)
+        return itertools.islice(dialogues.dialogues(speaker, seed), wanted)
 
-    return Source("primer", [primer_inputs(), seed, wanted], walk, mixed=True)
+    return Source("primer", [primer_inputs(speaker), seed, wanted], walk, mixed=True)
 
 
 def _text(settings: Settings, root: Path) -> Source:

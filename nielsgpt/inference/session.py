@@ -14,7 +14,6 @@ from typing import Literal
 from nielsgpt.config.load import validate
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, Message, fit, pairs, prompt, render
-from nielsgpt.data.primer.dialogues import SYSTEM_LINE
 from nielsgpt.errors import DataError, SettingsError
 from nielsgpt.inference.batcher import Batcher, FinishReason
 from nielsgpt.inference.detokenizer import Detokenizer
@@ -183,21 +182,17 @@ def _record_reply(
         return (yield from pieces)
 
 
-def system_prompt(file: Path | None, text: str | None, shipped: Path) -> str:
-    """The first there is: a file that was named, a text that was given, the shipped file, the
-    line that the primer's dialogues open with.
+def system_prompt(file: Path | None, text: str | None) -> str | None:
+    """The text of the file that was named, else the text that was given; None without either.
 
     Raises SettingsError for a file that cannot be read.
     """
-    if file is None and text is not None:
+    if file is None:
         return text
-    if file is None and not shipped.is_file():
-        return SYSTEM_LINE
-    path = file or shipped
     try:
-        return path.read_text(encoding="utf-8-sig").strip()
+        return file.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError(
-            f"system prompt {path} cannot be read: {reason}; give a text with --system"
+            f"system prompt {file} cannot be read: {reason}; give a text with --system"
         ) from None

@@ -6,8 +6,9 @@ from typing import Any
 from nielsgpt.checkpoint import checkpoint_file, load_model
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, prompt
-from nielsgpt.data.catalog import primer_inputs
-from nielsgpt.data.primer import exam_items, facts
+from nielsgpt.data.catalog import primer_inputs, primer_persona
+from nielsgpt.data.primer import exam_items
+from nielsgpt.data.primer.persona import Persona
 from nielsgpt.inference.generate import Completion, complete_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.report import page
@@ -30,7 +31,8 @@ def run_exam(workspace: Workspace) -> Report:
     metadata = checkpoint_file.read_metadata(path)
     weights = metadata.weights_sha256 if metadata is not None else None
     drawn = settings.exam.model_dump(), settings.generation.model_dump(), settings.seed
-    inputs = fingerprint(weights, primer_inputs(), *drawn)
+    speaker = primer_persona(settings, workspace.root)
+    inputs = fingerprint(weights, primer_inputs(speaker), *drawn)
     before: Report | None = read_json(workspace.checkpoints / EXAM_FILE)
     if before is not None and before.get("inputs") == inputs:
         log.info("exam: up to date")
@@ -41,7 +43,7 @@ def run_exam(workspace: Workspace) -> Report:
         "weights_sha256": weights,
         "checkpoint": str(path),
         "step": state["step"],
-        **_marks(model, codec, workspace),
+        **_marks(model, codec, workspace, speaker),
     }
     write_sealed(workspace.checkpoints / EXAM_FILE, report)
     folder = workspace.runs / state["facts"]["run_id"]
@@ -50,10 +52,9 @@ def run_exam(workspace: Workspace) -> Report:
     return report
 
 
-def _marks(model: GPT, tokenizer: Tokenizer, workspace: Workspace) -> Report:
+def _marks(model: GPT, tokenizer: Tokenizer, workspace: Workspace, speaker: Persona) -> Report:
     settings = workspace.settings
-    known = facts.load_facts(facts.FACTS_PATH)
-    items = exam_items.items(known, settings.seed, settings.exam.items_per_section)
+    items = exam_items.items(speaker, settings.seed, settings.exam.items_per_section)
     log.info("exam: %d questions", len(items))
     greedy = settings.generation.model_copy(
         update={"temperature": 0.0, "max_new_tokens": LONGEST_REPLY}

@@ -9,7 +9,6 @@ import pytest
 
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, Message, prompt, render
-from nielsgpt.data.primer.dialogues import SYSTEM_LINE
 from nielsgpt.errors import DataError, SettingsError
 from nielsgpt.inference.session import Session, system_prompt
 from nielsgpt.model.gpt import GPT
@@ -335,23 +334,21 @@ def test_the_first_piece_comes_before_the_last(make_model: MakeModel) -> None:
     assert session.last.first_s is None
 
 
-def test_the_system_prompt_is_the_first_there_is(tmp_path: Path) -> None:
-    named, shipped = tmp_path / "named.txt", tmp_path / "shipped.txt"
-    assert system_prompt(None, None, shipped) == SYSTEM_LINE
-    shipped.write_text("From the shipped file.\n", encoding="utf-8")
-    assert system_prompt(None, None, shipped) == "From the shipped file."
-    assert system_prompt(None, "Given.", shipped) == "Given."
-    assert system_prompt(None, "", shipped) == ""
+def test_the_system_prompt_is_the_named_file_or_else_the_given_text(tmp_path: Path) -> None:
+    named = tmp_path / "named.txt"
     named.write_text("Genannt: é\n", encoding="utf-8")
-    assert system_prompt(named, "Given.", shipped) == "Genannt: é"
+    assert system_prompt(named, "Given.") == "Genannt: é"
     named.write_bytes("\ufeffAus dem Editor: é\r\n".encode())
-    assert system_prompt(named, None, shipped) == "Aus dem Editor: é"
+    assert system_prompt(named, None) == "Aus dem Editor: é"
+    assert system_prompt(None, "Given.") == "Given."
+    assert system_prompt(None, "") == ""
+    assert system_prompt(None, None) is None
 
 
 def test_a_system_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     missing, binary = tmp_path / "missing.txt", tmp_path / "binary.txt"
     with pytest.raises(SettingsError, match=r"missing\.txt cannot be read: No such file"):
-        system_prompt(missing, None, missing)
+        system_prompt(missing, None)
     binary.write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match=r"binary\.txt cannot be read: it is not UTF-8"):
-        system_prompt(binary, None, missing)
+        system_prompt(binary, None)

@@ -163,11 +163,13 @@ def test_every_shipped_config_settles() -> None:
         assert ran.returncode == 0, ran.stderr
 
 
-def test_the_shipped_system_prompt_is_the_one_the_model_learns() -> None:
-    from nielsgpt.data.primer.dialogues import SYSTEM_LINE
-
-    shipped = (ROOT / "configs" / "system_surly.txt").read_text("utf-8")
-    assert shipped.strip() == SYSTEM_LINE
+def test_the_package_names_no_persona() -> None:
+    for folder in ("nielsgpt", "cli"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and path.suffix not in (".pyc", ".png"):
+                text = path.read_text("utf-8").replace("personas/niels.json", "")
+                found = re.search(r"\bniels\b|light-?house", text, re.IGNORECASE)
+                assert not found, f"{path}: {found}"
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no git checkout")

@@ -10,47 +10,30 @@ import itertools
 import math
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from nielsgpt.conversation import Conversation, Message
-from nielsgpt.data.primer.dialogues import SYSTEM_LINE
 from nielsgpt.data.primer.facts import Fact
-from nielsgpt.data.primer.grammar import tell
+from nielsgpt.data.primer.persona import Persona
 from nielsgpt.data.primer.talk import (
-    CATEGORIES,
-    CAUSES,
-    PLACES,
+    ARITHMETIC,
+    OWN,
     Exchange,
     Matter,
     about_fact,
-    greeting,
+    categories,
+    converse,
     private,
     unknowable,
 )
 from nielsgpt.errors import DataError
 
-ARITHMETIC = ("sum", "difference")
-PERSONA = ("keeper", "way", "command", "thinker")
-UNKNOWN_MARKERS = ("don't know", "do not know")
-REFUSAL_MARKERS = ("private",)
 # A reply without regard to the question is an answer, a refusal, an "I don't know" or a question.
 MANNER_CHANCE = 1 / 4
 MOST_WORDS = 24
+WORD = re.compile(r"/?[^\W_]+")
 Z_95 = 1.959963984540054
-_SAME = {
-    "no": ("no legs", "none", "zero"),
-    **{
-        word: (word, digit)
-        for word, digit in (
-            ("two", "2"),
-            ("four", "4"),
-            ("six", "6"),
-            ("eight", "8"),
-            ("ten", "10"),
-        )
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -77,16 +60,22 @@ class Score:
     chance: float
 
 
-def items(facts: Iterable[Fact], seed: int, per_section: int) -> list[Item]:
+def items(persona: Persona, seed: int, per_section: int) -> list[Item]:
     """`per_section` different questions for each section; fewer where there are no more."""
-    facts = tuple(facts)
-    examiner = _Examiner(facts)
-    public = [fact for fact in facts if fact.relation not in ARITHMETIC + PERSONA]
+    facts = persona.facts
+    examiner = _Examiner(persona)
+    matter = examiner.matter
+    own = [name for name in OWN if name != "question"]
+    public = [fact for fact in facts if fact.relation not in (*ARITHMETIC, *own)]
     sections: dict[str, Callable[[random.Random], Iterator[Item]]] = {
         "known facts": examiner.about([fact for fact in public if not fact.prose_only]),
         "prose-only facts": examiner.about([fact for fact in facts if fact.prose_only]),
-        "refusals": lambda rng: (_refusal(private(rng, True)) for _ in itertools.count()),
-        "unknowables": lambda rng: (_unknown(unknowable(rng, True)) for _ in itertools.count()),
+        "refusals": lambda rng: (
+            examiner.refusal(private(matter, rng, True)) for _ in itertools.count()
+        ),
+        "unknowables": lambda rng: (
+            examiner.unknown(unknowable(matter, rng, True)) for _ in itertools.count()
+        ),
         "arithmetic": examiner.about([fact for fact in facts if fact.relation in ARITHMETIC]),
         "dialogues": examiner.dialogues,
     }
@@ -152,12 +141,13 @@ def wilson(right: int, total: int) -> tuple[float, float]:
 class _Examiner:
     """Makes items; knows every relation's answers, the prose_only ones too."""
 
-    def __init__(self, facts: tuple[Fact, ...]) -> None:
-        self.matter = Matter(facts)
+    def __init__(self, persona: Persona) -> None:
+        self.persona = persona
+        self.matter = Matter(persona)
         self.answers: dict[str, collections.Counter[str]] = collections.defaultdict(
             collections.Counter
         )
-        for fact in facts:
+        for fact in persona.facts:
             self.answers[fact.relation][fact.answer] += 1
 
     def about(self, facts: list[Fact]) -> Callable[[random.Random], Iterator[Item]]:
@@ -166,84 +156,81 @@ class _Examiner:
         def draw(rng: random.Random) -> Iterator[Item]:
             shuffled = rng.sample(facts, len(facts))
             for fact in itertools.cycle(shuffled):
-                yield self.item(fact, about_fact(tell(fact), rng, True))
+                told = self.matter.grammar.tell(fact)
+                yield self.item(fact, about_fact(self.matter, told, rng, True))
 
         return draw
 
     def item(self, fact: Fact, exchange: Exchange) -> Item:
         counts = self.answers[fact.relation]
-        accepted = _SAME.get(fact.answer, (fact.answer,)) if fact.relation == "legs" else ()
-        rivals = [other for other in counts if other != fact.answer]
-        if fact.relation == "legs":
-            rivals = [form for other in rivals for form in _SAME.get(other, (other,))]
         return Item(
             "",
-            _asked(exchange.user),
-            accepted or (fact.answer,),
+            self.asked(exchange.user),
+            self.forms(fact.answer),
             max(counts.values()) / counts.total(),
-            tuple(rivals),
+            tuple(form for other in counts if other != fact.answer for form in self.forms(other)),
             fact.subject,
         )
 
+    def forms(self, answer: str) -> tuple[str, ...]:
+        """The answer, and how else it is written: two, 2."""
+        return (answer, *self.persona.wordings.number_words.get(answer, ()))
+
     def dialogues(self, rng: random.Random) -> Iterator[Item]:
-        """Held-out dialogues of the seven categories in turn, half of them after a greeting."""
-        for category in itertools.cycle(CATEGORIES):
+        """Held-out dialogues of the categories in turn, half of them after a greeting."""
+        for category in itertools.cycle(categories(self.matter)):
             item = self.of_category(category, rng)
             if rng.random() < 0.5:
-                before, question = greeting(rng), item.conversation.messages[-1].content
-                item = replace(item, conversation=_asked(question, before))
+                question = item.conversation.messages[-1].content
+                before = converse(self.matter, rng, "greeting")
+                item = replace(item, conversation=self.asked(question, before))
             yield item
 
     def of_category(self, category: str, rng: random.Random) -> Item:
-        exchange = CATEGORIES[category](self.matter, rng, True)
+        exchange = categories(self.matter)[category](self.matter, rng, True)
         if exchange.fact:
             return self.item(exchange.fact, exchange)
-        return _MARKS[category](exchange)
+        marks = {
+            "about_self_unknown": self.unknown,
+            "about_self_private_refuse": self.refusal,
+            "summarize_rewrite": self.shortened,
+            "ask_clarifying_question": self.clarified,
+        }
+        return marks[category](exchange)
 
+    def refusal(self, exchange: Exchange) -> Item:
+        known = self.persona
+        return self.manner(exchange, known.refusal_markers, known.dont_know_markers)
 
-def _refusal(exchange: Exchange) -> Item:
-    return _manner(exchange, REFUSAL_MARKERS, UNKNOWN_MARKERS)
+    def unknown(self, exchange: Exchange) -> Item:
+        known = self.persona
+        return self.manner(exchange, known.dont_know_markers, known.refusal_markers)
 
+    def clarified(self, exchange: Exchange) -> Item:
+        forms = self.persona.wordings.manners["clarify"].accepted
+        answers = tuple(form.replace("{t}", exchange.key) for form in forms)
+        rivals = (*self.persona.dont_know_markers, *self.persona.refusal_markers)
+        return self.manner(exchange, answers, rivals)
 
-def _unknown(exchange: Exchange) -> Item:
-    return _manner(exchange, UNKNOWN_MARKERS, REFUSAL_MARKERS)
+    def shortened(self, exchange: Exchange) -> Item:
+        """Right is the kernel alone: who repeats the place or the cause has not shortened."""
+        rivals = (*self.matter.grammar.lexicon("place"), *self.matter.grammar.lexicon("cause"))
+        return Item("", self.asked(exchange.user), (exchange.key,), 0.0, rivals)
 
+    def manner(self, exchange: Exchange, answers: tuple[str, ...], rivals: tuple[str, ...]) -> Item:
+        return Item("", self.asked(exchange.user), answers, MANNER_CHANCE, rivals)
 
-def _clarified(exchange: Exchange) -> Item:
-    verb = exchange.key
-    answers = (f"{verb} what", f"what shall I {verb}", "which one", "which thing")
-    return _manner(exchange, answers, UNKNOWN_MARKERS + REFUSAL_MARKERS)
-
-
-def _shortened(exchange: Exchange) -> Item:
-    """Right is the kernel alone: who repeats the place or the cause has not shortened."""
-    rivals = (*PLACES, *CAUSES)
-    return Item("", _asked(exchange.user), (exchange.key,), 0.0, rivals)
-
-
-def _manner(exchange: Exchange, answers: tuple[str, ...], rivals: tuple[str, ...]) -> Item:
-    return Item("", _asked(exchange.user), answers, MANNER_CHANCE, rivals)
-
-
-_MARKS: dict[str, Callable[[Exchange], Item]] = {
-    "about_niels_unknown": _unknown,
-    "about_niels_private_refuse": _refusal,
-    "summarize_rewrite": _shortened,
-    "ask_clarifying_question": _clarified,
-}
-
-
-def _asked(question: str, before: Exchange | None = None) -> Conversation:
-    messages = [Message("system", SYSTEM_LINE)]
-    if before:
-        messages += [Message("user", before.user), Message("assistant", before.reply)]
-    return Conversation((*messages, Message("user", question)), "exam")
+    def asked(self, question: str, before: Exchange | None = None) -> Conversation:
+        messages = [Message("system", self.persona.system)]
+        if before:
+            messages += [Message("user", before.user), Message("assistant", before.reply)]
+        return Conversation((*messages, Message("user", question)), "exam")
 
 
 def _words(text: str) -> str:
     """The text's words in lower case between single spaces, one at each end as well."""
     plain = text.lower().replace("'", "").replace("\u2019", "")
-    return f" {' '.join(re.findall(r'/?[a-z0-9]+', plain))} "
+    return f" {' '.join(WORD.findall(plain))} "
 
 
 def _count(phrase: str, said: str) -> int:
