@@ -91,6 +91,7 @@ class Wordings(Section):
     """Everything that depends on the language, from personas/wordings/<language>.json."""
 
     articles: dict[str, str] = Field({})
+    own_name: Text
     system: Text
     other_systems: Lines
     please: str
@@ -182,7 +183,8 @@ def load_persona(name: str, root: Path = REPOSITORY) -> Persona:
     facts = [fact for each in fact_paths for fact in _read_facts(each)]
     facts += [entry.fact() for entry in file.facts]
     told = {(fact.relation, fact.subject): fact for fact in facts}
-    told.setdefault(("self", "name"), Fact("self", "name", file.name))
+    own_name = wordings.own_name
+    told.setdefault(("self", own_name), Fact("self", own_name, file.name))
     values = {"name": file.name, "about": file.about}
     system = file.system or wordings.system.format_map(values)
     return Persona(
