@@ -7,7 +7,7 @@ from nielsgpt.checkpoint import checkpoint_file, load_model
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, prompt
 from nielsgpt.data.catalog import primer_inputs, primer_persona
-from nielsgpt.data.primer import exam_items
+from nielsgpt.data.primer import exam_items, handwritten
 from nielsgpt.data.primer.persona import Persona
 from nielsgpt.inference.generate import Completion, complete_all
 from nielsgpt.model.gpt import GPT
@@ -21,18 +21,20 @@ EXAM_FILE = "exam.json"
 Report = dict[str, Any]
 
 
-def run_exam(workspace: Workspace) -> Report:
+def run_exam(workspace: Workspace, final: bool = False) -> Report:
     """The marks of the model's best weights, from checkpoints/<name>/exam.json when they are fresh.
 
-    A reply has ended when the model itself closed it within 128 tokens.
+    A reply has ended when the model itself closed it within 128 tokens. `final` asks the
+    handwritten questions that are kept for a final figure instead of the others.
     """
     path = workspace.checkpoints / "best.pt"
     settings = workspace.settings
     metadata = checkpoint_file.read_metadata(path)
     weights = metadata.weights_sha256 if metadata is not None else None
-    drawn = settings.exam.model_dump(), settings.generation.model_dump(), settings.seed
     speaker = primer_persona(settings, workspace.root)
-    inputs = fingerprint(weights, primer_inputs(speaker), *drawn)
+    drawn = settings.exam.model_dump(), settings.generation.model_dump(), settings.seed
+    asked = handwritten.items(speaker, final)
+    inputs = fingerprint(weights, primer_inputs(speaker), *drawn, repr(asked))
     before: Report | None = read_json(workspace.checkpoints / EXAM_FILE)
     if before is not None and before.get("inputs") == inputs:
         log.info("exam: up to date")
@@ -43,7 +45,7 @@ def run_exam(workspace: Workspace) -> Report:
         "weights_sha256": weights,
         "checkpoint": str(path),
         "step": state["step"],
-        **_marks(model, codec, workspace, speaker),
+        **_marks(model, codec, workspace, speaker, asked),
     }
     write_sealed(workspace.checkpoints / EXAM_FILE, report)
     folder = workspace.runs / state["facts"]["run_id"]
@@ -52,9 +54,15 @@ def run_exam(workspace: Workspace) -> Report:
     return report
 
 
-def _marks(model: GPT, tokenizer: Tokenizer, workspace: Workspace, speaker: Persona) -> Report:
+def _marks(
+    model: GPT,
+    tokenizer: Tokenizer,
+    workspace: Workspace,
+    speaker: Persona,
+    asked: list[exam_items.Item],
+) -> Report:
     settings = workspace.settings
-    items = exam_items.items(speaker, settings.seed, settings.exam.items_per_section)
+    items = exam_items.items(speaker, settings.seed, settings.exam.items_per_section) + asked
     log.info("exam: %d questions", len(items))
     greedy = settings.generation.model_copy(
         update={"temperature": 0.0, "max_new_tokens": LONGEST_REPLY}

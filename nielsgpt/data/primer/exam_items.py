@@ -38,7 +38,10 @@ Z_95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class Item:
-    """A question: accepted answers, rivals that must not be named, and what a reply may echo."""
+    """A question: accepted answers, rivals that must not be named, and what a reply may echo.
+
+    Where it has patterns to accept, those and the ones to reject decide alone.
+    """
 
     section: str
     conversation: Conversation
@@ -46,6 +49,8 @@ class Item:
     chance: float
     rivals: tuple[str, ...] = ()
     echo: str = ""
+    accept: tuple[str, ...] = ()
+    reject: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,8 @@ def items(persona: Persona, seed: int, per_section: int) -> list[Item]:
 
 def correct(item: Item, reply: str) -> bool:
     """Whether the reply names an accepted answer, no rival, and is not a speech."""
+    if item.accept:
+        return _matches(item.accept, reply) and not _matches(item.reject, reply)
     said = _words(reply)
     if said.count(" ") - 1 > MOST_WORDS:
         return False
@@ -225,6 +232,10 @@ class _Examiner:
         if before:
             messages += [Message("user", before.user), Message("assistant", before.reply)]
         return Conversation((*messages, Message("user", question)), "exam")
+
+
+def _matches(patterns: tuple[str, ...], reply: str) -> bool:
+    return any(re.search(pattern, reply, re.IGNORECASE) for pattern in patterns)
 
 
 def _words(text: str) -> str:
