@@ -12,7 +12,7 @@ from typing import Any
 from nielsgpt.config.settings import Phase, Settings
 from nielsgpt.conversation import Conversation, Document
 from nielsgpt.data.cache.build import side
-from nielsgpt.data.primer import dialogues, persona, stories
+from nielsgpt.data.primer import dialogues, persona, stories, withheld
 from nielsgpt.data.sources import (
     ancient_mix,
     ancients,
@@ -109,9 +109,10 @@ def system_line(settings: Settings, root: Path) -> str:
 
 
 def primer_inputs(speaker: persona.Persona) -> list[str]:
-    """The persona's files and the primer's own code: either one changes the text."""
+    """The persona's files, the questions kept out, the primer's own code: each changes the text."""
     package = Path(persona.__file__).parent
-    return [file_sha256(path) for path in (*speaker.files, *sorted(package.glob("*.py")))]
+    code = sorted(package.glob("*.py"))
+    return [file_sha256(path) for path in (*speaker.files, *withheld.files(), *code)]
 
 
 def _primer_prose(settings: Settings, root: Path) -> Source:

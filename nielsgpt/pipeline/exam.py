@@ -8,7 +8,6 @@ from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, prompt
 from nielsgpt.data.catalog import primer_inputs, primer_persona
 from nielsgpt.data.primer import exam_items, handwritten
-from nielsgpt.data.primer.persona import Persona
 from nielsgpt.inference.generate import Completion, complete_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.report import page
@@ -17,7 +16,10 @@ from nielsgpt.tokenizers.base import Tokenizer
 
 log = logging.getLogger("nielsgpt")
 LONGEST_REPLY = 128
-EXAM_FILE = "exam.json"
+EXAM_FILE, FINAL_FILE = "exam.json", "exam_final.json"
+# What only a model that was taught a persona can answer.
+PERSONA_SECTIONS = ("refusals", "unknowables", "dialogues", *handwritten.SECTIONS)
+NEVER_KNOWING = 'always saying "I don\'t know" scores 100 % here: read it with the known facts'
 Report = dict[str, Any]
 
 
@@ -25,8 +27,10 @@ def run_exam(workspace: Workspace, final: bool = False) -> Report:
     """The marks of the model's best weights, from checkpoints/<name>/exam.json when they are fresh.
 
     A reply has ended when the model itself closed it within 128 tokens. `final` asks the
-    handwritten questions that are kept for a final figure instead of the others.
+    handwritten questions that are kept for a final figure instead of the others, and keeps its
+    marks in exam_final.json. A model that was taught no persona is asked nothing about one.
     """
+    file = workspace.checkpoints / (FINAL_FILE if final else EXAM_FILE)
     path = workspace.checkpoints / "best.pt"
     settings = workspace.settings
     metadata = checkpoint_file.read_metadata(path)
@@ -34,8 +38,11 @@ def run_exam(workspace: Workspace, final: bool = False) -> Report:
     speaker = primer_persona(settings, workspace.root)
     drawn = settings.exam.model_dump(), settings.generation.model_dump(), settings.seed
     asked = handwritten.items(speaker, final)
+    asked += exam_items.items(speaker, settings.seed, settings.exam.items_per_section)
+    if "primer" not in settings.mix("sft"):
+        asked = [item for item in asked if item.section not in PERSONA_SECTIONS]
     inputs = fingerprint(weights, primer_inputs(speaker), *drawn, repr(asked))
-    before: Report | None = read_json(workspace.checkpoints / EXAM_FILE)
+    before: Report | None = read_json(file)
     if before is not None and before.get("inputs") == inputs:
         log.info("exam: up to date")
         return before
@@ -45,11 +52,11 @@ def run_exam(workspace: Workspace, final: bool = False) -> Report:
         "weights_sha256": weights,
         "checkpoint": str(path),
         "step": state["step"],
-        **_marks(model, codec, workspace, speaker, asked),
+        **_marks(model, codec, workspace, asked),
     }
-    write_sealed(workspace.checkpoints / EXAM_FILE, report)
+    write_sealed(file, report)
     folder = workspace.runs / state["facts"]["run_id"]
-    if settings.training.report and folder.exists():
+    if settings.training.report and folder.exists() and not final:
         log.info("exam: in the report %s", page.write(folder, report))
     return report
 
@@ -58,11 +65,9 @@ def _marks(
     model: GPT,
     tokenizer: Tokenizer,
     workspace: Workspace,
-    speaker: Persona,
-    asked: list[exam_items.Item],
+    items: list[exam_items.Item],
 ) -> Report:
     settings = workspace.settings
-    items = exam_items.items(speaker, settings.seed, settings.exam.items_per_section) + asked
     log.info("exam: %d questions", len(items))
     greedy = settings.generation.model_copy(
         update={"temperature": 0.0, "max_new_tokens": LONGEST_REPLY}
@@ -124,6 +129,8 @@ def table(report: Report) -> str:
         lines.append(
             f"{row['section']:18}  {count:>9}  {score:>6.1%}  {interval:>15}  {row['chance']:>6.1%}"
         )
+    if any(row["section"] == "far questions" for row in report["sections"]):
+        lines.append(f"far questions: {NEVER_KNOWING}")
     lines.append(f"replies that the model ended itself: {report['ended']} of {report['replies']}")
     return "\n".join(lines)
 

@@ -40,13 +40,14 @@ Z_95 = 1.959963984540054
 class Item:
     """A question: accepted answers, rivals that must not be named, and what a reply may echo.
 
-    Where it has patterns to accept, those and the ones to reject decide alone.
+    Where it has patterns to accept, those and the ones to reject decide alone. Without a chance of
+    its own, the chance is the share of the exam's other replies that would be right.
     """
 
     section: str
     conversation: Conversation
     answers: tuple[str, ...]
-    chance: float
+    chance: float | None
     rivals: tuple[str, ...] = ()
     echo: str = ""
     accept: tuple[str, ...] = ()
@@ -121,15 +122,23 @@ def grade(items: Sequence[Item], replies: Sequence[str]) -> list[Score]:
         raise DataError(
             f"the exam has {len(items)} questions and {len(replies)} replies; give one for each"
         )
+    given = collections.Counter(replies)
     sections: dict[str, list[tuple[bool, float]]] = {}
     for item, reply in zip(items, replies, strict=True):
-        sections.setdefault(item.section, []).append((correct(item, reply), item.chance))
+        chance = _chance(item, given, reply) if item.chance is None else item.chance
+        sections.setdefault(item.section, []).append((correct(item, reply), chance))
     scores = []
     for section, marks in sections.items():
         right = sum(mark for mark, _ in marks)
         chance = sum(chance for _, chance in marks) / len(marks)
         scores.append(Score(section, right, len(marks), *wilson(right, len(marks)), chance))
     return scores
+
+
+def _chance(item: Item, given: collections.Counter[str], own: str) -> float:
+    """The share of the other replies that would be right here."""
+    right = sum(count for reply, count in given.items() if correct(item, reply))
+    return (right - correct(item, own)) / max(1, given.total() - 1)
 
 
 def wilson(right: int, total: int) -> tuple[float, float]:

@@ -5,10 +5,10 @@
 
 A reply is right when it matches a pattern of `accept` and none of `reject`, whatever the case;
 {name}, {dont_know} and {refuse} stand for the persona's own. A far question has messages alone, and
-is right when the persona says that it does not know.
+is right when the persona says that it does not know: always saying so scores 100 %, so read it
+together with the known facts. Lines 3, 6, 9, ... of a file are kept for `exam --final`.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -19,14 +19,13 @@ from pydantic import Field, ValidationError
 
 from nielsgpt.config.section import Section
 from nielsgpt.conversation import Conversation, Message
-from nielsgpt.data.primer.exam_items import MANNER_CHANCE, Item
+from nielsgpt.data.primer.exam_items import Item
 from nielsgpt.data.primer.persona import Persona
+from nielsgpt.data.primer.withheld import FILES, FOLDER
 from nielsgpt.errors import DataError
-from nielsgpt.system.workspace import REPOSITORY
 
-FOLDER = REPOSITORY / "data" / "exam"
-SECTIONS = {"first words": "first_words.jsonl", "far questions": "far_questions.jsonl"}
-FINAL_SHARE = 3  # one question of three is kept for `exam --final`
+SECTIONS = dict(zip(("first words", "far questions"), FILES, strict=True))
+FINAL_EVERY = 3  # line 3, 6, 9, ... of a file is kept for `exam --final`
 
 
 class Turn(Section):
@@ -52,10 +51,10 @@ def items(persona: Persona, final: bool, folder: Path = FOLDER) -> list[Item]:
     """
     found = []
     for section, name in SECTIONS.items():
-        for where, row in _rows(folder / name):
-            digest = hashlib.sha256(row.messages[-1].content.encode()).digest()
-            if (digest[0] % FINAL_SHARE == 0) == final:
-                found.append(_item(section, row, persona, where))
+        for number, row in _rows(folder / name):
+            item = _item(section, row, persona, f"{folder / name}: line {number}")
+            if (number % FINAL_EVERY == 0) == final:
+                found.append(item)
     return found
 
 
@@ -67,19 +66,20 @@ def _item(section: str, row: Row, persona: Persona, where: str) -> Item:
     messages += [Message(turn.role, turn.content) for turn in row.messages]
     right, wrong = (_fill(lines, persona, where) for lines in (accept, row.reject))
     conversation = Conversation(tuple(messages), "exam")
-    return Item(section, conversation, (), MANNER_CHANCE, accept=right, reject=wrong)
+    chance = 1.0 if section == "far questions" else None
+    return Item(section, conversation, (), chance, accept=right, reject=wrong)
 
 
 def _fill(patterns: tuple[str, ...], persona: Persona, where: str) -> tuple[str, ...]:
     values = {
-        "{name}": (persona.name,),
-        "{dont_know}": persona.dont_know_markers,
-        "{refuse}": persona.refusal_markers,
+        "{name}": f"(?:{re.escape(persona.name)})",
+        "{dont_know}": _whole(persona.dont_know_markers),
+        "{refuse}": _whole(persona.refusal_markers),
     }
     found = []
     for pattern in patterns:
-        for slot, markers in values.items():
-            pattern = pattern.replace(slot, f"(?:{'|'.join(map(re.escape, markers))})")
+        for slot, value in values.items():
+            pattern = pattern.replace(slot, value)
         try:
             re.compile(pattern)
         except re.error as error:
@@ -88,7 +88,12 @@ def _fill(patterns: tuple[str, ...], persona: Persona, where: str) -> tuple[str,
     return tuple(found)
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Row]]:
+def _whole(lines: tuple[str, ...]) -> str:
+    """One of these lines from its first word to its last, where a clause ends."""
+    return rf"(?<!\w)(?:{'|'.join(map(re.escape, lines))})(?=[.!?,;]|\s*$)"
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Row]]:
     if not path.is_file():
         return
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -96,7 +101,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Row]]:
             continue
         where = f"{path}: line {number}"
         try:
-            yield where, Row.model_validate_json(json.dumps(json.loads(line)))
+            yield number, Row.model_validate_json(json.dumps(json.loads(line)))
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))

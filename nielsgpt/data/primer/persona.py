@@ -11,6 +11,7 @@ holds; what a persona says under `wordings` is added to them, what it says elsew
 import csv
 import json
 import re
+import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,23 @@ Text = Annotated[str, Field(min_length=1, pattern=r"^\S([^\n]*\S)?$")]
 Name = Annotated[str, Field(max_length=40, pattern=r"^[^\s{}][^\n{}]*$")]
 Lines = tuple[Text, ...]
 SectionT = TypeVar("SectionT", bound=Section)
-FEWEST_WORDS = 3  # of a sentence that marks a reply as a refusal or as not knowing
+# The slots that the lines of a field of the wordings may name; _CAST stands for the lexicons too.
+_FACT = "name about Name s r o an ao x y"
+_CAST = "name about Name invented letters digits year dont_know"
+SLOTS = {
+    **dict.fromkeys(("relations", "any_relation", "question", "follow_up"), _FACT),
+    **dict.fromkeys(("openers", "closers", "held_out_openers"), "name"),
+    **dict.fromkeys(("system", "other_systems"), "name about"),
+    "manners": "t name",
+    "premise": "claim reply",
+    "kernel": _CAST,
+    "long": f"{_CAST} kernel",
+    "far": f"{_CAST} s",
+    "recall": f"{_CAST} s",
+    "paste": f"{_CAST} text",
+    "talk": f"{_CAST} Letters",
+    "stories": f"{_CAST} statement statement_comma question question_comma reply reply_comma",
+}
 
 
 class FactEntry(Section):
@@ -173,6 +190,8 @@ def load_persona(name: str, root: Path = REPOSITORY) -> Persona:
     words_path = _locate(shelf, f"{path}: language", path.parent, REPOSITORY / "personas")
     tree = _add(_read_json(words_path), _own_wordings(file), str(path))
     wordings = _validate(Wordings, tree, path if file.wordings else words_path)
+    _check_slots(tree, wordings.lexicons, f"{path}: wordings")
+    _check_slots({"talk": file.model_dump()["replies"]}, wordings.lexicons, f"{path}: replies")
     for intent in file.replies:
         if intent not in wordings.talk:
             raise DataError(f"{path}: replies.{intent}: known are {', '.join(wordings.talk)}")
@@ -276,12 +295,34 @@ def _validate(kind: type[SectionT], tree: Any, where: Path | str) -> SectionT:
         ) from None
 
 
+def _check_slots(tree: Any, lexicons: Mapping[str, Lines], where: str) -> None:
+    """Raises DataError naming the field of a line with a slot that nothing fills."""
+    for field, known in SLOTS.items():
+        names = {*known.split(), *(lexicons if _CAST in known else ())}
+        for place, line in _lines(tree.get(field, ()), field):
+            try:
+                slots = [slot for _, slot, _, _ in string.Formatter().parse(line)]
+            except ValueError as error:
+                raise DataError(f"{where}: {place}: {line!r}: {error}; close the brace") from None
+            for slot in slots:
+                if slot is not None and not {slot, slot.rstrip("0123456789")} & names:
+                    shown = f"{{{slot}}} in {line!r}"
+                    known_here = ", ".join(sorted(names))
+                    raise DataError(f"{where}: {place}: nothing fills {shown}; use {known_here}")
+
+
+def _lines(tree: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Every line of the tree with its dotted place."""
+    if isinstance(tree, str):
+        yield place, tree
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _lines(value, f"{place}.{key}")
+    else:
+        for value in tree:
+            yield from _lines(value, place)
+
+
 def _markers(lines: Lines) -> tuple[str, ...]:
-    """The sentences of the lines that are long enough to tell, else the whole line."""
-    found: dict[str, None] = {}
-    for line in lines:
-        text = re.sub(r"^\d+\| ", "", line)
-        sentences = [part.strip(" .!?") for part in re.split(r"(?<=[.!?]) ", text)]
-        long = [part for part in sentences if len(part.split()) >= FEWEST_WORDS]
-        found.update(dict.fromkeys(long or [text.strip(" .!?")]))
-    return tuple(found)
+    """The lines as they are said, without their weight and the last full stop."""
+    return tuple(re.sub(r"^\d+\| ", "", line).strip(" .!?") for line in lines)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from nielsgpt.conversation import Conversation
+from nielsgpt.data.primer import handwritten
 from nielsgpt.data.primer.dialogues import dialogues
 from nielsgpt.data.primer.exam_items import Item, correct, grade, items, wilson
 from nielsgpt.data.primer.persona import load_persona
@@ -87,7 +88,7 @@ def test_no_exam_question_stands_in_any_training_text(texts: list[list[str]]) ->
 
 
 def test_the_search_would_find_a_training_question(texts: list[list[str]]) -> None:
-    asked_in_training = ["What is the capital of France?", "what is your phone number"]
+    asked_in_training = ["What is the capital of Peru?", "what is your phone number"]
     assert standing_in(asked_in_training, texts) == asked_in_training
 
 
@@ -207,3 +208,14 @@ def test_scores_count_by_section_in_order() -> None:
 def test_a_missing_reply_is_an_error() -> None:
     with pytest.raises(DataError, match="600 questions and 1 replies"):
         grade(EXAM, ["Lima."])
+
+
+def test_no_handwritten_question_stands_in_any_training_text(texts: list[list[str]]) -> None:
+    asked_by_hand = [
+        asked(item)
+        for final in (False, True)
+        for item in handwritten.items(PERSONA, final)
+        if len(plain(asked(item)).split()) >= 4
+    ]
+    assert len(asked_by_hand) > 80
+    assert standing_in(asked_by_hand, texts) == []

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,20 @@ def test_a_mistake_is_one_line_that_names_the_field(
 def test_a_missing_persona_is_named_with_the_setting(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.primer\.persona names 'nobody\.json'"):
         load_persona("nobody.json", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "wordings"),
+    [
+        ("wordings: talk.greeting.user", {"talk": {"greeting": {"user": ["hi {nobody}"]}}}),
+        ("wordings: kernel", {"kernel": "{person} saw {"}),
+        ("wordings: relations.capital.replies", {"relations": {"capital": {"replies": ["{p}"]}}}),
+        ("wordings: manners.private.requests", {"manners": {"private": {"requests": ["{x}"]}}}),
+    ],
+)
+def test_a_slot_that_nothing_fills_is_named(tmp_path: Path, field: str, wordings: object) -> None:
+    fact = {"question": "Why?", "answer": "So."}
+    tree = {"name": "Vera", "about": "a gardener", "facts": [fact], "wordings": wordings}
+    (tmp_path / "vera.json").write_text(json.dumps(tree), encoding="utf-8")
+    with pytest.raises(DataError, match=re.escape(f"vera.json: {field}: ")):
+        load_persona("vera.json", tmp_path)
