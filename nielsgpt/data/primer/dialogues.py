@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from nielsgpt.conversation import ROLES, Conversation, Message
+from nielsgpt.data.primer import withheld
 from nielsgpt.data.primer.grammar import pick
 from nielsgpt.data.primer.persona import Persona
 from nielsgpt.data.primer.talk import (
@@ -31,16 +32,16 @@ MOST_EXCHANGES = 3
 BLURRED, LONGEST_BLURRED = 0.2, 60  # share of messages typed in haste, their most characters
 # The share of each kind of exchange, in hundredths; categories come in equal parts.
 SHARES = {
-    "fact": 42,
-    "premise": 3,
-    "follow_up": 4,
-    "repeated": 2,
+    "fact": 48,
+    "premise": 2,
+    "follow_up": 3,
+    "repeated": 1,
     "paste": 1,
-    "far": 15,
-    "unknowable": 3,
-    "private": 5,
-    "talk": 14,
-    "category": 11,
+    "far": 13,
+    "unknowable": 5,
+    "private": 4,
+    "talk": 9,
+    "category": 14,
 }
 
 
@@ -51,19 +52,32 @@ def dialogues(persona: Persona, seed: int) -> Iterator[Conversation]:
     index = 0
     while True:
         rng = random.Random(f"{seed}:dialogue:{index}")
-        form = rng.random()
-        count = 1 if form < 0.55 else 2 if form < 0.83 else MOST_EXCHANGES
-        exchanges: list[Exchange] = []
-        while len(exchanges) < count:
-            exchanges += draws[int(rng.random() * len(draws))](matter, rng)
-        if count > 1 and rng.random() < 0.2:
-            exchanges = [converse(matter, rng, "greeting"), *exchanges]
-        exchanges = exchanges[:MOST_EXCHANGES]
-        if 1 < len(exchanges) == count and rng.random() < 0.2:
-            exchanges[-1] = converse(matter, rng, "thanks" if rng.random() < 0.5 else "bye")
-        exchanges = [_blur(matter, exchange, rng) for exchange in exchanges]
-        yield _conversation(exchanges, _system(persona, rng), f"primer dialogue {index}")
+        while True:
+            conversation = _dialogue(matter, draws, rng, f"primer dialogue {index}")
+            if not withheld.stands_in(" ".join(m.content for m in conversation.messages)):
+                break
+        yield conversation
         index += 1
+
+
+def _dialogue(
+    matter: Matter,
+    draws: list[Callable[[Matter, random.Random], list[Exchange]]],
+    rng: random.Random,
+    name: str,
+) -> Conversation:
+    form = rng.random()
+    count = 1 if form < 0.55 else 2 if form < 0.83 else MOST_EXCHANGES
+    exchanges: list[Exchange] = []
+    while len(exchanges) < count:
+        exchanges += draws[int(rng.random() * len(draws))](matter, rng)
+    if count > 1 and rng.random() < 0.2:
+        exchanges = [converse(matter, rng, "greeting"), *exchanges]
+    exchanges = exchanges[:MOST_EXCHANGES]
+    if 1 < len(exchanges) == count and rng.random() < 0.2:
+        exchanges[-1] = converse(matter, rng, "thanks" if rng.random() < 0.5 else "bye")
+    exchanges = [_blur(matter, exchange, rng) for exchange in exchanges]
+    return _conversation(exchanges, _system(matter.persona, rng), name)
 
 
 def category_dialogues(

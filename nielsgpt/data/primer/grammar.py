@@ -18,7 +18,15 @@ from nielsgpt.data.primer.facts import Fact
 from nielsgpt.data.primer.persona import Persona, Relation
 
 # How often a fact of the relation is told, against 2 for most: the harder ones more often.
-WEIGHTS = {"capital": 3, "symbol": 3, "after": 3, "before": 3, "command": 3}
+WEIGHTS = {
+    "capital": 3,
+    "symbol": 3,
+    "after": 3,
+    "before": 3,
+    "command": 3,
+    "sum": 4,
+    "difference": 4,
+}
 
 
 @dataclass(frozen=True)
