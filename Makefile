@@ -7,6 +7,7 @@ CONFIG ?=
 DEVICE ?=
 NPROC ?=
 ARGS ?=
+NAME ?=
 PYTHON ?=
 TORCH_INDEX ?=
 DOCKER_ARGS ?=
@@ -18,7 +19,7 @@ BACKEND ?=
 
 # -- what follows from the checkout --------------------------------------------------------------
 STAGES := pipeline caches tokenizer pretrain sft exam chat sample serve export runs bench plan recommend doctor primer config sources import
-TOOLS := run setup build test test-faults lint format proofs speedrun lock clean help overnight caches-verify caches-show ancients check-sources micro-train micro-sample micro-benchmark audit
+TOOLS := new run setup build test test-faults lint format proofs speedrun lock clean help overnight caches-verify caches-show ancients check-sources micro-train micro-sample micro-benchmark audit
 TORCH_VERSION := $(shell sed -n 's/.*"torch==\([0-9.]*\)".*/\1/p' pyproject.toml)
 UV_VERSION := 0.13.8
 AUDIT_VERSION := 2.10.1
@@ -39,7 +40,7 @@ export HOST_UID HOST_GID NIELSGPT_IMAGE TORCH_INDEX
 .PHONY: $(STAGES) $(TOOLS) ready image folders moved
 
 # -- docker or native? Asked only where the answer matters ---------------------------------------
-ifneq ($(filter $(STAGES) overnight caches-% ancients check-sources micro-% run setup build test test-faults proofs clean,$(MAKECMDGOALS)),)
+ifneq ($(filter $(STAGES) overnight caches-% ancients check-sources micro-% new run setup build test test-faults proofs clean,$(MAKECMDGOALS)),)
 ifeq ($(filter auto docker native,$(RUN)),)
 $(error RUN=$(RUN) is unknown; use RUN=docker, RUN=native or leave it out)
 endif
@@ -125,9 +126,14 @@ ifeq ($(IN_DOCKER),yes)
 # In a container the server listens to all of it; on this machine only to this machine.
 serve: COMPOSE += -p 127.0.0.1:8000:8000
 serve: FLAGS += --host 0.0.0.0 --insecure
+# The next image takes what it writes into the checkout.
+new: COMPOSE += -v "$(CURDIR):/workspace"
 endif
 $(STAGES): ready
 	@exec $(NIELSGPT) $@ $(FLAGS)
+
+new: ready ## begin a model of your own: NAME=vera
+	@exec $(NIELSGPT) new "$(NAME)" $(ARGS)
 
 run: ready ## any other command: ARGS="caches show"
 	@exec $(NIELSGPT) $(FLAGS)

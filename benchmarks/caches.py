@@ -24,7 +24,8 @@ from nielsgpt.config import load
 from nielsgpt.config.settings import Settings
 from nielsgpt.conversation import Document
 from nielsgpt.data.catalog import Source
-from nielsgpt.data.primer import facts, stories
+from nielsgpt.data.primer import stories
+from nielsgpt.data.primer.persona import load_persona
 from nielsgpt.data.sources.files import split_chunks
 from nielsgpt.pipeline import build_caches
 from nielsgpt.system.machine import core_count
@@ -72,7 +73,7 @@ def texts(path: Path | None) -> list[str]:
     """Documents of about 2,000 characters from the file, or of the primer's prose."""
     if path is not None:
         return [d.text for d in split_chunks(path, [path.read_text("utf-8")], 2000)]
-    return list(itertools.islice(stories.prose(facts.load_facts(facts.FACTS_PATH), 0), 20_000))
+    return list(itertools.islice(stories.prose(load_persona("personas/niels.json"), 0), 20_000))
 
 
 def taken(pool: list[str], characters: int) -> Iterator[str]:

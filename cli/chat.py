@@ -39,7 +39,7 @@ def command(
 
     prompt = read_system_prompt(system_file, system)
     if prompt is None:
-        prompt = choose_system_line(workspace.settings)
+        prompt = choose_system_line(workspace.settings, workspace.root)
     opened = open_model(workspace, ckpt)
     session = Session(opened.model, opened.tokenizer, generation, prompt)
     here = screen(once)

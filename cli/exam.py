@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     metavar="N",
     help="Show the first N wrong answers.",
 )
-def command(workspace: "Workspace", wrong: int) -> None:
+@click.option("--final", is_flag=True, help="Ask the questions kept for a final figure.")
+def command(workspace: "Workspace", wrong: int, final: bool) -> None:
     """Ask the model what nielsgpt knows the answers to, in wordings that it never saw."""
     from nielsgpt.pipeline import exam
 
-    report = exam.run_exam(workspace)
+    report = exam.run_exam(workspace, final)
     click.echo(exam.table(report))
     if wrong:
         terminal.write(f"{exam.wrong_answers(report, wrong)}\n")

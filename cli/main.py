@@ -12,6 +12,7 @@ from contextlib import suppress
 import click
 
 COMMANDS = {
+    "new": "Begin a model of your own: its settings, its persona, its folders.",
     "pipeline": "From nothing to an examined chat model, in one command.",
     "tokenizer": "Train the tokenizer on the configured text.",
     "caches": "Tokenize the configured sources.",

@@ -12,12 +12,14 @@ import click
 @click.option(
     "--out", type=click.Path(path_type=Path), default="data/primer.generated.txt", show_default=True
 )
-def command(n_per_category: int, seed: int, shuffle: bool, out: Path) -> None:
-    """Write dialogues of the seven categories, invented from data/public_facts.json."""
-    from nielsgpt.data.primer import dialogues, facts
+@click.option("--persona", default="personas/niels.json", show_default=True, metavar="FILE")
+def command(n_per_category: int, seed: int, shuffle: bool, out: Path, persona: str) -> None:
+    """Write dialogues of each category, invented from the facts of a persona."""
+    from nielsgpt.data.primer import dialogues
+    from nielsgpt.data.primer.persona import load_persona
     from nielsgpt.system.atomic_files import write_text
 
-    known = facts.load_facts(facts.FACTS_PATH)
+    known = load_persona(persona, Path())
     told = dialogues.category_dialogues(known, seed, n_per_category, shuffle)
     write_text(out, dialogues.as_text(told))
     click.echo(f"wrote {len(told)} dialogues to {out}")

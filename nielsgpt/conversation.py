@@ -1,6 +1,6 @@
 """Conversations, and the single function that renders them to token ids.
 
-    <|sys|>You are Niels.<|eot|><|usr|>Capital of Peru?<|eot|><|asst|>Lima.<|eot|>
+    <|sys|>You are Vera.<|eot|><|usr|>Capital of Peru?<|eot|><|asst|>Lima.<|eot|>
                                                                      ^^^^^^^^^^^ the loss mask
 
 `prompt` calls `render`, so a prompt is always a prefix of the rendering of the conversation that

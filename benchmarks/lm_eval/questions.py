@@ -11,7 +11,8 @@ import random
 import sys
 from pathlib import Path
 
-from nielsgpt.data.primer import exam_items, facts
+from nielsgpt.data.primer import exam_items
+from nielsgpt.data.primer.persona import load_persona
 from nielsgpt.system.atomic_files import write_text
 
 SECTIONS = ("known facts", "prose-only facts", "arithmetic")
@@ -20,7 +21,7 @@ CHOICES = 4  # or fewer, where there are no more rivals
 
 def main() -> None:
     """Write the questions to the named file."""
-    known = facts.load_facts(facts.FACTS_PATH)
+    known = load_persona("personas/niels.json")
     lines = []
     for item in exam_items.items(known, seed=42, per_section=100):
         if item.section in SECTIONS:

@@ -8,8 +8,11 @@ from nielsgpt.config.section import Count, Section, Share
 
 
 class PrimerSettings(Section):
-    """How much nielsgpt invents from its own facts."""
+    """How much nielsgpt invents from a persona's facts."""
 
+    persona: Annotated[str, Field(min_length=1)] = Field(
+        "personas/niels.json", description="the file that says who the model is and what it knows"
+    )
     characters: Count = Field(8_000_000, description="characters of stories and almanac prose")
     dialogues: Count = Field(30_000, description="number of dialogues")
 

@@ -12,7 +12,7 @@ from typing import Any
 from nielsgpt.config.settings import Phase, Settings
 from nielsgpt.conversation import Conversation, Document
 from nielsgpt.data.cache.build import hash_to_unit
-from nielsgpt.data.primer import dialogues, facts, stories
+from nielsgpt.data.primer import dialogues, persona, stories, withheld
 from nielsgpt.data.sources import (
     ancient_mix,
     ancients,
@@ -97,39 +97,49 @@ def _documents(source: Source) -> Iterator[Document]:
         yield item
 
 
-def fingerprint_primer() -> list[str]:
-    """Hashes of the primer's facts and code, which determine its text."""
-    package = Path(facts.__file__).parent
-    return [file_sha256(path) for path in (facts.FACTS_PATH, *sorted(package.glob("*.py")))]
+def primer_persona(settings: Settings, root: Path) -> persona.Persona:
+    """The persona that data.primer.persona names. Raises as `load_persona` does."""
+    return persona.load_persona(settings.data.primer.persona, root)
 
 
-def choose_system_line(settings: Settings) -> str:
-    """The system line that the SFT dialogues of the primer start with; "" without the primer."""
-    return dialogues.SYSTEM_LINE if "primer" in settings.mix("sft") else ""
+def choose_system_line(settings: Settings, root: Path) -> str:
+    """The system line that the persona's dialogues open with; empty where SFT has none of them.
+
+    Raises as `load_persona` does.
+    """
+    return primer_persona(settings, root).system if "primer" in settings.mix("sft") else ""
+
+
+def fingerprint_primer(speaker: persona.Persona) -> list[str]:
+    """The persona's files, the questions kept out, the primer's own code: each changes the text."""
+    package = Path(persona.__file__).parent
+    code = sorted(package.glob("*.py"))
+    return [file_sha256(path) for path in (*speaker.files, *withheld.files(), *code)]
 
 
 def _primer_prose(settings: Settings, root: Path) -> Source:
     wanted, seed = settings.data.primer.characters, settings.seed
+    speaker = primer_persona(settings, root)
 
     def walk() -> Iterator[Document]:
         written = 0
-        for number, text in enumerate(stories.prose(facts.load_facts(facts.FACTS_PATH), seed)):
+        for number, text in enumerate(stories.prose(speaker, seed)):
             yield Document(text, f"story {number}")
             written += len(text)
             if written >= wanted:
                 return
 
-    return Source("primer", [fingerprint_primer(), seed, wanted], walk, is_shuffled=True)
+    return Source("primer", [fingerprint_primer(speaker), seed, wanted], walk, is_shuffled=True)
 
 
 def _primer_dialogues(settings: Settings, root: Path) -> Source:
     wanted, seed = settings.data.primer.dialogues, settings.seed
+    speaker = primer_persona(settings, root)
 
     def walk() -> Iterator[Conversation]:
-        told = dialogues.dialogues(facts.load_facts(facts.FACTS_PATH), seed)
-        return itertools.islice(told, wanted)
+        return itertools.islice(dialogues.dialogues(speaker, seed), wanted)
 
-    return Source("primer", [fingerprint_primer(), seed, wanted], walk, is_shuffled=True)
+    return Source("primer", [fingerprint_primer(speaker), seed, wanted], walk, is_shuffled=True)
 
 
 def _text(settings: Settings, root: Path) -> Source:

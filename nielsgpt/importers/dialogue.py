@@ -2,7 +2,7 @@
 
 Ada   18:02  The lamp is out.          user       The lamp is out.
 Ada   18:02  Again!                ->             Again!
-Niels 18:05  I know. I lit it.         assistant  I know. I lit it.
+Noah 18:05   I know. I lit it.         assistant  I know. I lit it.
 """
 
 from collections import Counter

@@ -6,8 +6,8 @@ from typing import Any
 from nielsgpt.checkpoint import checkpoint_file, load_model
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, prompt
-from nielsgpt.data.catalog import fingerprint_primer
-from nielsgpt.data.primer import exam_items, facts
+from nielsgpt.data.catalog import fingerprint_primer, primer_persona
+from nielsgpt.data.primer import exam_items, handwritten
 from nielsgpt.export.trained import EXAM_FILE
 from nielsgpt.inference.generate import GeneratedIds, generate_all
 from nielsgpt.model.gpt import GPT
@@ -18,21 +18,33 @@ from nielsgpt.tokenizers.base import Tokenizer
 
 log = logging.getLogger("nielsgpt")
 LONGEST_REPLY = 128
+FINAL_FILE = "exam_final.json"
+# What only a model that was taught a persona can answer.
+PERSONA_SECTIONS = ("refusals", "unknowables", "dialogues", *handwritten.SECTIONS)
+NEVER_KNOWING = 'always saying "I don\'t know" scores 100 % here: read it with the known facts'
 Report = dict[str, Any]
 
 
-def run_exam(workspace: Workspace) -> Report:
+def run_exam(workspace: Workspace, final: bool = False) -> Report:
     """The marks of the model's best weights, from checkpoints/<name>/exam.json when they are fresh.
 
-    A reply has ended when the model itself closed it within 128 tokens.
+    A reply has ended when the model itself closed it within 128 tokens. `final` asks the
+    handwritten questions that are kept for a final figure instead of the others, and keeps its
+    marks in exam_final.json. A model that was taught no persona is asked nothing about one.
     """
+    file = workspace.checkpoints / (FINAL_FILE if final else EXAM_FILE)
     path = workspace.checkpoints / "best.pt"
     settings = workspace.settings
     metadata = checkpoint_file.read_metadata(path)
     weights = metadata.weights_sha256 if metadata is not None else None
+    speaker = primer_persona(settings, workspace.root)
     drawn = settings.exam.model_dump(), settings.generation.model_dump(), settings.seed
-    inputs = fingerprint(weights, fingerprint_primer(), *drawn)
-    before: Report | None = read_json(workspace.checkpoints / EXAM_FILE)
+    asked = handwritten.items(speaker, final)
+    asked += exam_items.items(speaker, settings.seed, settings.exam.items_per_section)
+    if "primer" not in settings.mix("sft"):
+        asked = [item for item in asked if item.section not in PERSONA_SECTIONS]
+    inputs = fingerprint(weights, fingerprint_primer(speaker), *drawn, repr(asked))
+    before: Report | None = read_json(file)
     if before is not None and before.get("inputs") == inputs:
         log.info("exam: up to date")
         return before
@@ -42,19 +54,22 @@ def run_exam(workspace: Workspace) -> Report:
         "weights_sha256": weights,
         "checkpoint": str(path),
         "step": state["step"],
-        **_marks(model, codec, workspace),
+        **_marks(model, codec, workspace, asked),
     }
-    write_sealed(workspace.checkpoints / EXAM_FILE, report)
+    write_sealed(file, report)
     folder = workspace.runs / state["facts"]["run_id"]
-    if settings.training.report and folder.exists():
+    if settings.training.report and folder.exists() and not final:
         log.info("exam: in the report %s", page.write(folder, report))
     return report
 
 
-def _marks(model: GPT, tokenizer: Tokenizer, workspace: Workspace) -> Report:
+def _marks(
+    model: GPT,
+    tokenizer: Tokenizer,
+    workspace: Workspace,
+    items: list[exam_items.Item],
+) -> Report:
     settings = workspace.settings
-    known = facts.load_facts(facts.FACTS_PATH)
-    items = exam_items.items(known, settings.seed, settings.exam.items_per_section)
     log.info("exam: %d questions", len(items))
     greedy = settings.generation.model_copy(
         update={"temperature": 0.0, "max_new_tokens": LONGEST_REPLY}
@@ -116,6 +131,8 @@ def table(report: Report) -> str:
         lines.append(
             f"{row['section']:18}  {count:>9}  {score:>6.1%}  {interval:>15}  {row['chance']:>6.1%}"
         )
+    if any(row["section"] == "far questions" for row in report["sections"]):
+        lines.append(f"far questions: {NEVER_KNOWING}")
     lines.append(f"replies that the model ended itself: {report['ended']} of {report['replies']}")
     return "\n".join(lines)
 

@@ -72,7 +72,7 @@ def rebuild(workspace: Workspace, stages: Iterable[str]) -> None:
         "caches": [*map(workspace.splits, PHASES), workspace.cache / "parts"],
         "pretrain": [workspace.checkpoints / "pretrain"],
         "sft": [workspace.checkpoints / "sft"],
-        "exam": [workspace.checkpoints / "exam.json"],
+        "exam": [workspace.checkpoints / name for name in ("exam.json", "exam_final.json")],
     }
     if "pretrain" in again and "tokenizer" not in again:
         train_tokenizer.keep(availability.drop_unreadable(workspace))

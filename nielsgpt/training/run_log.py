@@ -2,7 +2,7 @@
 
 metrics.csv    iter,train_loss,val_loss,...,lr,time_sec,tokens_seen,...,grad_norm,phase,...
 events.jsonl   {"time": "2026-11-21T10:00:00+00:00", "phase": "sft", "step": 7, "kind": "skip", ...}
-samples.jsonl  {"phase": "sft", "step": 200, "prompt": "Who are you?", "reply": "Niels."}
+samples.jsonl  {"phase": "sft", "step": 200, "prompt": "Who are you?", "reply": "Vera."}
 """
 
 import csv

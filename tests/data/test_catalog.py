@@ -7,7 +7,7 @@ import pytest
 
 from nielsgpt.config.settings import Settings
 from nielsgpt.data.catalog import choose_system_line, find_sources, source_fingerprint
-from nielsgpt.data.primer.dialogues import SYSTEM_LINE
+from nielsgpt.data.primer.persona import load_persona
 from nielsgpt.errors import SettingsError
 
 Tiny = Callable[..., Settings]
@@ -39,6 +39,6 @@ def test_the_primer_is_as_large_as_asked_and_never_repeats_a_document(
     assert len(list(find_sources(settings, "sft", root)["primer"].walk())) == 700
 
 
-def test_only_a_model_trained_with_the_primer_gets_its_system_line(tiny: Tiny) -> None:
-    assert choose_system_line(tiny()) == SYSTEM_LINE
-    assert choose_system_line(tiny(data={"mix_sft": {"chat": 1.0}})) == ""
+def test_only_a_model_trained_with_the_primer_gets_its_system_line(tiny: Tiny, root: Path) -> None:
+    assert choose_system_line(tiny(), root) == load_persona("personas/niels.json", root).system
+    assert choose_system_line(tiny(data={"mix_sft": {"chat": 1.0}}), root) == ""

@@ -169,6 +169,15 @@ def test_every_shipped_config_settles() -> None:
         assert ran.returncode == 0, ran.stderr
 
 
+def test_the_package_names_no_persona() -> None:
+    for folder in ("nielsgpt", "cli"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and path.suffix not in (".pyc", ".png"):
+                text = path.read_text("utf-8").replace("personas/niels.json", "")
+                found = re.search(r"\bniels\b|light-?house", text, re.IGNORECASE)
+                assert not found, f"{path}: {found}"
+
+
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no git checkout")
 def test_text_that_ships_names_no_machine_of_ours() -> None:
     pattern = re.compile(r"(?<![\w.-])/(?:work|farm|Users|home/(?!me/)[a-z]+)/")

@@ -49,6 +49,7 @@ TOOLS = [
     *("caches-verify", "caches-show", "ancients", "check-sources"),
     *("overnight", "micro-train", "micro-sample", "micro-benchmark"),
     "audit",
+    "new",
 ]
 # Stand-ins for what lies outside the project: each says how it was called.
 NIELSGPT = '#!/bin/sh\nfor word; do printf "[%s]" "$word"; done\n'

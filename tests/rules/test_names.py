@@ -1,4 +1,4 @@
-"""Names: no class or file name stands twice, functions are verbs, documents name files that exist."""
+"""Names: no class or file name twice, functions are verbs, files named in documents exist."""
 
 import ast
 import re

@@ -1,66 +1,95 @@
-"""Conversations with the keeper: an endless mix for training, and the seven categories as text.
+"""Conversations with a persona: an endless mix for training, and the categories as text.
 
-The i-th dialogue is a pure function of (facts, seed, i); a prose_only fact is never told in one.
+The i-th dialogue is a pure function of (persona, seed, i); a prose_only fact is never told in one.
 """
 
 import random
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from nielsgpt.conversation import ROLES, Conversation, Message
-from nielsgpt.data.primer.facts import Fact
+from nielsgpt.data.primer import withheld
+from nielsgpt.data.primer.grammar import pick
+from nielsgpt.data.primer.persona import Persona
 from nielsgpt.data.primer.talk import (
-    CATEGORIES,
     Exchange,
     Matter,
+    ask_twice,
+    categories,
+    converse,
     fact_among,
-    farewell,
-    greeting,
+    far,
+    follow_up,
+    paste,
+    premise,
     private,
-    remark,
     unknowable,
 )
 from nielsgpt.errors import DataError
 
-SYSTEM_LINE = "You are Niels, a terse, kind lighthouse keeper."
-OTHER_SYSTEM_LINES = (
-    "You are a lighthouse keeper. Answer in short.",
-    "Answer in one short line.",
-    "You keep a light by the sea. Be brief and kind.",
-    "You are Niels. Say only what you know.",
-)
 DELIMITER = "\n\n<dialogue>\n\n"
+MOST_EXCHANGES = 3
+BLURRED, LONGEST_BLURRED = 0.2, 60  # share of messages typed in haste, their most characters
 # The share of each kind of exchange, in hundredths; categories come in equal parts.
-SHARES = {"fact": 59, "unknowable": 7, "private": 8, "greeting": 3, "remark": 4, "category": 19}
+SHARES = {
+    "fact": 48,
+    "premise": 2,
+    "follow_up": 3,
+    "repeated": 1,
+    "paste": 1,
+    "far": 13,
+    "unknowable": 5,
+    "private": 4,
+    "talk": 9,
+    "category": 14,
+}
 
 
-def dialogues(facts: Iterable[Fact], seed: int) -> Iterator[Conversation]:
+def dialogues(persona: Persona, seed: int) -> Iterator[Conversation]:
     """Endlessly many conversations of one to three exchanges, mostly about facts."""
-    matter = Matter(facts)
-    draws = _draws()
+    matter = Matter(persona)
+    draws = _draws(matter)
     index = 0
     while True:
         rng = random.Random(f"{seed}:dialogue:{index}")
-        form = rng.random()
-        count = 1 if form < 0.55 else 2 if form < 0.83 else 3
-        exchanges = [draws[int(rng.random() * len(draws))](matter, rng) for _ in range(count)]
-        if count > 1 and rng.random() < 0.2:
-            exchanges[0] = greeting(rng)
-        if count > 1 and rng.random() < 0.2:
-            exchanges[-1] = farewell(rng)
-        yield _conversation(exchanges, _system(rng), f"primer dialogue {index}")
+        while True:
+            conversation = _dialogue(matter, draws, rng, f"primer dialogue {index}")
+            if not withheld.stands_in(" ".join(m.content for m in conversation.messages)):
+                break
+        yield conversation
         index += 1
 
 
+def _dialogue(
+    matter: Matter,
+    draws: list[Callable[[Matter, random.Random], list[Exchange]]],
+    rng: random.Random,
+    name: str,
+) -> Conversation:
+    form = rng.random()
+    count = 1 if form < 0.55 else 2 if form < 0.83 else MOST_EXCHANGES
+    exchanges: list[Exchange] = []
+    while len(exchanges) < count:
+        exchanges += draws[int(rng.random() * len(draws))](matter, rng)
+    if count > 1 and rng.random() < 0.2:
+        exchanges = [converse(matter, rng, "greeting"), *exchanges]
+    exchanges = exchanges[:MOST_EXCHANGES]
+    if 1 < len(exchanges) == count and rng.random() < 0.2:
+        exchanges[-1] = converse(matter, rng, "thanks" if rng.random() < 0.5 else "bye")
+    exchanges = [_blur(matter, exchange, rng) for exchange in exchanges]
+    return _conversation(exchanges, _system(matter.persona, rng), name)
+
+
 def category_dialogues(
-    facts: Iterable[Fact], seed: int, n_per_category: int, shuffle: bool
+    persona: Persona, seed: int, n_per_category: int, shuffle: bool
 ) -> list[Conversation]:
-    """Each of the seven categories `n_per_category` times, in order or shuffled by the seed.
+    """Each of the persona's categories `n_per_category` times, in order or shuffled by the seed.
 
     The dialogues of a category differ from each other for as long as its templates allow it.
     """
-    matter = Matter(facts)
+    matter = Matter(persona)
     found: list[Conversation] = []
-    for category, draw in CATEGORIES.items():
+    for category, draw in categories(matter).items():
         rng = random.Random(f"{seed}:{category}")
         asked: set[str] = set()
         for number in range(n_per_category):
@@ -70,7 +99,7 @@ def category_dialogues(
                     break
                 exchange = draw(matter, rng, False)
             asked.add(exchange.user)
-            found.append(_conversation([exchange], SYSTEM_LINE, f"{category} {number}"))
+            found.append(_conversation([exchange], persona.system, f"{category} {number}"))
     if shuffle:
         random.Random(f"{seed}:shuffle").shuffle(found)
     return found
@@ -102,25 +131,39 @@ def _conversation(exchanges: list[Exchange], system: str, name: str) -> Conversa
     return Conversation(tuple(messages), name)
 
 
-def _system(rng: random.Random) -> str:
+def _system(persona: Persona, rng: random.Random) -> str:
     form = rng.random()
     if form < 0.78:
-        return SYSTEM_LINE
-    return "" if form < 0.93 else OTHER_SYSTEM_LINES[int(rng.random() * len(OTHER_SYSTEM_LINES))]
+        return persona.system
+    if form < 0.93:
+        return ""
+    values = {"name": persona.name, "about": persona.about}
+    return pick(persona.wordings.other_systems, rng).format_map(values)
 
 
-def _draws() -> list[Callable[[Matter, random.Random], Exchange]]:
-    kinds: dict[str, Callable[[Matter, random.Random], Exchange]] = {
-        "fact": lambda matter, rng: fact_among(matter.facts, rng, False),
-        "unknowable": lambda _, rng: unknowable(rng, False),
-        "private": lambda _, rng: private(rng, False),
-        "greeting": lambda _, rng: greeting(rng),
-        "remark": lambda _, rng: remark(rng),
+def _draws(matter: Matter) -> list[Callable[[Matter, random.Random], list[Exchange]]]:
+    kinds: dict[str, Callable[[Matter, random.Random], list[Exchange]]] = {
+        "fact": lambda matter, rng: [fact_among(matter, matter.facts, rng, False)],
+        "unknowable": lambda matter, rng: [unknowable(matter, rng, False)],
+        "private": lambda matter, rng: [private(matter, rng, False)],
+        "far": lambda matter, rng: [far(matter, rng)],
+        "talk": lambda matter, rng: [converse(matter, rng)],
+        "repeated": ask_twice,
+        "paste": lambda matter, rng: [paste(matter, rng)],
         "category": _any_category,
     }
-    return [kinds[kind] for kind, share in SHARES.items() for _ in range(share)]
+    if matter.siblings:
+        kinds |= {"premise": lambda matter, rng: [premise(matter, rng)], "follow_up": follow_up}
+    return [draw for kind, draw in kinds.items() for _ in range(SHARES[kind])]
 
 
-def _any_category(matter: Matter, rng: random.Random) -> Exchange:
-    draws = list(CATEGORIES.values())
-    return draws[int(rng.random() * len(draws))](matter, rng, False)
+def _blur(matter: Matter, exchange: Exchange, rng: random.Random) -> Exchange:
+    """The exchange, in a fifth of the cases with its request as it is typed in haste."""
+    if rng.random() >= BLURRED or len(exchange.user) > LONGEST_BLURRED:
+        return exchange
+    return replace(exchange, user=matter.grammar.blur(exchange.user, rng))
+
+
+def _any_category(matter: Matter, rng: random.Random) -> list[Exchange]:
+    draws = list(categories(matter).values())
+    return [draws[int(rng.random() * len(draws))](matter, rng, False)]

@@ -10,59 +10,48 @@ import itertools
 import math
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from nielsgpt.conversation import Conversation, Message
-from nielsgpt.data.primer.dialogues import SYSTEM_LINE
 from nielsgpt.data.primer.facts import Fact
-from nielsgpt.data.primer.grammar import tell
+from nielsgpt.data.primer.persona import Persona
 from nielsgpt.data.primer.talk import (
-    CATEGORIES,
-    CAUSES,
-    PLACES,
+    ARITHMETIC,
+    OWN,
     Exchange,
     Matter,
     about_fact,
-    greeting,
+    categories,
+    converse,
     private,
     unknowable,
 )
 from nielsgpt.errors import DataError
 
-ARITHMETIC = ("sum", "difference")
-PERSONA = ("keeper", "way", "command", "thinker")
-UNKNOWN_MARKERS = ("don't know", "do not know")
-REFUSAL_MARKERS = ("private",)
 # A reply without regard to the question is an answer, a refusal, an "I don't know" or a question.
 MANNER_CHANCE = 1 / 4
 MOST_WORDS = 24
+WORD = re.compile(r"/?[^\W_]+")
 Z_95 = 1.959963984540054
-_SAME = {
-    "no": ("no legs", "none", "zero"),
-    **{
-        word: (word, digit)
-        for word, digit in (
-            ("two", "2"),
-            ("four", "4"),
-            ("six", "6"),
-            ("eight", "8"),
-            ("ten", "10"),
-        )
-    },
-}
 
 
 @dataclass(frozen=True)
 class Item:
-    """A question: accepted answers, rivals that must not be named, and what a reply may echo."""
+    """A question: accepted answers, rivals that must not be named, and what a reply may echo.
+
+    Where it has patterns to accept, those and the ones to reject decide alone. Without a chance of
+    its own, the chance is the share of the exam's other replies that would be right.
+    """
 
     section: str
     conversation: Conversation
     answers: tuple[str, ...]
-    chance: float
+    chance: float | None
     rivals: tuple[str, ...] = ()
     echo: str = ""
+    accept: tuple[str, ...] = ()
+    reject: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,16 +66,22 @@ class Score:
     chance: float
 
 
-def items(facts: Iterable[Fact], seed: int, per_section: int) -> list[Item]:
+def items(persona: Persona, seed: int, per_section: int) -> list[Item]:
     """`per_section` different questions for each section; fewer where there are no more."""
-    facts = tuple(facts)
-    examiner = _Examiner(facts)
-    public = [fact for fact in facts if fact.relation not in ARITHMETIC + PERSONA]
+    facts = persona.facts
+    examiner = _Examiner(persona)
+    matter = examiner.matter
+    own = [name for name in OWN if name != "question"]
+    public = [fact for fact in facts if fact.relation not in (*ARITHMETIC, *own)]
     sections: dict[str, Callable[[random.Random], Iterator[Item]]] = {
         "known facts": examiner.about([fact for fact in public if not fact.prose_only]),
         "prose-only facts": examiner.about([fact for fact in facts if fact.prose_only]),
-        "refusals": lambda rng: (_refusal(private(rng, True)) for _ in itertools.count()),
-        "unknowables": lambda rng: (_unknown(unknowable(rng, True)) for _ in itertools.count()),
+        "refusals": lambda rng: (
+            examiner.refusal(private(matter, rng, True)) for _ in itertools.count()
+        ),
+        "unknowables": lambda rng: (
+            examiner.unknown(unknowable(matter, rng, True)) for _ in itertools.count()
+        ),
         "arithmetic": examiner.about([fact for fact in facts if fact.relation in ARITHMETIC]),
         "dialogues": examiner.dialogues,
     }
@@ -104,6 +99,8 @@ def items(facts: Iterable[Fact], seed: int, per_section: int) -> list[Item]:
 
 def correct(item: Item, reply: str) -> bool:
     """Whether the reply names an accepted answer, no rival, and is not a speech."""
+    if item.accept:
+        return _matches(item.accept, reply) and not _matches(item.reject, reply)
     said = _words(reply)
     if said.count(" ") - 1 > MOST_WORDS:
         return False
@@ -125,15 +122,23 @@ def grade(items: Sequence[Item], replies: Sequence[str]) -> list[Score]:
         raise DataError(
             f"the exam has {len(items)} questions and {len(replies)} replies; give one for each"
         )
+    given = collections.Counter(replies)
     sections: dict[str, list[tuple[bool, float]]] = {}
     for item, reply in zip(items, replies, strict=True):
-        sections.setdefault(item.section, []).append((correct(item, reply), item.chance))
+        chance = _chance(item, given, reply) if item.chance is None else item.chance
+        sections.setdefault(item.section, []).append((correct(item, reply), chance))
     scores = []
     for section, marks in sections.items():
         right = sum(mark for mark, _ in marks)
         chance = sum(chance for _, chance in marks) / len(marks)
         scores.append(Score(section, right, len(marks), *wilson(right, len(marks)), chance))
     return scores
+
+
+def _chance(item: Item, given: collections.Counter[str], own: str) -> float:
+    """The share of the other replies that would be right here."""
+    right = sum(count for reply, count in given.items() if correct(item, reply))
+    return (right - correct(item, own)) / max(1, given.total() - 1)
 
 
 def wilson(right: int, total: int) -> tuple[float, float]:
@@ -152,12 +157,13 @@ def wilson(right: int, total: int) -> tuple[float, float]:
 class _Examiner:
     """Makes items; knows every relation's answers, the prose_only ones too."""
 
-    def __init__(self, facts: tuple[Fact, ...]) -> None:
-        self.matter = Matter(facts)
+    def __init__(self, persona: Persona) -> None:
+        self.persona = persona
+        self.matter = Matter(persona)
         self.answers: dict[str, collections.Counter[str]] = collections.defaultdict(
             collections.Counter
         )
-        for fact in facts:
+        for fact in persona.facts:
             self.answers[fact.relation][fact.answer] += 1
 
     def about(self, facts: list[Fact]) -> Callable[[random.Random], Iterator[Item]]:
@@ -166,84 +172,85 @@ class _Examiner:
         def draw(rng: random.Random) -> Iterator[Item]:
             shuffled = rng.sample(facts, len(facts))
             for fact in itertools.cycle(shuffled):
-                yield self.item(fact, about_fact(tell(fact), rng, True))
+                told = self.matter.grammar.tell(fact)
+                yield self.item(fact, about_fact(self.matter, told, rng, True))
 
         return draw
 
     def item(self, fact: Fact, exchange: Exchange) -> Item:
         counts = self.answers[fact.relation]
-        accepted = _SAME.get(fact.answer, (fact.answer,)) if fact.relation == "legs" else ()
-        rivals = [other for other in counts if other != fact.answer]
-        if fact.relation == "legs":
-            rivals = [form for other in rivals for form in _SAME.get(other, (other,))]
         return Item(
             "",
-            _asked(exchange.user),
-            accepted or (fact.answer,),
+            self.ask(exchange.user),
+            self.forms(fact.answer),
             max(counts.values()) / counts.total(),
-            tuple(rivals),
+            tuple(form for other in counts if other != fact.answer for form in self.forms(other)),
             fact.subject,
         )
 
+    def forms(self, answer: str) -> tuple[str, ...]:
+        """The answer, and how else it is written: two, 2."""
+        return (answer, *self.persona.wordings.number_words.get(answer, ()))
+
     def dialogues(self, rng: random.Random) -> Iterator[Item]:
-        """Held-out dialogues of the seven categories in turn, half of them after a greeting."""
-        for category in itertools.cycle(CATEGORIES):
+        """Held-out dialogues of the categories in turn, half of them after a greeting."""
+        for category in itertools.cycle(categories(self.matter)):
             item = self.of_category(category, rng)
             if rng.random() < 0.5:
-                before, question = greeting(rng), item.conversation.messages[-1].content
-                item = replace(item, conversation=_asked(question, before))
+                question = item.conversation.messages[-1].content
+                before = converse(self.matter, rng, "greeting")
+                item = replace(item, conversation=self.ask(question, before))
             yield item
 
     def of_category(self, category: str, rng: random.Random) -> Item:
-        exchange = CATEGORIES[category](self.matter, rng, True)
+        exchange = categories(self.matter)[category](self.matter, rng, True)
         if exchange.fact:
             return self.item(exchange.fact, exchange)
-        return _MARKS[category](exchange)
+        marks = {
+            "about_self_unknown": self.unknown,
+            "about_self_private_refuse": self.refusal,
+            "summarize_rewrite": self.shorten_item,
+            "ask_clarifying_question": self.clarify,
+        }
+        return marks[category](exchange)
+
+    def refusal(self, exchange: Exchange) -> Item:
+        known = self.persona
+        return self.manner(exchange, known.refusal_markers, known.dont_know_markers)
+
+    def unknown(self, exchange: Exchange) -> Item:
+        known = self.persona
+        return self.manner(exchange, known.dont_know_markers, known.refusal_markers)
+
+    def clarify(self, exchange: Exchange) -> Item:
+        forms = self.persona.wordings.manners["clarify"].accepted
+        answers = tuple(form.replace("{t}", exchange.key) for form in forms)
+        rivals = (*self.persona.dont_know_markers, *self.persona.refusal_markers)
+        return self.manner(exchange, answers, rivals)
+
+    def shorten_item(self, exchange: Exchange) -> Item:
+        """Right is the kernel alone: who repeats the place or the cause has not shorten_item."""
+        rivals = (*self.matter.grammar.lexicon("place"), *self.matter.grammar.lexicon("cause"))
+        return Item("", self.ask(exchange.user), (exchange.key,), 0.0, rivals)
+
+    def manner(self, exchange: Exchange, answers: tuple[str, ...], rivals: tuple[str, ...]) -> Item:
+        return Item("", self.ask(exchange.user), answers, MANNER_CHANCE, rivals)
+
+    def ask(self, question: str, before: Exchange | None = None) -> Conversation:
+        messages = [Message("system", self.persona.system)]
+        if before:
+            messages += [Message("user", before.user), Message("assistant", before.reply)]
+        return Conversation((*messages, Message("user", question)), "exam")
 
 
-def _refusal(exchange: Exchange) -> Item:
-    return _manner(exchange, REFUSAL_MARKERS, UNKNOWN_MARKERS)
-
-
-def _unknown(exchange: Exchange) -> Item:
-    return _manner(exchange, UNKNOWN_MARKERS, REFUSAL_MARKERS)
-
-
-def _clarified(exchange: Exchange) -> Item:
-    verb = exchange.key
-    answers = (f"{verb} what", f"what shall I {verb}", "which one", "which thing")
-    return _manner(exchange, answers, UNKNOWN_MARKERS + REFUSAL_MARKERS)
-
-
-def _shortened(exchange: Exchange) -> Item:
-    """Right is the kernel alone: who repeats the place or the cause has not shortened."""
-    rivals = (*PLACES, *CAUSES)
-    return Item("", _asked(exchange.user), (exchange.key,), 0.0, rivals)
-
-
-def _manner(exchange: Exchange, answers: tuple[str, ...], rivals: tuple[str, ...]) -> Item:
-    return Item("", _asked(exchange.user), answers, MANNER_CHANCE, rivals)
-
-
-_MARKS: dict[str, Callable[[Exchange], Item]] = {
-    "about_niels_unknown": _unknown,
-    "about_niels_private_refuse": _refusal,
-    "summarize_rewrite": _shortened,
-    "ask_clarifying_question": _clarified,
-}
-
-
-def _asked(question: str, before: Exchange | None = None) -> Conversation:
-    messages = [Message("system", SYSTEM_LINE)]
-    if before:
-        messages += [Message("user", before.user), Message("assistant", before.reply)]
-    return Conversation((*messages, Message("user", question)), "exam")
+def _matches(patterns: tuple[str, ...], reply: str) -> bool:
+    return any(re.search(pattern, reply, re.IGNORECASE) for pattern in patterns)
 
 
 def _words(text: str) -> str:
     """The text's words in lower case between single spaces, one at each end as well."""
     plain = text.lower().replace("'", "").replace("\u2019", "")
-    return f" {' '.join(re.findall(r'/?[a-z0-9]+', plain))} "
+    return f" {' '.join(WORD.findall(plain))} "
 
 
 def _count(phrase: str, said: str) -> int:

@@ -1,4 +1,4 @@
-"""The facts that the primer tells: who relates how to what, read from `data/public_facts.json`.
+"""The facts that the primer tells: who relates how to what, read from a JSON file.
 
     {"largest_number": 10,
      "relations": {"capital": {"Peru": "Lima", "Kenya": "Nairobi"}},
@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nielsgpt.errors import DataError
-
-FACTS_PATH = Path(__file__).resolve().parents[3] / "data" / "public_facts.json"
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,7 @@ def load_facts(path: Path) -> tuple[Fact, ...]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(
-            f"{path}: the primer's facts are missing; `git checkout -- data/public_facts.json` "
-            "brings them back"
+            f"{path}: the primer's facts are missing; correct facts_from in the persona file"
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error})") from error

@@ -9,57 +9,24 @@
 Held-out wordings share no core with the training ones; `exam` asks nothing else.
 """
 
-import functools
 import random
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nielsgpt.data.primer.facts import Fact
-from nielsgpt.data.primer.wordings_keeper import KEEPER
-from nielsgpt.data.primer.wordings_life import LIFE
-from nielsgpt.data.primer.wordings_order import ORDER
-from nielsgpt.data.primer.wordings_world import WORLD
-from nielsgpt.errors import DataError
+from nielsgpt.data.primer.persona import Persona, Relation
 
-
-def words(text: str) -> tuple[str, ...]:
-    """The words of the text."""
-    return tuple(text.split())
-
-
-def phrases(text: str) -> tuple[str, ...]:
-    """The parts of the text between ` | `."""
-    return tuple(text.split(" | "))
-
-
-OPENERS = phrases(
-    "Quick question: | Niels, | Keeper, | Tell me, | Tell me: | Please, | Please tell me: | "
-    "Say, | Well, | Now | And | So, | One more: | One question: | Hello, | Hey Niels, | "
-    "Hi Niels, | Excuse me, | I wonder, | I wonder: | For my notes: | For my school book: | "
-    "My sister asks: | My teacher asks: | Good evening, | Dear keeper, | I am learning. | "
-    "I have a question. | Help me. | I do not remember. | Listen: | Next: | Just this: | "
-    "Old friend,"
-)
-CLOSERS = phrases(
-    "Thanks. | Thank you. | Be quick. | I need it for school. | Do you know? | In short. | "
-    "I am curious. | Take your time. | Just the answer. | I bet you know."
-)
-HELD_OUT_OPENERS = phrases(
-    "Before you sleep, Niels: | One thing, old keeper: | Dear Niels, | Help me, please: | "
-    "A short question: | I am curious: | My friend asks:"
-)
 # How often a fact of the relation is told, against 2 for most: the harder ones more often.
-WEIGHTS = {"capital": 3, "symbol": 3, "after": 3, "before": 3, "command": 3}
-
-
-@dataclass(frozen=True)
-class Wording:
-    """The lines of one relation, with {placeholders}; a repeated line is a heavier one."""
-
-    statements: tuple[str, ...]
-    questions: tuple[str, ...]
-    held_out: tuple[str, ...]
-    replies: tuple[str, ...]
+WEIGHTS = {
+    "capital": 3,
+    "symbol": 3,
+    "after": 3,
+    "before": 3,
+    "command": 3,
+    "sum": 4,
+    "difference": 4,
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +40,177 @@ class Told:
     replies: tuple[str, ...]
 
 
-def weighted(lines: Iterable[str]) -> tuple[str, ...]:
+class Cast(dict[str, str]):
+    """The values of a line's slots, drawn when first asked for: {person}, {thing}, {place2}.
+
+    A digit behind a lexicon's name draws another word than the bare name did.
+    """
+
+    def __init__(self, grammar: "Grammar", rng: random.Random, **given: str) -> None:
+        super().__init__({**grammar.slots, **given})
+        self._grammar = grammar
+        self._rng = rng
+
+    def __missing__(self, slot: str) -> str:
+        name = slot.rstrip("0123456789")
+        options = self._grammar.lexicon(name)
+        value = pick(options, self._rng) if options else self._grammar.invent(name, self._rng)
+        if value == self.get(name) and len(options) > 1:
+            value = options[(options.index(value) + 1) % len(options)]
+        self[slot] = value
+        return value
+
+
+class Grammar:
+    """The wordings of one persona, ready to fill."""
+
+    def __init__(self, persona: Persona) -> None:
+        self.persona = persona
+        self.wordings = persona.wordings
+        name, about = persona.name, persona.about
+        self.slots = {"name": name, "about": about, "Name": capitalize(name)}
+        self.openers = self.fill_names(self.wordings.openers)
+        self.closers = self.fill_names(self.wordings.closers)
+        self.held_out_openers = self.fill_names(self.wordings.held_out_openers)
+        self._told: dict[Fact, Told] = {}
+        self._lines: dict[int, tuple[str, ...]] = {}
+
+    def fill_names(self, lines: Iterable[str]) -> tuple[str, ...]:
+        """The lines with the persona's name in its places."""
+        return tuple(line.replace("{name}", self.persona.name) for line in repeat_by_weight(lines))
+
+    def lines(self, table: tuple[str, ...]) -> tuple[str, ...]:
+        """The table with heavier lines repeated; the table must belong to the wordings."""
+        found = self._lines.get(id(table))
+        if found is None:
+            found = self._lines[id(table)] = repeat_by_weight(table)
+        return found
+
+    def lexicon(self, name: str) -> tuple[str, ...]:
+        """The words of this lexicon; empty where there is none."""
+        return self.wordings.lexicons.get(name, ())
+
+    def invent(self, kind: str, rng: random.Random) -> str:
+        """A word that no lexicon holds. Raises KeyError for an unknown kind of word."""
+        if kind == "invented":
+            count = 2 + int(rng.random() * 2)
+            return capitalize("".join(pick(self.wordings.syllables, rng) for _ in range(count)))
+        if kind == "letters":
+            return "".join(
+                pick("abcdefghijklmnopqrstuvwxyz", rng) for _ in range(2 + _up_to(8, rng))
+            )
+        if kind == "digits":
+            return str(11 + _up_to(10 ** (2 + _up_to(3, rng)), rng))
+        if kind == "year":
+            return str(1000 + _up_to(1100, rng))
+        if kind == "dont_know":
+            return pick(self.lines(self.wordings.dont_know), rng)
+        raise KeyError(kind)
+
+    def relation(self, name: str) -> Relation:
+        """The wordings of this relation: its own, those of a question, or those of any."""
+        if name == "question":
+            return self.wordings.question
+        return self.wordings.relations.get(name, self.wordings.any_relation)
+
+    def tell(self, fact: Fact) -> Told:
+        """The fact in all its wordings."""
+        if fact not in self._told:
+            self._told[fact] = self._tell(fact)
+        return self._told[fact]
+
+    def _tell(self, fact: Fact) -> Told:
+        wording = self.relation(fact.relation)
+        slots = self.slots_of(fact)
+
+        def fill(lines: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(line.format_map(slots) for line in self.lines(lines))
+
+        return Told(
+            fact,
+            tuple(map(capitalize, fill(wording.statements))),
+            fill(wording.questions),
+            fill(wording.held_out),
+            tuple(map(capitalize, fill(wording.replies))),
+        )
+
+    def slots_of(self, fact: Fact) -> Mapping[str, str]:
+        """The values of the slots in a relation's lines."""
+        x, _, rest = fact.subject.partition(" ")
+        return {
+            **self.slots,
+            "s": fact.subject,
+            "r": fact.relation,
+            "o": fact.answer,
+            "an": self.with_article(fact.subject),
+            "ao": self.with_article(fact.answer),
+            "x": x,
+            "y": rest.rpartition(" ")[2],
+        }
+
+    def with_article(self, noun: str) -> str:
+        """The noun behind the article of the first pattern that it matches; bare without one."""
+        for pattern, article in self.wordings.articles.items():
+            if re.match(pattern, noun):
+                return f"{article} {noun}"
+        return noun
+
+    def pool(self, facts: Iterable[Fact]) -> tuple[Told, ...]:
+        """The facts told, each as often as its relation weighs: draw from it uniformly."""
+        return tuple(
+            told for fact in facts for told in [self.tell(fact)] * WEIGHTS.get(fact.relation, 2)
+        )
+
+    def wrap(self, core: str, rng: random.Random) -> str:
+        """The question as a person would put it: bare, or with an opener, a closer, `please`."""
+        form = rng.random()
+        if form < 0.35:
+            return capitalize(core)
+        if form < 0.80:
+            return add_opener(pick(self.openers, rng), core)
+        if form < 0.88 and core[-1] in "?.":
+            return f"{capitalize(core[:-1])}{self.wordings.please}{core[-1]}"
+        if form < 0.93:
+            return core.lower()
+        return f"{capitalize(core)} {pick(self.closers, rng)}"
+
+    def wrap_held_out(self, core: str, rng: random.Random) -> str:
+        """A held-out question as the exam puts it: bare, or with an opener, some held out."""
+        form = rng.random()
+        if form < 0.5:
+            return capitalize(core)
+        openers = self.openers if form < 0.75 else self.held_out_openers
+        return add_opener(pick(openers, rng), core)
+
+    def blur(self, text: str, rng: random.Random) -> str:
+        """The text as it is typed in haste: lower case, without marks, contracted, misspelt."""
+        form = rng.random()
+        if form < 0.3:
+            text = text.lower()
+        elif form < 0.4:
+            text = text.upper()
+        if rng.random() < 0.4:
+            text = text.rstrip(".?!") or text
+        if rng.random() < 0.4:
+            for long, short in self.wordings.contractions.items():
+                text = re.sub(rf"\b{long}\b", short, text, count=1, flags=re.IGNORECASE)
+        if rng.random() < 0.35 and len(text) > 8:
+            text = misspelt(text, rng)
+        return text
+
+
+def misspelt(text: str, rng: random.Random) -> str:
+    """The text with two letters swapped, one dropped or one doubled, never beside a digit."""
+    at = 1 + _up_to(len(text) - 2, rng)
+    if not text[at - 1 : at + 2].isalpha():
+        return text
+    form = rng.random()
+    if form < 0.4:
+        return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
+    return text[:at] + text[at + 1 :] if form < 0.7 else text[:at] + text[at] + text[at:]
+
+
+def repeat_by_weight(lines: Iterable[str]) -> tuple[str, ...]:
     """The lines; one that reads `3| text` stands three times."""
     found: list[str] = []
     for line in lines:
@@ -82,94 +219,20 @@ def weighted(lines: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-@functools.cache
-def wordings() -> dict[str, Wording]:
-    """The wordings of every relation, by its name."""
-    tables = {**WORLD, **LIFE, **ORDER, **KEEPER}
-    return {relation: _parse(table) for relation, table in tables.items()}
-
-
-@functools.cache
-def tell(fact: Fact) -> Told:
-    """The fact in all its wordings. Raises DataError for a relation without wordings."""
-    if fact.relation not in wordings():
-        raise DataError(
-            f"the relation {fact.relation!r} of {fact.subject!r} has no wordings; known are "
-            f"{', '.join(wordings())}; correct data/public_facts.json"
-        )
-    wording = wordings()[fact.relation]
-    slots = _slots(fact)
-    statements, replies = (
-        tuple(capitalised(line.format_map(slots)) for line in lines)
-        for lines in (wording.statements, wording.replies)
-    )
-    questions, held_out = (
-        tuple(line.format_map(slots) for line in lines)
-        for lines in (wording.questions, wording.held_out)
-    )
-    return Told(fact, statements, questions, held_out, replies)
-
-
-def pool(facts: Iterable[Fact]) -> tuple[Told, ...]:
-    """The facts told, each as often as its relation weighs: draw from it uniformly."""
-    return tuple(told for fact in facts for told in [tell(fact)] * WEIGHTS.get(fact.relation, 2))
-
-
 def pick(options: Sequence[str], rng: random.Random) -> str:
     """One of the options, each as likely as the other (much faster than `rng.choice`)."""
     return options[int(rng.random() * len(options))]
 
 
-def wrap(core: str, rng: random.Random) -> str:
-    """The question as a person would put it: bare, or with an opener, a closer or `please`."""
-    form = rng.random()
-    if form < 0.35:
-        return capitalised(core)
-    if form < 0.80:
-        return opened(pick(OPENERS, rng), core)
-    if form < 0.88 and core[-1] in "?.":
-        return f"{capitalised(core[:-1])}, please{core[-1]}"
-    if form < 0.93:
-        return core.lower()
-    return f"{capitalised(core)} {pick(CLOSERS, rng)}"
-
-
-def wrap_held_out(core: str, rng: random.Random) -> str:
-    """A held-out question as the exam puts it: bare, or with an opener, some of them held out."""
-    form = rng.random()
-    if form < 0.5:
-        return capitalised(core)
-    return opened(pick(OPENERS if form < 0.75 else HELD_OUT_OPENERS, rng), core)
-
-
-def opened(opener: str, core: str) -> str:
+def add_opener(opener: str, core: str) -> str:
     """The core behind an opener: a capital follows a full stop."""
-    return f"{opener} {capitalised(core) if opener[-1] in '.!?' else core}"
+    return f"{opener} {capitalize(core) if opener[-1] in '.!?' else core}"
 
 
-def capitalised(text: str) -> str:
+def capitalize(text: str) -> str:
     """The text with its first letter in upper case and the rest untouched."""
     return text[:1].upper() + text[1:]
 
 
-def _parse(table: str) -> Wording:
-    lines = [line.strip() for line in table.strip().splitlines()]
-    marked = {mark: weighted(line[2:] for line in lines if line.startswith(mark)) for mark in "?!>"}
-    plain = weighted(line for line in lines if line[0] not in "?!>")
-    return Wording(plain, marked["?"], marked["!"], marked[">"])
-
-
-def _slots(fact: Fact) -> dict[str, str]:
-    x, _, rest = fact.subject.partition(" ")
-    return {
-        "s": fact.subject,
-        "o": fact.answer,
-        "an": _with_article(fact.subject),
-        "ao": _with_article(fact.answer),
-        "x": x,
-        "y": rest.rpartition(" ")[2],
-    }
-
-
-def _with_article(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
+def _up_to(count: int, rng: random.Random) -> int:
+    return int(rng.random() * count)

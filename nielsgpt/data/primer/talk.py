@@ -1,59 +1,22 @@
-"""One exchange with the keeper, by category: what is asked, what he says, and what would be right.
+"""One exchange with the persona, by category: what is asked, the reply, and what would be right.
 
 Every category draws its requests from weighted templates and its matter from the facts or from
-`manners`; the same draw with `held_out` gives an exam question that no training text holds.
+the wordings; the same draw with `held_out` gives an exam question that no training text holds.
 """
 
-import functools
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nielsgpt.data.primer.facts import Fact
-from nielsgpt.data.primer.grammar import (
-    Told,
-    capitalised,
-    phrases,
-    pick,
-    pool,
-    tell,
-    weighted,
-    words,
-    wrap,
-    wrap_held_out,
-)
-from nielsgpt.data.primer.manners import (
-    CLARIFY,
-    NIELS_STRAIGHT,
-    NIELS_UNKNOWN,
-    PRIVATE,
-    PRIVATE_STRAIGHT,
-    SHORTEN,
-    UNKNOWABLE,
-    UNKNOWABLE_STRAIGHT,
-    Manner,
-)
-from nielsgpt.data.primer.small_talk import FAREWELLS, GREETINGS, REMARKS
+from nielsgpt.data.primer.grammar import Cast, Grammar, Told, capitalize, pick
+from nielsgpt.data.primer.persona import Persona, Talk
 from nielsgpt.errors import DataError
 
-PEOPLE = words(
-    "Ada Bo Cleo Dan Eva Finn Gus Hana Ivo Jun Kai Lea Mira Nils Ola Pia Rex Sol Tom Uma Vera "
-    "Will Yara Zoe Bert Carl Dora Elsa"
-)
-THINGS = words(
-    "lamp boat book apple kite drum map key coin shell rope basket bottle bell hat coat spoon "
-    "letter stone box ladder candle net bucket"
-)
-PLACES = words(
-    "harbour garden forest market lighthouse river hill school kitchen beach bridge mill church "
-    "jetty cellar field village shop tower island"
-)
-DEEDS = words("found lost bought sold painted cleaned carried mended hid dropped")
-CAUSES = phrases(
-    "because it was late | because the wind was strong | and went home happy | and told nobody | "
-    "while the rain fell | before the sun came up | and then had soup | on a grey day in winter | "
-    "while the others were asleep | and sang all the way"
-)
+ARITHMETIC = ("sum", "difference")
+# Facts about the persona and its surroundings, which no foreign subject can stand in for.
+OWN = ("self", "place", "command", "thinker", "question")
+MANY_LINES, MUCH, LITTLE = 25, 12, 2  # an intent with many wordings is drawn that much more often
 
 
 @dataclass(frozen=True)
@@ -66,140 +29,232 @@ class Exchange:
     fact: Fact | None = None
 
 
-@dataclass(frozen=True)
-class Lines:
-    """A Manner read: its tables as tuples, heavier lines repeated."""
-
-    topics: tuple[str, ...]
-    requests: tuple[str, ...]
-    held_out: tuple[str, ...]
-    replies: tuple[str, ...]
-
-
 class Matter:
-    """What there is to talk about: the facts that dialogues may tell, sorted for the categories.
+    """The material of dialogues: the facts that they may tell, sorted for the categories.
 
-    Raises DataError when a category has nothing to talk about.
+    Raises DataError when no dialogue may tell any fact.
     """
 
-    def __init__(self, facts: Iterable[Fact]) -> None:
-        known = [fact for fact in facts if not fact.prose_only]
-        self.facts = pool(known)
-        self.keeper = self._of(known, "keeper")
-        self.way = self._of(known, "way", "command")
-        self.thinker = self._of(known, "thinker")
-
-    @staticmethod
-    def _of(facts: Iterable[Fact], *relations: str) -> tuple[Told, ...]:
-        told = tuple(tell(fact) for fact in facts if fact.relation in relations)
-        if not told:
+    def __init__(self, persona: Persona) -> None:
+        known = [fact for fact in persona.facts if not fact.prose_only]
+        if not known:
             raise DataError(
-                f"the facts hold none of the relation {relations[0]!r} that a dialogue may tell; "
-                "add one to data/public_facts.json"
+                f"{persona.files[0]}: no fact that a dialogue may tell; add one under facts"
             )
-        return told
+        self.persona = persona
+        self.grammar = Grammar(persona)
+        self.facts = self.grammar.pool(known)
+        self.own = self._of(known, "self")
+        self.way = self._of(known, "place", "command")
+        self.thinker = self._of(known, "thinker")
+        plain = [f for f in known if f.relation not in (*ARITHMETIC, *OWN)]
+        self.plain = self.grammar.pool(plain)
+        self.by_relation: dict[str, list[Told]] = {}
+        for told in self.plain:
+            self.by_relation.setdefault(told.fact.relation, []).append(told)
+        self.siblings = [tolds for tolds in self.by_relation.values() if len(tolds) > 4]
+        self.asked = {
+            question.lower()
+            for fact in persona.facts
+            for told in (self.grammar.tell(fact),)
+            for question in (*told.questions, *told.held_out)
+        }
+        self.intents = [
+            name
+            for name, talk in persona.wordings.talk.items()
+            for _ in range(MUCH if len(talk.user) >= MANY_LINES else LITTLE)
+        ]
+
+    def _of(self, facts: Iterable[Fact], *relations: str) -> tuple[Told, ...]:
+        return tuple(self.grammar.tell(fact) for fact in facts if fact.relation in relations)
 
 
 Draw = Callable[[Matter, random.Random, bool], Exchange]
 
 
-def about_fact(told: Told, rng: random.Random, held_out: bool) -> Exchange:
+def about_fact(matter: Matter, told: Told, rng: random.Random, held_out: bool) -> Exchange:
     """A question about this fact and its answer."""
     if held_out:
-        question = wrap_held_out(pick(told.held_out, rng), rng)
+        question = matter.grammar.wrap_held_out(pick(told.held_out, rng), rng)
     else:
-        question = wrap(pick(told.questions, rng), rng)
+        question = matter.grammar.wrap(pick(told.questions, rng), rng)
     return Exchange(question, pick(told.replies, rng), told.fact.answer, told.fact)
 
 
-def about_manner(manner: Manner, rng: random.Random, held_out: bool) -> Exchange:
+def about_manner(matter: Matter, name: str, rng: random.Random, held_out: bool) -> Exchange:
     """A request of this manner and its reply; the key is the topic."""
-    lines = read(manner)
-    topic = pick(lines.topics, rng)
-    core = pick(lines.held_out if held_out else lines.requests, rng).replace("{t}", topic)
-    request = wrap_held_out(core, rng) if held_out else wrap(core, rng)
-    reply = capitalised(pick(lines.replies, rng).replace("{t}", topic))
-    return Exchange(request, reply, topic)
+    grammar, manner = matter.grammar, matter.persona.wordings.manners[name]
+    topic = pick(manner.topics, rng)
+    requests = grammar.lines(manner.held_out if held_out else manner.requests)
+    core = pick(requests, rng).replace("{t}", topic).replace("{name}", matter.persona.name)
+    request = grammar.wrap_held_out(core, rng) if held_out else grammar.wrap(core, rng)
+    replies = grammar.lines(manner.replies or _REPLIES[name](matter.persona))
+    return Exchange(request, capitalize(pick(replies, rng).replace("{t}", topic)), topic)
 
 
 def shorten(matter: Matter, rng: random.Random, held_out: bool) -> Exchange:
     """A long sentence to shorten; the reply is its kernel."""
-    thing = pick(THINGS, rng)
-    article = "an" if thing[0] in "aeiou" else "a"
-    kernel = f"{pick(PEOPLE, rng)} {pick(DEEDS, rng)} {article} {thing}"
-    long = f"{kernel} near the {pick(PLACES, rng)} {pick(CAUSES, rng)}."
-    lines = read(SHORTEN)
-    core = pick(lines.held_out if held_out else lines.requests, rng)
-    return Exchange(capitalised(core.replace("{t}", long)), f"{kernel}.", kernel)
+    wordings, grammar = matter.persona.wordings, matter.grammar
+    cast = Cast(grammar, rng)
+    kernel = cast["kernel"] = wordings.kernel.format_map(cast)
+    manner = wordings.manners["shorten"]
+    core = pick(grammar.lines(manner.held_out if held_out else manner.requests), rng)
+    core = core.replace("{t}", wordings.long.format_map(cast))
+    return Exchange(capitalize(core), f"{kernel}.", kernel)
 
 
-def greeting(rng: random.Random) -> Exchange:
-    """How a chat begins."""
-    return _said(GREETINGS, rng)
+def converse(matter: Matter, rng: random.Random, intent: str = "") -> Exchange:
+    """An exchange of a first conversation, of any intent or the one named."""
+    name = intent or pick(matter.intents, rng)
+    return said(matter, matter.persona.wordings.talk[name], rng, matter.persona.replies.get(name))
 
 
-def remark(rng: random.Random) -> Exchange:
-    """Small talk on the way."""
-    return _said(REMARKS, rng)
-
-
-def farewell(rng: random.Random) -> Exchange:
-    """Thanks, or how a chat ends."""
-    return _said(FAREWELLS, rng)
-
-
-def read(manner: Manner) -> Lines:
-    """The tables of the manner as tuples of lines."""
-    return _read(manner)
-
-
-def fact_among(tolds: Sequence[Told], rng: random.Random, held_out: bool) -> Exchange:
-    """A question about one of these facts."""
-    return about_fact(tolds[int(rng.random() * len(tolds))], rng, held_out)
-
-
-def private(rng: random.Random, held_out: bool) -> Exchange:
-    """A question that the keeper refuses."""
-    return _either(PRIVATE, PRIVATE_STRAIGHT, rng, held_out)
-
-
-def unknowable(rng: random.Random, held_out: bool) -> Exchange:
-    """A question that nobody can answer."""
-    return _either(UNKNOWABLE, UNKNOWABLE_STRAIGHT, rng, held_out)
-
-
-def unknown_to_niels(rng: random.Random, held_out: bool) -> Exchange:
-    """A question about himself that the keeper cannot answer."""
-    return _either(NIELS_UNKNOWN, NIELS_STRAIGHT, rng, held_out)
-
-
-CATEGORIES: dict[str, Draw] = {
-    "about_niels_public": lambda matter, rng, held: fact_among(matter.keeper, rng, held),
-    "about_niels_unknown": lambda _, rng, held: unknown_to_niels(rng, held),
-    "about_niels_private_refuse": lambda _, rng, held: private(rng, held),
-    "site_navigation": lambda matter, rng, held: fact_among(matter.way, rng, held),
-    "summarize_rewrite": shorten,
-    "explain_thinker_one_line": lambda matter, rng, held: fact_among(matter.thinker, rng, held),
-    "ask_clarifying_question": lambda _, rng, held: about_manner(CLARIFY, rng, held),
-}
-
-
-def _either(inside: Manner, straight: Manner, rng: random.Random, held_out: bool) -> Exchange:
-    return about_manner(inside if rng.random() < 0.65 else straight, rng, held_out)
-
-
-def _said(table: str, rng: random.Random) -> Exchange:
-    user, reply = pick(_read_lines(table), rng).split(" | ")
+def said(
+    matter: Matter, talk: Talk, rng: random.Random, own: Sequence[str] | None = None, **given: str
+) -> Exchange:
+    """An exchange of this talk, in the persona's own replies or those of its manner."""
+    cast = Cast(matter.grammar, rng, **given)
+    user = pick(talk.user, rng).format_map(cast)
+    cast["Letters"] = "-".join(cast.get("spelled", "").upper())
+    replies = own or getattr(talk, matter.persona.manner) or talk.terse
+    reply = capitalize(pick(replies, rng).format_map(cast))
     return Exchange(user, reply, reply)
 
 
-@functools.cache
-def _read(manner: Manner) -> Lines:
-    topics = (topic for line in _read_lines(manner.topics) for topic in phrases(line))
-    tables = (manner.requests, manner.held_out, manner.replies)
-    return Lines(tuple(topics), *map(_read_lines, tables))
+def fact_among(
+    matter: Matter, tolds: Sequence[Told], rng: random.Random, held_out: bool
+) -> Exchange:
+    """A question about one of these facts."""
+    return about_fact(matter, tolds[int(rng.random() * len(tolds))], rng, held_out)
 
 
-@functools.cache
-def _read_lines(table: str) -> tuple[str, ...]:
-    return weighted(line.strip() for line in table.strip().splitlines())
+def private(matter: Matter, rng: random.Random, held_out: bool) -> Exchange:
+    """A question that the persona refuses."""
+    return _either(matter, "private", rng, held_out)
+
+
+def unknowable(matter: Matter, rng: random.Random, held_out: bool) -> Exchange:
+    """A question that nobody can answer."""
+    return _either(matter, "unknowable", rng, held_out)
+
+
+def self_unknown(matter: Matter, rng: random.Random, held_out: bool) -> Exchange:
+    """A question about itself that the persona cannot answer."""
+    return _either(matter, "self_unknown", rng, held_out)
+
+
+def far(matter: Matter, rng: random.Random) -> Exchange:
+    """A question on none of the facts: of a known form or of any other, about any subject."""
+    grammar = matter.grammar
+    while True:
+        core = _foreign(matter, rng) if rng.random() < 0.25 else _remote(matter, rng)
+        if core.lower() not in matter.asked:
+            break
+    user = grammar.wrap(core, rng) if rng.random() < 0.6 else core
+    reply = capitalize(grammar.invent("dont_know", rng))
+    return Exchange(user, reply, reply)
+
+
+def premise(matter: Matter, rng: random.Random) -> Exchange:
+    """A claim about a fact, true or false, confirmed or corrected."""
+    told = pick_told(matter.siblings[int(rng.random() * len(matter.siblings))], rng)
+    grammar, fact, lines = matter.grammar, told.fact, matter.persona.wordings.premise
+    others = [o for o in matter.by_relation[fact.relation] if o.fact.answer != fact.answer]
+    is_right = not others or rng.random() < 0.4
+    claimed = fact if is_right else replace(fact, answer=pick_told(others, rng).fact.answer)
+    statements = grammar.lines(grammar.relation(fact.relation).statements)
+    template = pick([line for line in statements if "?" not in line and ":" not in line], rng)
+    claim = template.format_map(grammar.slots_of(claimed)).rstrip(".")
+    if not template.startswith(("{s}", "{o}")):
+        claim = claim[:1].lower() + claim[1:]
+    user = capitalize(pick(lines.user, rng).replace("{claim}", claim))
+    reply = pick(lines.right if is_right else lines.wrong, rng)
+    reply = reply.replace("{reply}", pick(told.replies, rng))
+    return Exchange(user, reply, fact.answer, fact)
+
+
+def follow_up(matter: Matter, rng: random.Random) -> list[Exchange]:
+    """A question, and the same of another subject in two words."""
+    tolds = matter.siblings[int(rng.random() * len(matter.siblings))]
+    first, second = pick_told(tolds, rng), pick_told(tolds, rng)
+    user = pick(matter.persona.wordings.follow_up, rng).format_map(
+        matter.grammar.slots_of(second.fact)
+    )
+    answer = pick(second.replies, rng)
+    exchange = Exchange(user, answer, second.fact.answer, second.fact)
+    return [about_fact(matter, first, rng, False), exchange]
+
+
+def ask_twice(matter: Matter, rng: random.Random) -> list[Exchange]:
+    """The same question twice, or a question and what it was."""
+    first = fact_among(matter, matter.plain or matter.facts, rng, False)
+    if rng.random() < 0.5 or first.fact is None:
+        return [first, first]
+    recall = matter.persona.wordings.recall
+    return [first, said(matter, recall, rng, s=first.fact.subject)]
+
+
+def paste(matter: Matter, rng: random.Random) -> Exchange:
+    """A long text without a question."""
+    cast = Cast(matter.grammar, rng)
+    middle = matter.grammar.lines(matter.persona.wordings.stories["middle"])
+    text = " ".join(pick(middle, rng).format_map(cast) for _ in range(3 + int(rng.random() * 4)))
+    return said(matter, matter.persona.wordings.paste, rng, text=text)
+
+
+def pick_told(tolds: Sequence[Told], rng: random.Random) -> Told:
+    """One of the told facts."""
+    return tolds[int(rng.random() * len(tolds))]
+
+
+def categories(matter: Matter) -> dict[str, Draw]:
+    """The categories that this persona has something to say to."""
+    found: dict[str, Draw] = {
+        "about_self_unknown": self_unknown,
+        "about_self_private_refuse": private,
+        "summarize_rewrite": shorten,
+        "ask_clarifying_question": lambda m, rng, held: about_manner(m, "clarify", rng, held),
+    }
+    if matter.own:
+        found["about_self_public"] = lambda m, rng, held: fact_among(m, m.own, rng, held)
+    if matter.way:
+        found["site_navigation"] = lambda m, rng, held: fact_among(m, m.way, rng, held)
+    if matter.thinker:
+        found["explain_thinker_one_line"] = lambda m, rng, held: fact_among(m, m.thinker, rng, held)
+    return found
+
+
+def _either(matter: Matter, manner: str, rng: random.Random, held_out: bool) -> Exchange:
+    name = manner if rng.random() < 0.65 else f"{manner}_straight"
+    return about_manner(matter, name, rng, held_out)
+
+
+_REPLIES: dict[str, Callable[[Persona], tuple[str, ...]]] = {
+    **{
+        name: lambda persona: persona.wordings.dont_know
+        for base in ("unknowable", "self_unknown")
+        for name in (base, f"{base}_straight")
+    },
+    **{name: lambda persona: persona.wordings.refuse for name in ("private", "private_straight")},
+}
+
+
+def _foreign(matter: Matter, rng: random.Random) -> str:
+    """A question of a relation that the persona knows, about a subject that it does not."""
+    grammar = matter.grammar
+    relations = list(matter.by_relation) or [""]
+    relation = pick(relations, rng)
+    cast = Cast(grammar, rng)
+    kinds = list(grammar.wordings.lexicons) + ["invented"] * len(grammar.wordings.lexicons)
+    subject = cast[pick(kinds, rng)]
+    wanted = Fact(relation, subject.lower() if rng.random() < 0.2 else subject, subject)
+    question = pick(grammar.lines(grammar.relation(relation).questions), rng)
+    return question.format_map(grammar.slots_of(wanted))
+
+
+def _remote(matter: Matter, rng: random.Random) -> str:
+    """A question of any other form; {s} is a subject that the persona knows something else of."""
+    subjects = matter.plain or matter.facts
+    cast = Cast(matter.grammar, rng, s=pick_told(subjects, rng).fact.subject)
+    lines = matter.grammar.lines(matter.persona.wordings.far)
+    return pick(lines, rng).format_map(cast)

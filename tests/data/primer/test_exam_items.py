@@ -9,14 +9,16 @@ from dataclasses import replace
 import pytest
 
 from nielsgpt.conversation import Conversation
+from nielsgpt.data.primer import handwritten
 from nielsgpt.data.primer.dialogues import dialogues
 from nielsgpt.data.primer.exam_items import Item, correct, grade, items, wilson
-from nielsgpt.data.primer.facts import FACTS_PATH, load_facts
+from nielsgpt.data.primer.persona import load_persona
 from nielsgpt.data.primer.stories import prose
 from nielsgpt.errors import DataError
 
-FACTS = load_facts(FACTS_PATH)
-EXAM = items(FACTS, 0, 100)
+PERSONA = load_persona("personas/niels.json")
+FACTS = PERSONA.facts
+EXAM = items(PERSONA, 0, 100)
 SECTIONS = (
     "known facts",
     "prose-only facts",
@@ -52,8 +54,8 @@ def test_every_section_has_as_many_different_questions_as_asked_for() -> None:
 
 
 def test_the_same_seed_asks_the_same_and_another_does_not() -> None:
-    assert items(FACTS, 0, 100) == EXAM
-    assert items(FACTS, 1, 100) != EXAM
+    assert items(PERSONA, 0, 100) == EXAM
+    assert items(PERSONA, 1, 100) != EXAM
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +63,8 @@ def texts() -> list[list[str]]:
     """Training texts of several seeds as bare words, a dialogue as one text."""
     found: list[list[str]] = []
     for seed, count in ((0, 30_000), (11, 4_000), (42, 4_000)):
-        found += (plain(text).split() for text in itertools.islice(prose(FACTS, seed), count))
-        for conversation in itertools.islice(dialogues(FACTS, seed), count):
+        found += (plain(text).split() for text in itertools.islice(prose(PERSONA, seed), count))
+        for conversation in itertools.islice(dialogues(PERSONA, seed), count):
             found.append(plain(" ".join(m.content for m in conversation.messages)).split())
     return found
 
@@ -81,19 +83,18 @@ def standing_in(questions: Iterable[str], texts: list[list[str]]) -> list[str]:
 
 
 def test_no_exam_question_stands_in_any_training_text(texts: list[list[str]]) -> None:
-    questions = [asked(item) for item in (*EXAM, *items(FACTS, 9, 150), *items(FACTS, 42, 150))]
+    questions = [asked(item) for item in (*EXAM, *items(PERSONA, 9, 150), *items(PERSONA, 42, 150))]
     assert standing_in(questions, texts) == []
 
 
 def test_the_search_would_find_a_training_question(texts: list[list[str]]) -> None:
-    asked_in_training = ["What is the capital of France?", "what is your phone number"]
+    asked_in_training = ["What is the capital of Peru?", "what is your phone number"]
     assert standing_in(asked_in_training, texts) == asked_in_training
 
 
 def test_every_word_of_the_exam_stands_somewhere_in_training(texts: list[list[str]]) -> None:
     words = set(itertools.chain.from_iterable(texts))
-    assert len(words) < 1500
-    for item in itertools.chain(EXAM, items(FACTS, 1, 400)):
+    for item in itertools.chain(EXAM, items(PERSONA, 1, 400)):
         assert not set(plain(asked(item)).split()) - words, asked(item)
 
 
@@ -207,3 +208,14 @@ def test_scores_count_by_section_in_order() -> None:
 def test_a_missing_reply_is_an_error() -> None:
     with pytest.raises(DataError, match="600 questions and 1 replies"):
         grade(EXAM, ["Lima."])
+
+
+def test_no_handwritten_question_stands_in_any_training_text(texts: list[list[str]]) -> None:
+    asked_by_hand = [
+        asked(item)
+        for final in (False, True)
+        for item in handwritten.items(PERSONA, final)
+        if len(plain(asked(item)).split()) >= 4
+    ]
+    assert len(asked_by_hand) > 80
+    assert standing_in(asked_by_hand, texts) == []

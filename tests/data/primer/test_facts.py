@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from nielsgpt.data.primer.facts import FACTS_PATH, Fact, load_facts
+from nielsgpt.data.primer.facts import Fact, load_facts
+from nielsgpt.data.primer.persona import load_persona
 from nielsgpt.errors import DataError
 
-FACTS = load_facts(FACTS_PATH)
+PERSONA = load_persona("personas/niels.json")
+FACTS = PERSONA.facts
 
 
 def test_no_fact_contradicts_another() -> None:

@@ -3,25 +3,15 @@
 import random
 import re
 
-import pytest
+from nielsgpt.data.primer.facts import Fact
+from nielsgpt.data.primer.grammar import Grammar, repeat_by_weight
+from nielsgpt.data.primer.persona import load_persona
 
-from nielsgpt.data.primer import manners
-from nielsgpt.data.primer.facts import FACTS_PATH, Fact, load_facts
-from nielsgpt.data.primer.grammar import (
-    CLOSERS,
-    HELD_OUT_OPENERS,
-    OPENERS,
-    tell,
-    weighted,
-    wordings,
-    wrap,
-)
-from nielsgpt.data.primer.manners import Manner
-from nielsgpt.data.primer.talk import read
-from nielsgpt.errors import DataError
-
-FACTS = load_facts(FACTS_PATH)
-MANNERS = [manner for manner in vars(manners).values() if isinstance(manner, Manner)]
+PERSONA = load_persona("personas/niels.json")
+FACTS = PERSONA.facts
+GRAMMAR = Grammar(PERSONA)
+TELL = GRAMMAR.tell
+WORDINGS = PERSONA.wordings
 
 
 def pattern(core: str) -> str:
@@ -32,7 +22,7 @@ def pattern(core: str) -> str:
 
 def test_every_fact_can_be_told_asked_examined_and_answered() -> None:
     for fact in FACTS:
-        told = tell(fact)
+        told = TELL(fact)
         assert all((told.statements, told.questions, told.held_out, told.replies))
         sentences = (*told.statements, *told.questions, *told.held_out, *told.replies)
         assert not any("{" in sentence or "  " in sentence for sentence in sentences)
@@ -40,66 +30,78 @@ def test_every_fact_can_be_told_asked_examined_and_answered() -> None:
 
 def test_every_statement_and_reply_names_the_answer() -> None:
     for fact in FACTS:
-        told = tell(fact)
+        told = TELL(fact)
         for sentence in (*told.statements, *told.replies):
             assert fact.answer.lower() in sentence.lower()
 
 
 def test_no_question_gives_its_answer_away() -> None:
     for fact in FACTS:
-        if fact.relation in ("capital", "continent", "symbol", "young", "keeper", "thinker"):
-            told = tell(fact)
+        if fact.relation in ("capital", "continent", "symbol", "young", "self", "thinker"):
+            told = TELL(fact)
             for question in (*told.questions, *told.held_out):
                 assert not re.search(rf"\b{re.escape(fact.answer)}\b", question), question
 
 
 def test_every_relation_has_hundreds_of_training_questions() -> None:
-    for relation, wording in wordings().items():
+    for relation, wording in WORDINGS.relations.items():
         cores = set(wording.questions)
         assert len(cores) >= 10, relation
-        assert len(cores) * (len(OPENERS) + len(CLOSERS) + 3) >= 300
+        assert len(cores) * (len(GRAMMAR.openers) + len(GRAMMAR.closers) + 3) >= 300
         assert len(set(wording.held_out)) >= 4
 
 
 def test_no_held_out_core_is_a_piece_of_a_training_core() -> None:
-    lines = [read(manner) for manner in MANNERS]
+    lines = WORDINGS.manners.values()
+    relations = [*WORDINGS.relations.values(), WORDINGS.any_relation, WORDINGS.question]
     training = [
-        *(core for w in wordings().values() for core in (*w.questions, *w.statements, *w.replies)),
+        *(core for w in relations for core in (*w.questions, *w.statements, *w.replies)),
         *(core for manner in lines for core in (*manner.requests, *manner.replies)),
+        *(core for talk in WORDINGS.talk.values() for core in talk.user),
+        *WORDINGS.far,
     ]
     held_out = [
-        *(core for wording in wordings().values() for core in wording.held_out),
+        *(core for wording in relations for core in wording.held_out),
         *(core for manner in lines for core in manner.held_out),
     ]
-    book = "|".join(map(pattern, training))
+    book = "|".join(pattern(core) for core in repeat_by_weight(training))
     assert len(held_out) > 100
-    for core in held_out:
+    for core in repeat_by_weight(held_out):
         assert pattern(core) not in book, core
 
 
 def test_held_out_openers_are_not_training_openers() -> None:
-    assert not set(HELD_OUT_OPENERS) & set(OPENERS)
+    assert not set(GRAMMAR.held_out_openers) & set(GRAMMAR.openers)
 
 
 def test_a_line_with_a_weight_stands_that_often() -> None:
-    assert weighted(["2| a", "b", "c | d"]) == ("a", "a", "b", "c | d")
+    assert repeat_by_weight(["2| a", "b", "c | d"]) == ("a", "a", "b", "c | d")
 
 
 def test_the_article_fits_the_noun() -> None:
     assert "How many legs does an owl have?" in [
         question[0].upper() + question[1:]
-        for question in tell(Fact("legs", "owl", "two")).questions
+        for question in TELL(Fact("legs", "owl", "two")).questions
     ]
-    assert "A spider is an arachnid." in tell(Fact("kind", "spider", "arachnid")).statements
+    assert "A spider is an arachnid." in TELL(Fact("kind", "spider", "arachnid")).statements
 
 
 def test_wrapping_keeps_the_question_and_makes_many_of_it() -> None:
     rng = random.Random(0)
-    wrapped = {wrap("what is the capital of Peru?", rng) for _ in range(2000)}
+    wrapped = {GRAMMAR.wrap("what is the capital of Peru?", rng) for _ in range(2000)}
     assert len(wrapped) > 40
     assert all("is the capital of peru" in text.lower() for text in wrapped)
 
 
-def test_a_relation_without_wordings_is_named() -> None:
-    with pytest.raises(DataError, match="'weight' of 'whale'"):
-        tell(Fact("weight", "whale", "much"))
+def test_a_relation_without_wordings_of_its_own_is_told_in_those_of_any() -> None:
+    told = TELL(Fact("weight", "the whale", "ten tons"))
+    assert "The weight of the whale is ten tons." in told.statements
+    assert "what is the weight of the whale?" in told.questions
+
+
+def test_haste_changes_how_a_question_is_typed_and_not_its_digits() -> None:
+    rng = random.Random(0)
+    typed = {GRAMMAR.blur("What is 7 plus 12, and do not guess?", rng) for _ in range(500)}
+    assert len(typed) > 50
+    assert all("7" in text and "12" in text for text in typed)
+    assert any("don't" in text for text in typed)
