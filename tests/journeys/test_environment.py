@@ -13,7 +13,7 @@ from tests.journeys.conftest import ENVIRONMENT, Command
 SHADOWS = ("random", "types", "queue", "numpy", "torch", "tokenize", "datasets", "cli", "nielsgpt")
 
 
-@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "TkAgg", "none"])
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "TkAgg"])
 def test_plots_are_drawn_whatever_backend_the_environment_names(
     nielsgpt: Command, home: Path, backend: str
 ) -> None:
@@ -25,25 +25,27 @@ def test_plots_are_drawn_whatever_backend_the_environment_names(
     assert list(home.glob("runs/*/plots/*.png"))
 
 
-def test_nothing_is_imported_from_the_current_folder(tmp_path: Path) -> None:
+COMMANDS = (
+    "caches -c tiny.json --set data.workers=2",
+    "bench -c tiny.json --grid grid.json --seconds-each 6 --max-micro-batch 1",
+    "pretrain -c tiny.json --nproc 2 --set device.parallel=ddp",
+)
+
+
+@pytest.mark.parametrize(
+    "words", [*COMMANDS[:2], pytest.param(COMMANDS[2], marks=pytest.mark.slow)]
+)
+def test_nothing_is_imported_from_the_current_folder(tmp_path: Path, words: str) -> None:
     for name in SHADOWS:
         text = f"open({str(tmp_path / 'imported')!r}, 'a').write({name!r})\nraise SystemExit(3)\n"
         (tmp_path / f"{name}.py").write_text(text)
-    config = {**TINY, "device": {**TINY["device"], "compile": "off"}}
-    (tmp_path / "tiny.json").write_text(json.dumps(config))
-    (tmp_path / "grid.json").write_text(
-        json.dumps([{"n_layer": 1, "n_head": 2, "n_embd": 32, "context_length": 32}])
-    )
-    bench = "bench -c tiny.json --grid grid.json --seconds-each 6 --max-micro-batch 1"
-    for words in (
-        "caches -c tiny.json --set data.workers=2",
-        "pretrain -c tiny.json --nproc 2 --set device.parallel=ddp",
-        bench,
-    ):
-        # As the installed command starts: Python puts the command's folder first, not this one.
-        command = [sys.executable, "-P", "-c", "from cli.main import main; main()", *words.split()]
-        ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=ENVIRONMENT)
-        assert ran.returncode == 0, (words, ran.stderr)
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY))
+    grid = [{"n_layer": 1, "n_head": 2, "n_embd": 32, "context_length": 32}]
+    (tmp_path / "grid.json").write_text(json.dumps(grid))
+    # As the installed command starts: Python puts the command's folder first, not this one.
+    command = [sys.executable, "-P", "-c", "from cli.main import main; main()", *words.split()]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=ENVIRONMENT)
+    assert ran.returncode == 0, ran.stderr
     assert not (tmp_path / "imported").exists()
 
 
