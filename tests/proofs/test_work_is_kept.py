@@ -60,7 +60,7 @@ def steps(phase: Phase, count: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def states(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A folder for each state that a model can be in: each goes on from the one before."""
+    """A folder for each state that a model can be in: each continues from the one before."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("states")
     home = folder / "nothing"
