@@ -44,6 +44,7 @@ def command(
     from nielsgpt.experiments.execution import execution_of_configuration
     from nielsgpt.experiments.sweep import SUMMARY, Sweep, SweepOptions
     from nielsgpt.report import run_plots
+    from nielsgpt.system.best_effort import best_effort
 
     if grid is not None and small:
         raise click.UsageError("--grid and --small exclude each other")
@@ -66,13 +67,14 @@ def command(
         options, lambda configuration: execution_of_configuration(workspace, configuration)
     ).run(chosen)
     rows = [entry.best for entry in sweep_summary.rank_results(entries) if entry.best]
-    picture = folder / "throughput.png"
+    paths = [folder / SUMMARY]
     if rows:
-        run_plots.write_throughput(
-            picture, [(row["params"], row["tokens_per_second"], _label(row)) for row in rows]
-        )
+        points = [(row["params"], row["tokens_per_second"], _label(row)) for row in rows]
+        with best_effort("the plot"):
+            run_plots.write_throughput(folder / "throughput.png", points)
+            paths.append(folder / "throughput.png")
     click.echo((folder / SUMMARY).read_text(encoding="utf-8"))
-    click.echo(f"{folder / SUMMARY}" + (f" {picture}" if rows else ""))
+    click.echo(" ".join(map(str, paths)))
 
 
 def _label(row: dict[str, object]) -> str:

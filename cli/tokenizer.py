@@ -69,7 +69,9 @@ def report(
         workspace = availability.drop_unreadable(workspace)
     found, folder = train_tokenizer.report(workspace, list(paths), hub)
     click.echo("\n".join(tokenizer_report.format_report(found)))
-    click.echo(f"{folder / 'report.json'}\n{folder / 'report.png'}")
+    for path in (folder / "report.json", folder / "report.png"):
+        if path.is_file():
+            click.echo(path)
 
 
 @command.command("encode")

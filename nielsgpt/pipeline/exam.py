@@ -13,6 +13,7 @@ from nielsgpt.inference.generate import GeneratedIds, generate_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.report import page
 from nielsgpt.system.atomic_files import fingerprint, read_json, write_sealed
+from nielsgpt.system.best_effort import best_effort
 from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers.base import Tokenizer
 
@@ -59,7 +60,8 @@ def run_exam(workspace: Workspace, final: bool = False) -> Report:
     write_sealed(file, report)
     folder = workspace.runs / state["facts"]["run_id"]
     if settings.training.report and folder.exists() and not final:
-        log.info("exam: in the report %s", page.write(folder, report))
+        with best_effort("the report"):
+            log.info("exam: in the report %s", page.write(folder, report))
     return report
 
 

@@ -25,6 +25,7 @@ from nielsgpt.errors import DataError, TokenizerError
 from nielsgpt.report import tokenizer_plot, tokenizer_report
 from nielsgpt.report.tokenizer_report import Report
 from nielsgpt.system.atomic_files import fingerprint, write_json, write_sealed
+from nielsgpt.system.best_effort import best_effort
 from nielsgpt.system.folder_lock import lock
 from nielsgpt.system.workspace import Workspace, set_aside
 from nielsgpt.tokenizers import registry
@@ -178,7 +179,8 @@ def report(workspace: Workspace, paths: list[Path], hub: dict[str, int]) -> tupl
     found |= {share.name: texts(share, settings, "val") for share in chosen}
     measured = tokenizer_report.measure(tokenizer, found, settings.model)
     write_json(workspace.tokenizer / "report.json", measured)
-    tokenizer_plot.write(measured, workspace.tokenizer / "report.png")
+    with best_effort("the plot"):
+        tokenizer_plot.write(measured, workspace.tokenizer / "report.png")
     return measured, workspace.tokenizer
 
 

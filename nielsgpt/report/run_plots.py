@@ -198,7 +198,9 @@ def render_figure(
     file = io.BytesIO()
     if form == "png":
         options["dpi"] = DOTS_PER_INCH
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # else a matplotlibrc here or at home would have a say
+        matplotlib.rcParams.update(STYLE)
         figure = Figure(figsize=inches, layout="constrained")
         paint(figure)
         figure.savefig(file, format=form, metadata=NO_METADATA[form], **options)

@@ -1,6 +1,7 @@
 """The environment decides nothing: a backend, a folder of a person's modules, another's ranks."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TINY
-from tests.journeys.conftest import ENVIRONMENT, Command
+from tests.journeys.conftest import ENVIRONMENT, Command, launch
 
 SHADOWS = ("random", "types", "queue", "numpy", "torch", "tokenize", "datasets", "cli", "nielsgpt")
 
@@ -23,6 +24,25 @@ def test_plots_are_drawn_whatever_backend_the_environment_names(
     assert (ran.returncode, "Traceback" in ran.stderr) == (0, False), ran.stderr
     assert "failed" not in ran.stderr
     assert list(home.glob("runs/*/plots/*.png"))
+
+
+def test_what_cannot_be_drawn_or_reported_ends_neither_exam_nor_tokenizer_report(
+    trained: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(trained, home)
+    for run in (home / "runs").iterdir():
+        (run / "report.html").mkdir()
+    (home / "data/tokenizers/tiny/report.png").mkdir()
+    # Other drawing options than nielsgpt's, which need a program that may be missing here.
+    (home / "matplotlibrc").write_text("text.usetex: True\n")
+    report = ("--set", "training.report=true", "--set", "exam.items_per_section=3")
+    for words, what in ((("exam", *report), "the report"), (("tokenizer", "report"), "the plot")):
+        ran = launch(home, *words, "-c", "tiny.json")
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stderr.count(f"{what} failed (") == 1
+        assert "latex" not in ran.stderr
+    assert json.loads((home / "checkpoints/tiny/exam.json").read_text())
 
 
 COMMANDS = (

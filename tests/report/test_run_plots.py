@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -35,6 +36,17 @@ def test_the_drawings_are_the_same_bytes_every_time(
     assert run_plots.draw_svgs([record]) == run_plots.draw_svgs([record])
     once, again = (run_plots.write(record, tmp_path / name) for name in ("once", "again"))
     assert [path.read_bytes() for path in once] == [path.read_bytes() for path in again]
+
+
+def test_no_file_of_matplotlibs_settings_changes_a_drawing(
+    make: Make, loss_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = run_reader.read(make())
+    plain = run_plots.draw_svgs([record])
+    for name, value in (("text.usetex", True), ("lines.linewidth", 9.0), ("font.size", 30.0)):
+        monkeypatch.setitem(matplotlib.rcParams, name, value)
+    assert run_plots.draw_svgs([record]) == plain
+    assert matplotlib.rcParams["lines.linewidth"] == 9.0  # what others draw keeps theirs
 
 
 def test_each_plot_with_data_becomes_a_png(make: Make, tmp_path: Path) -> None:
