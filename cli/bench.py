@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.options import with_workspace
+from cli.options import PATH, with_workspace
 
 if TYPE_CHECKING:
     from nielsgpt.system.workspace import Workspace
@@ -15,9 +15,9 @@ ABOVE_0 = click.FloatRange(0, min_open=True)
 
 @click.command("bench")
 @with_workspace
-@click.option("--grid", type=click.Path(path_type=Path), help="A JSON list of configurations.")
+@click.option("--grid", type=PATH, help="A JSON list of configurations.")
 @click.option("--small", is_flag=True, help="The shipped grid for a few cores.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the results; else bench/.")
+@click.option("--out", type=PATH, help="Folder of the results; else bench/.")
 @click.option(
     "--timeout-s", type=ABOVE_0, default=20.0, help="A trial's seconds, once it is ready."
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import resettled, with_workspace
+from cli.options import PATH, resettled, with_workspace
 
 if TYPE_CHECKING:
     from nielsgpt.system.workspace import Workspace
@@ -95,7 +95,7 @@ def show(workspace: "Workspace", cache_dir: str | None) -> None:
 
 @command.command("card")
 @with_workspace
-@click.option("--out", type=click.Path(path_type=Path), help="A file; else DATA.md in the cache.")
+@click.option("--out", type=PATH, help="A file; else DATA.md in the cache.")
 def card(workspace: "Workspace", out: Path | None) -> None:
     """Write a data card: what was counted, and headings for what only you can say."""
     from nielsgpt.config.load import difference

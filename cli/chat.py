@@ -8,6 +8,7 @@ import click
 
 from cli.generation import told, with_generation
 from cli.model import with_model
+from cli.options import PATH
 
 if TYPE_CHECKING:
     from nielsgpt.config.settings import GenerationSettings
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @with_model("sft")
 @with_generation
 @click.option("--system", help="The system prompt.")
-@click.option("--system-file", type=click.Path(path_type=Path), help="A file that holds it.")
+@click.option("--system-file", type=PATH, help="A file that holds it.")
 @click.option("--once", is_flag=True, help="Reply once, to all of standard input.")
 @click.option("--stats", is_flag=True, help="Say after each reply how fast it came.")
 def command(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-PATH = click.Path(path_type=Path)
+from cli.options import PATH
 
 
 @click.group("checkpoint")

@@ -53,9 +53,9 @@ def history_file() -> Path | None:
     nielsgpt/chat_history under $XDG_STATE_HOME, or ~/.local/state."""
     named = os.environ.get("NIELSGPT_HISTORY")
     if named is not None:
-        return Path(named).expanduser() if named else None
+        return Path(os.path.expanduser(named)) if named else None
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(base).expanduser() / "nielsgpt" / "chat_history"
+    return Path(os.path.expanduser(base)) / "nielsgpt" / "chat_history"
 
 
 def completer() -> "Completer":

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.model import with_model
+from cli.options import PATH
 
 if TYPE_CHECKING:
     from nielsgpt.system.workspace import Workspace
 
-PATH = click.Path(path_type=Path)
 DTYPES = {"hf": ("float32", "bfloat16", "float16"), "gguf": ("f32", "f16", "q8_0")}
 
 

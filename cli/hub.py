@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.model import with_model
-from cli.options import with_workspace
+from cli.options import PATH, with_workspace
 
 if TYPE_CHECKING:
     from nielsgpt.system.workspace import Workspace
-
-PATH = click.Path(path_type=Path)
 
 
 @click.group("hub")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.options import root
+from cli.options import PATH, root
 
 if TYPE_CHECKING:
     pass
@@ -15,9 +15,7 @@ NEEDED = ("ftfy", "mammoth", "py3langid", "pypdfium2", "pysubs2", "rensa", "sele
 
 
 @click.command("import")
-@click.argument(
-    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
 @click.option(
     "--as", "assistants", multiple=True, metavar="NAME", help="Who becomes the assistant."
 )
@@ -55,7 +53,6 @@ def command(
     from nielsgpt.importers.manifest import Choices
 
     choices = Choices(assistants, column, redact, pause_hours, time_s)
-    paths = tuple(path.expanduser() for path in paths)
     result = importing.run(paths, root(), choices, _ask)
     page = summary.write(result, root())
     click.echo(summary.table(result))

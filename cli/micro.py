@@ -10,13 +10,12 @@ import click
 
 from cli import terminal
 from cli.micro_check import bpe, check, figures
-from cli.options import root
+from cli.options import PATH, root
 
 if TYPE_CHECKING:
     from nielsgpt.micro.scenarios import Scenario
 
 Command = Callable[..., Any]
-FILE = click.Path(path_type=Path)
 
 
 class House(click.Group):
@@ -39,7 +38,7 @@ def with_scenario(command: Command) -> Command:
     """Give the command its resolved Scenario as the first argument."""
 
     @click.option("--scenario", "-s", default="names", show_default=True, help="A shipped one.")
-    @click.option("--config", "-c", type=FILE, help="A scenario file of yours.")
+    @click.option("--config", "-c", type=PATH, help="A scenario file of yours.")
     @click.option("--backend", "-b", help="python, numpy or numpy_batched.")
     @functools.wraps(command)
     def wrapper(scenario: str, config: Path | None, backend: str | None, **rest: Any) -> Any:
@@ -65,7 +64,7 @@ def named() -> str:
 @click.option("--seed", type=int, help="Of the weights and of the order of the documents.")
 @click.option("--timing", is_flag=True, help="Show where the time goes.")
 @click.option("--no-eta", is_flag=True, help="Do not show the time left.")
-@click.option("--output", "-o", type=FILE, help="Where the model goes.")
+@click.option("--output", "-o", type=PATH, help="Where the model goes.")
 def train(
     scenario: "Scenario",
     dtype: str | None,
@@ -104,7 +103,7 @@ def train(
 
 @click.command("sample")
 @with_scenario
-@click.option("--model", "-m", type=FILE, help="A model.json; else that of the scenario.")
+@click.option("--model", "-m", type=PATH, help="A model.json; else that of the scenario.")
 @click.option("--prompt", "-i", default="", help="What the text begins with.")
 @click.option("--number", "-n", type=click.IntRange(1), help="How many; else 20, or 1 chain.")
 @click.option("--temperature", "-t", type=click.FloatRange(0), default=0.5, show_default=True)
@@ -166,7 +165,7 @@ def verify_jit() -> None:
 
 @click.command("download")
 @click.argument("scenario", default="names")
-@click.option("--config", "-c", type=FILE, help="A scenario file of yours.")
+@click.option("--config", "-c", type=PATH, help="A scenario file of yours.")
 @click.option("--invent", is_flag=True, help="Make names up instead, without a network.")
 def download(scenario: str, config: Path | None, invent: bool) -> None:
     """Put a scenario's text in its place."""

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
-from cli.options import root
+from cli.options import PATH, root
 
-FILE = click.Path(path_type=Path)
 TIMEOUT_S = 30.0
 TOKENIZER = Path("models") / "micro" / "bpe.json"
 
@@ -19,7 +18,7 @@ def tokenizer_path(chosen: Path | None) -> Path:
 @click.command("check")
 @click.argument("exercise", required=False)
 @click.option("--start", is_flag=True, help="Write a file to begin with.")
-@click.option("--file", type=FILE, help="Your answer.  [default: learn/<exercise>.py]")
+@click.option("--file", type=PATH, help="Your answer.  [default: learn/<exercise>.py]")
 @click.option("--timeout", "timeout_s", default=TIMEOUT_S, show_default=True, help="In seconds.")
 @click.pass_context
 def check(
@@ -48,11 +47,11 @@ def bpe() -> None:
 
 
 @bpe.command("train")
-@click.argument("texts", nargs=-1, required=True, type=FILE)
+@click.argument("texts", nargs=-1, required=True, type=PATH)
 @click.option("--vocab-size", default=1256, show_default=True, help="256 bytes and the merges.")
 @click.option("--special", "specials", multiple=True, help="A special token; more than once.")
 @click.option("--ties", type=click.Choice(["greatest", "lowest"]), default="greatest")
-@click.option("--out", "-o", type=FILE, help=f"Where it goes.  [default: {TOKENIZER}]")
+@click.option("--out", "-o", type=PATH, help=f"Where it goes.  [default: {TOKENIZER}]")
 def bpe_train(
     texts: tuple[Path, ...], vocab_size: int, specials: tuple[str, ...], ties: str, out: Path | None
 ) -> None:
@@ -71,7 +70,7 @@ def bpe_train(
 
 @bpe.command("encode")
 @click.argument("text")
-@click.option("--model", "-m", type=FILE, help=f"The tokenizer.  [default: {TOKENIZER}]")
+@click.option("--model", "-m", type=PATH, help=f"The tokenizer.  [default: {TOKENIZER}]")
 @click.option("--specials", is_flag=True, help="Let the text spell special tokens.")
 @click.option("--pieces", is_flag=True, help="Show the pieces, not their numbers.")
 def bpe_encode(text: str, model: Path | None, specials: bool, pieces: bool) -> None:
@@ -85,7 +84,7 @@ def bpe_encode(text: str, model: Path | None, specials: bool, pieces: bool) -> N
 
 @bpe.command("decode")
 @click.argument("ids", nargs=-1, type=int)
-@click.option("--model", "-m", type=FILE, help=f"The tokenizer.  [default: {TOKENIZER}]")
+@click.option("--model", "-m", type=PATH, help=f"The tokenizer.  [default: {TOKENIZER}]")
 def bpe_decode(ids: tuple[int, ...], model: Path | None) -> None:
     """Print the text of the numbers."""
     from nielsgpt.micro import bpe
@@ -96,7 +95,7 @@ def bpe_decode(ids: tuple[int, ...], model: Path | None) -> None:
 @click.command("figures")
 @click.option("--scenario", "-s", default="names", show_default=True, help="A shipped one.")
 @click.option("--steps", default=300, show_default=True, help="Documents for the loss curves.")
-@click.option("--out", type=FILE, default=Path("docs/learn/figures"), show_default=True)
+@click.option("--out", type=PATH, default=Path("docs/learn/figures"), show_default=True)
 def figures(scenario: str, steps: int, out: Path) -> None:
     """Draw the figures of docs/learn with the scenario's trained model."""
     from nielsgpt.micro import figures, scenarios

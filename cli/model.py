@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import root, settings_options, settle
+from cli.options import PATH, root, settings_options, settle
 
 if TYPE_CHECKING:
     from nielsgpt.config.settings import Phase
@@ -23,10 +23,9 @@ def with_model(phase: "Phase", argument: bool = False) -> Callable[[Command], Co
 
     It is named with --ckpt or, as an `argument`, without a word before it.
     """
-    path = click.Path(path_type=Path)
-    named = click.option("--ckpt", type=path, help="Open this checkpoint.")
+    named = click.option("--ckpt", type=PATH, help="Open this checkpoint.")
     if argument:
-        named = click.argument("ckpt", metavar="[CHECKPOINT]", required=False, type=path)
+        named = click.argument("ckpt", metavar="[CHECKPOINT]", required=False, type=PATH)
 
     def decorate(command: Command) -> Command:
         @settings_options

@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from nielsgpt.config.settings import Settings
     from nielsgpt.system.workspace import Workspace
 
+
+class HomePath(click.Path):
+    """A path whose leading ~ is the home folder, where no shell has expanded it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, of the type that was asked for."""
+        return super().convert(os.path.expanduser(value), param, ctx)
+
+
+PATH = HomePath(path_type=Path)
 DEFAULT_CONFIG = "quickstart.json"
 Command = Callable[..., Any]
 
@@ -37,7 +47,12 @@ def settings_options(command: Command) -> Command:
     for option in (
         click.option("--device", help="auto, cpu, mps or cuda[:n]."),
         click.option("--set", "assignments", multiple=True, help="section.name=value, over it."),
-        click.option("--config", "-c", help="A JSON file of settings, or a name in configs/."),
+        click.option(
+            "--config",
+            "-c",
+            type=HomePath(),
+            help="A JSON file of settings, or a name in configs/.",
+        ),
     ):
         command = option(command)
     return command
@@ -45,7 +60,7 @@ def settings_options(command: Command) -> Command:
 
 def root() -> Path:
     """The folder of a person's work: NIELSGPT_ROOT, else the current one."""
-    return Path(os.environ.get("NIELSGPT_ROOT", ".")).expanduser()
+    return Path(os.path.expanduser(os.environ.get("NIELSGPT_ROOT", ".")))
 
 
 def settle(
@@ -75,7 +90,7 @@ def resettled(workspace: "Workspace", over: dict[str, Any]) -> "Workspace":
 def resume_options(command: Command) -> Command:
     """--resume PATH and --no-resume, as one Resume."""
 
-    @click.option("--resume", type=click.Path(path_type=Path), help="Go on from this checkpoint.")
+    @click.option("--resume", type=PATH, help="Go on from this checkpoint.")
     @click.option("--no-resume", is_flag=True, help="Start again; the old files are set aside.")
     @functools.wraps(command)
     def chosen(*args: Any, resume: Path | None, no_resume: bool, **rest: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.bench import ABOVE_0
-from cli.options import DEFAULT_CONFIG, resettled, settle, with_workspace
+from cli.options import DEFAULT_CONFIG, PATH, resettled, settle, with_workspace
 from cli.pipeline import timed
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--hours", type=ABOVE_0, help="Of training, both phases.")
 @click.option("--minutes", type=ABOVE_0, help="The same in minutes.")
 @click.option("--pilot-minutes", type=ABOVE_0, help="Of short runs now; else 3 to 40.")
-@click.option("--grid", type=click.Path(path_type=Path), help="Shapes, as for `nielsgpt bench`.")
+@click.option("--grid", type=PATH, help="Shapes, as for `nielsgpt bench`.")
 @click.option("--batches", help="Batches to choose from, as in 8,16,32.")
 @click.option("--name", help="Of the plan, and of what is trained by it.")
 def command(

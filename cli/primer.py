@@ -4,15 +4,15 @@ from pathlib import Path
 
 import click
 
+from cli.options import PATH, HomePath
+
 
 @click.command("primer")
 @click.option("--n-per-category", default=30, show_default=True, type=click.IntRange(1))
 @click.option("--seed", default=0, show_default=True)
 @click.option("--shuffle", is_flag=True, help="Mix the categories.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default="data/primer.generated.txt", show_default=True
-)
-@click.option("--persona", default="personas/niels.json", show_default=True, metavar="FILE")
+@click.option("--out", type=PATH, default="data/primer.generated.txt", show_default=True)
+@click.option("--persona", type=HomePath(), default="personas/niels.json", show_default=True)
 def command(n_per_category: int, seed: int, shuffle: bool, out: Path, persona: str) -> None:
     """Write dialogues of each category, invented from the facts of a persona."""
     from nielsgpt.data.primer import dialogues

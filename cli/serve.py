@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.model import with_model
-from cli.options import resettled
+from cli.options import PATH, resettled
 
 if TYPE_CHECKING:
     from nielsgpt.system.workspace import Workspace
 
-PATH = click.Path(path_type=Path)
 MANY = 16  # replies at once, for which the form of the weights is chosen
 
 

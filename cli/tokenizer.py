@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import terminal
-from cli.options import resettled, with_workspace
+from cli.options import PATH, resettled, with_workspace
 
 if TYPE_CHECKING:
     from nielsgpt.system.workspace import Workspace
@@ -45,7 +45,7 @@ def command(workspace: "Workspace", **over: Any) -> None:
 
 @command.command("report")
 @with_workspace
-@click.option("--text-file", "paths", multiple=True, type=click.Path(path_type=Path))
+@click.option("--text-file", "paths", multiple=True, type=PATH)
 @click.option("--wikitext", is_flag=True, help="Measure on WikiText's validation side.")
 @click.option("--wikitext-bytes", type=COUNT, help="At most this many bytes of it.")
 @click.option("--fineweb-bytes", type=COUNT, help="Measure on this many bytes of FineWeb-Edu.")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nielsgpt.config.section import Count, Section, Share
+from nielsgpt.config.section import Count, PathText, Section, Share
 from nielsgpt.config.source_settings import (
     AncientSettings,
     ChatSettings,
@@ -34,7 +34,7 @@ class TokenizerSettings(Section):
     training_characters: Count = Field(
         20_000_000, description="how many characters of the mixes the tokenizer is trained on"
     )
-    input_globs: list[str] = Field([], description="further files whose text it is trained on")
+    input_globs: list[PathText] = Field([], description="further files whose text it is trained on")
     include_wikitext: bool = Field(False, description="train it on WikiText too, whatever the mix")
     fineweb_bytes: Annotated[int, Field(ge=0)] = Field(
         0, description="train it on this many bytes of FineWeb-Edu too, whatever the mix"
@@ -72,7 +72,9 @@ class DataSettings(Section):
     on_special_literal_sft: Literal["fail", "escape", "drop"] = Field(
         "fail", description="the same for conversations; drop leaves the conversation out"
     )
-    cache_dir: str | None = Field(None, description="folder of the caches; none: data/cache/<name>")
+    cache_dir: PathText | None = Field(
+        None, description="folder of the caches; none: data/cache/<name>"
+    )
     workers: Annotated[int, Field(ge=0)] = Field(
         0, description="processes that tokenize; 0: one a core; the bytes are the same"
     )

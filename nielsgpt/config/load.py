@@ -5,6 +5,7 @@ Dicts deep-merge; the two mixes replace. Unknown keys are errors that suggest th
 
 import difflib
 import json
+import os.path
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,9 @@ def _chain(path: Path, folders: list[Path], seen: tuple[Path, ...] = ()) -> list
         return [(tree, found)]
     if not isinstance(parent, str):
         raise SettingsError(f"config {found}: extends is {parent!r}, not a file name")
-    above = _chain(Path(parent), [found.parent, *folders], (*seen, found.resolve()))
+    above = _chain(
+        Path(os.path.expanduser(parent)), [found.parent, *folders], (*seen, found.resolve())
+    )
     return [*above, (tree, found)]
 
 

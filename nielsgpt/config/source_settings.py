@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nielsgpt.config.section import Count, Section, Share
+from nielsgpt.config.section import Count, PathText, Section, Share
 
 
 class PrimerSettings(Section):
     """How much nielsgpt invents from a persona's facts."""
 
-    persona: Annotated[str, Field(min_length=1)] = Field(
+    persona: Annotated[PathText, Field(min_length=1)] = Field(
         "personas/niels.json", description="the file that says who the model is and what it knows"
     )
     characters: Count = Field(8_000_000, description="characters of stories and almanac prose")
@@ -20,7 +20,7 @@ class PrimerSettings(Section):
 class TextSettings(Section):
     """Your own text for pretraining."""
 
-    path: str = Field("data/raw/text", description="a .txt or .md file, or a folder of them")
+    path: PathText = Field("data/raw/text", description="a .txt or .md file, or a folder of them")
     split_by: Literal["auto", "file", "chunk"] = Field(
         "auto", description="what goes to validation whole: files (auto: from 20 files on), chunks"
     )
@@ -32,7 +32,7 @@ class TextSettings(Section):
 class ChatSettings(Section):
     """Your own conversations for SFT."""
 
-    path: str = Field(
+    path: PathText = Field(
         "data/raw/chat.jsonl", description="a .jsonl or .json file, or a folder of them"
     )
 
@@ -40,20 +40,22 @@ class ChatSettings(Section):
 class RoamSettings(Section):
     """Your own notes."""
 
-    path: str = Field("data/.roam-data", description="a folder of .md files, at any depth")
+    path: PathText = Field("data/.roam-data", description="a folder of .md files, at any depth")
 
 
 class LinesSettings(Section):
     """A small text that is downloaded once, or your own copy of it."""
 
-    path: str = Field(description="where it lies, or is downloaded to")
+    path: PathText = Field(description="where it lies, or is downloaded to")
     url: str = Field(description="where it is downloaded from when it is not there")
 
 
 class AncientSettings(Section):
     """Ancient texts of Project Gutenberg, through Gutendex, and a mix of them by share of words."""
 
-    path: str = Field("data/raw/ancients", description="folder of the books and of manifest.csv")
+    path: PathText = Field(
+        "data/raw/ancients", description="folder of the books and of manifest.csv"
+    )
     url: str = Field("https://gutendex.com/books", description="the catalogue")
     author_year_end: int = Field(500, description="latest year in which an author died")
     languages: str = Field("en", description="languages of the books, separated by commas")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nielsgpt.config.section import Count, Fraction, Section
+from nielsgpt.config.section import Count, Fraction, PathText, Section
 
 
 class PhaseSettings(Section):
@@ -14,7 +14,7 @@ class PhaseSettings(Section):
     minutes: Annotated[float, Field(gt=0.0)] | None = Field(
         None, description="a time budget instead of max_steps; steps are planned from the speed"
     )
-    init_from: str | None = Field(
+    init_from: PathText | None = Field(
         None,
         description="a checkpoint to take the starting weights from; else seeded, or for SFT "
         "pretraining's best",

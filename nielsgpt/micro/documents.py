@@ -8,6 +8,7 @@ nowhere, so prose can do without the second one.
 """
 
 import logging
+import os.path
 import random
 import re
 from collections.abc import Iterable, Sequence
@@ -70,7 +71,7 @@ def load(root: Path, scenario: Scenario) -> Corpus:
     end = [alphabet.bos] if data.trailing_bos else []
     sequences = [[alphabet.bos, *alphabet.encode(text), *end] for text in texts]
     if not sequences:
-        raise MicroError(f"{root / data.path} holds no document; put your text there")
+        raise MicroError(f"{place(root, scenario)} holds no document; put your text there")
     return Corpus(alphabet, sequences)
 
 
@@ -99,8 +100,13 @@ def without_licence(text: str) -> str:
     return book[1] if book else text
 
 
+def place(root: Path, scenario: Scenario) -> Path:
+    """The file of the scenario's text; a leading ~ is the home folder."""
+    return root / os.path.expanduser(scenario.data.path)
+
+
 def _text(root: Path, scenario: Scenario) -> str:
-    path = root / scenario.data.path
+    path = place(root, scenario)
     which = scenario.name if scenario.name in names() else "-c FILE"
     command = f"nielsgpt micro download {which}"
     if scenario.data.invented and not path.exists():

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from nielsgpt.micro.documents import place
 from nielsgpt.micro.errors import MicroError, MicroRunError
 from nielsgpt.micro.files import write_text
 from nielsgpt.micro.names import invented
@@ -29,7 +30,7 @@ def download(
     Raises MicroRunError when the network does not answer, after as many retries as there are
     pauses, and MicroError for a text that has no address or cannot be invented.
     """
-    path = root / scenario.data.path
+    path = place(root, scenario)
     if invent and not scenario.data.invented:
         raise MicroError(f"only names can be invented, not the text of scenario {scenario.name}")
     if path.exists():

@@ -92,4 +92,4 @@ def _memory(kind: str) -> Path:
     home = os.environ.get("NIELSGPT_CACHE")
     if home is None:
         home = str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "nielsgpt")
-    return Path(home).expanduser() / f"{kind}.json"
+    return Path(os.path.expanduser(home)) / f"{kind}.json"

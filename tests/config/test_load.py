@@ -1,5 +1,6 @@
 """Layers, strictness and the words for what is wrong."""
 
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -28,6 +29,25 @@ def test_layers_go_defaults_extends_file_set(tmp_path: Path) -> None:
     assert settings.data.mix_pretrain == {"text": 1.0}
     assert settings.name == "fog"
     assert settings.training.sft == Settings().training.sft
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("data.text.path", "data.chat.path", "data.roam.path", "data.alice.path"),
+        *("data.names.path", "data.ancients.path", "data.cache_dir"),
+        "data.primer.persona",
+        *("training.pretrain.init_from", "training.sft.init_from"),
+    ],
+)
+def test_a_tilde_in_the_setting_of_a_path_is_the_home_folder(name: str) -> None:
+    settings, _ = load(None, [f"{name}=~/x"])
+    assert functools.reduce(getattr, name.split("."), settings) == str(Path.home() / "x")
+
+
+def test_a_tilde_in_a_glob_is_the_home_folder() -> None:
+    settings, _ = load(None, ['tokenizer.input_globs=["~/*.txt", "a/~"]'])
+    assert settings.tokenizer.input_globs == [str(Path.home() / "*.txt"), "a/~"]
 
 
 def test_dicts_merge_and_mixes_replace() -> None:

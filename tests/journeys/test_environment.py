@@ -4,10 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from cli import main
+from cli.options import PATH, HomePath
 from tests.conftest import TINY
 from tests.journeys.conftest import ENVIRONMENT, Command, launch
 
@@ -89,10 +93,31 @@ def test_what_another_launcher_left_behind_neither_waits_nor_fails_raw(
     assert "Traceback" not in ran.stderr
 
 
+def test_every_path_option_of_every_command_takes_a_tilde() -> None:
+    def options(group: click.Group) -> Iterator[tuple[str, click.Parameter]]:
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            yield from ((name, option) for option in command.params)
+            if isinstance(command, click.Group):
+                yield from options(command)
+
+    paths = [(name, o.type) for name, o in options(main.nielsgpt) if isinstance(o.type, click.Path)]
+    assert len(paths) > 20
+    assert [name for name, kind in paths if not isinstance(kind, HomePath)] == []
+    home = Path.home()
+    assert [PATH.convert(text, None, None) for text in ("~/a", "~", "a/~", "~nobody.here")] == [
+        *(home / "a", home, Path("a/~"), Path("~nobody.here")),
+    ]
+
+
 def test_a_tilde_in_the_root_is_the_home_folder(nielsgpt: Command, home: Path) -> None:
     environment = {**ENVIRONMENT, "NIELSGPT_ROOT": "~/work", "HOME": str(home)}
-    assert nielsgpt("sources", "-c", "tiny.json", env=environment).returncode == 0
-    ran = nielsgpt("caches", "-c", "tiny.json", env=environment)
+    (home / "tiny.json").rename(home / "mine.json")
+    (home / "over.json").write_text('{"extends": "~/mine.json"}')
+    assert nielsgpt("sources", "-c", "~/over.json", env=environment).returncode == 0
+    ran = nielsgpt("caches", "-c", "~/over.json", env=environment)
     assert ran.returncode == 0, ran.stderr
     assert (home / "work" / "data" / "cache").is_dir()
     assert not (home / "~").exists()
