@@ -29,20 +29,34 @@ def lock(folder: Path) -> Iterator[None]:
         raise explain_unwritable(folder, error) from error
     with file, ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(hold(file, folder / ".lock-holder", fcntl.LOCK_EX | fcntl.LOCK_NB))
         except OSError as error:
-            if error.errno in UNSUPPORTED:
-                held.enter_context(_hold_by_name(folder))
-            elif error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise explain_unwritable(folder / ".lock", error) from error
-            else:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
                 raise _busy(folder, file) from None
+            raise explain_unwritable(folder / ".lock", error) from error
         _sweep(folder)
         try:
             file.truncate(0)
             file.write(b"%d\n" % os.getpid())
         except OSError as error:
             raise explain_unwritable(folder / ".lock", error) from error
+        yield
+
+
+@contextmanager
+def hold(file: IO[bytes], holder: Path, operation: int) -> Iterator[None]:
+    """Hold an open file by flock or, where the file system has no locks, a file beside it.
+
+    Raises the OSError of flock where another process holds the file, BusyError in the second case.
+    """
+    try:
+        fcntl.flock(file, operation)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+        with _hold_by_name(holder):
+            yield
+    else:
         yield
 
 
@@ -56,21 +70,24 @@ def _busy(folder: Path, file: IO[bytes]) -> BusyError:
 
 
 @contextmanager
-def _hold_by_name(folder: Path) -> Iterator[None]:
+def _hold_by_name(path: Path) -> Iterator[None]:
     """A file made exclusively, with host and process; one of a dead process here is replaced."""
-    path, host = folder / ".lock-holder", socket.gethostname()
+    host = socket.gethostname()
     while True:
         try:
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
             break
         except FileExistsError:
-            owner, _, process = path.read_text(encoding="utf-8").strip().rpartition(" ")
+            try:
+                owner, _, process = path.read_text(encoding="utf-8").strip().rpartition(" ")
+            except FileNotFoundError:  # its holder has just ended
+                continue
             if owner == host and process.isdecimal() and not psutil.pid_exists(int(process)):
                 path.unlink(missing_ok=True)
                 continue
             raise BusyError(
-                f"{folder} is in use by process {process} on {owner or 'another machine'}; wait "
-                f"for it to end, or remove {path} if it has ended"
+                f"{path.parent} is in use by process {process} on {owner or 'another machine'}; "
+                f"wait for it to end, or remove {path} if it has ended"
             ) from None
         except OSError as error:
             raise explain_unwritable(path, error) from error

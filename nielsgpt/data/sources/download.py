@@ -2,6 +2,7 @@
 
 alice.txt.part         the bytes so far; locked by the downloading process
 alice.txt.part.json    the URL and version (ETag or Last-Modified)
+alice.txt.part-holder  the downloading process, where the file system has no locks
 """
 
 import contextlib
@@ -26,6 +27,7 @@ from nielsgpt.data.sources.http import (
 )
 from nielsgpt.errors import DataError
 from nielsgpt.system.atomic_files import explain_unwritable, read_json, sync_folder, write_json
+from nielsgpt.system.folder_lock import hold
 
 log = logging.getLogger("nielsgpt")
 LIMIT_BYTES = 64 * 2**20
@@ -85,17 +87,19 @@ def download(
         raise explain_unwritable(path, error) from error
 
 
-def _lock_part(path: Path) -> IO[bytes]:
+@contextlib.contextmanager
+def _lock_part(path: Path) -> Iterator[IO[bytes]]:
     """Open and lock the .part file; waits for another process that downloads the same file."""
-    part = path.with_name(f"{path.name}.part")
+    part, holder = (path.with_name(f"{path.name}.{kind}") for kind in ("part", "part-holder"))
     while True:
-        file = part.open("a+b")
-        fcntl.flock(file, fcntl.LOCK_EX)
-        # While this waited, the file may have been renamed or removed.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), part.stat()):
-                return file
-        file.close()
+        with part.open("a+b") as file, hold(file, holder, fcntl.LOCK_EX):
+            # While this waited, the file may have been renamed or removed.
+            is_current = False
+            with contextlib.suppress(FileNotFoundError):
+                is_current = os.path.samestat(os.fstat(file.fileno()), part.stat())
+            if is_current:
+                yield file
+                return
 
 
 def _fill(part: IO[bytes], http: requests.Session, target: _Target, policy: RetryPolicy) -> None:

@@ -1,5 +1,6 @@
 """What a download withstands, against a real server with faults; waiting is noted, never done."""
 
+import errno
 import hashlib
 import json
 import re
@@ -10,7 +11,7 @@ import pytest
 
 from nielsgpt.data.sources.download import download
 from nielsgpt.data.sources.http import CHUNK_BYTES, RetryPolicy, fetch
-from nielsgpt.errors import DataError
+from nielsgpt.errors import BusyError, DataError
 from tests.data.sources.webserver import Web, endless, file, status
 
 TEXT = bytes(range(32, 127)) * 3000
@@ -148,6 +149,24 @@ def test_a_wrong_checksum_leaves_nothing_to_build_on(web: Web, tmp_path: Path) -
         download(f"{web.home}/a", tmp_path / "a", policy=policy(web), sha256="00")
     download(f"{web.home}/a", tmp_path / "a", policy=policy(web), sha256=right)
     assert (tmp_path / "a").read_bytes() == TEXT and "Range" not in web.asked[1][1]
+
+
+def test_without_locks_a_file_names_the_process_that_downloads(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", without_locks)
+    web.answers["/a"] = [file(TEXT)]
+    holder = tmp_path / "a.part-holder"
+    holder.write_text("elsewhere 7\n")
+    line = f"{tmp_path} is in use by process 7 on elsewhere; wait for it to end, or remove {holder}"
+    with pytest.raises(BusyError, match=f"^{re.escape(line)}"):
+        download(f"{web.home}/a", tmp_path / "a", policy=policy(web))
+    holder.unlink()
+    download(f"{web.home}/a", tmp_path / "a", policy=policy(web))
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_two_at_once_fetch_it_once(web: Web, tmp_path: Path) -> None:
