@@ -93,7 +93,8 @@ def _ulimits() -> Iterator[tuple[int, int]]:
     import resource
 
     used = psutil.Process().memory_info()
-    for number, size in ((resource.RLIMIT_AS, used.vms), (resource.RLIMIT_DATA, used.rss)):
+    data = getattr(used, "data", used.rss)  # what Linux counts: mapped, though not yet touched
+    for number, size in ((resource.RLIMIT_AS, used.vms), (resource.RLIMIT_DATA, data)):
         limit, _ = resource.getrlimit(number)
         if limit != resource.RLIM_INFINITY:
             yield limit, size
