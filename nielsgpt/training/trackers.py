@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nielsgpt.errors import SettingsError, first_line
+from nielsgpt.system.best_effort import best_effort
 
 SCALARS = {
     "train_loss": "train/loss",
@@ -126,10 +127,15 @@ def open_trackers(
     """The trackers of these names, for the run of this id in runs/<run_id>.
 
     Raises SettingsError with the command that installs a missing package, before any is opened.
+    One that does not start is left out with a warning.
     """
     for name in names:
         if importlib.util.find_spec(TRACKERS[name].package) is None:
             raise SettingsError(
                 f"the tracker {name} is not installed; run: pip install 'nielsgpt[{name}]'"
             )
-    return [TRACKERS[name](folder, run_id, settings) for name in names]
+    opened: list[Tracker] = []
+    for name in names:
+        with best_effort("tracking"):
+            opened.append(TRACKERS[name](folder, run_id, settings))
+    return opened

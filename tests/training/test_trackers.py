@@ -2,6 +2,7 @@
 
 import re
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -89,8 +90,8 @@ def test_weights_and_biases_works_offline(tmp_path: Path, monkeypatch: pytest.Mo
     assert RUN.encode() in file.read_bytes()
 
 
-def test_a_service_that_refuses_is_one_line_with_two_ways_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_service_that_refuses_is_one_warning_with_two_ways_out_and_ends_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Refused(Exception):
         """What the package raises."""
@@ -99,6 +100,7 @@ def test_a_service_that_refuses_is_one_line_with_two_ways_out(
         raise Refused("api_key not configured (no-tty)\nsee its documentation")
 
     package = SimpleNamespace(init=init, Settings=dict, errors=SimpleNamespace(Error=Refused))
+    package.__spec__ = ModuleSpec(WeightsAndBiases.package, None)  # it is installed
     monkeypatch.setitem(sys.modules, WeightsAndBiases.package, package)
     line = (
         "the tracker wandb did not start (api_key not configured (no-tty)); "
@@ -106,3 +108,7 @@ def test_a_service_that_refuses_is_one_line_with_two_ways_out(
     )
     with pytest.raises(SettingsError, match=f"^{re.escape(line)}$"):
         WeightsAndBiases(tmp_path, RUN, {})
+    (tracker,) = open_trackers(["wandb", "tensorboard"], tmp_path, RUN, {})
+    assert isinstance(tracker, TensorBoard)
+    warning = f"tracking failed ({line}); continuing without it"
+    assert [record.getMessage() for record in caplog.records] == [warning]
