@@ -47,6 +47,11 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
         if phase == "sft":
             workspace = assemble.with_shape_of_start(workspace, phase)
         if launcher.is_member():
+            if nproc > 1:
+                raise click.UsageError(
+                    "--nproc starts processes of its own, but RANK and WORLD_SIZE are set as "
+                    "torchrun sets them; unset both, or leave --nproc out"
+                )
             _as_member(workspace, phase, resume)
         elif nproc > 1:
             in_processes(workspace, phase, resume, nproc)

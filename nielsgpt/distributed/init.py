@@ -33,15 +33,13 @@ def join_process_group(settings: DeviceSettings) -> Iterator[ProcessGroup]:
         return
     local = int(os.environ.get("LOCAL_RANK", rank))
     neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", size))
-    if rank:
-        log.setLevel(logging.CRITICAL)  # the leader speaks
     crew = _group_classes()[settings.parallel](settings.parallel, rank, size, local, neighbours)
     backend = "gloo"
     if crew.device_settings(settings).device.startswith("cuda"):
         torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"
     meeting = os.environ.get("NIELSGPT_MEETING", "env://")
-    if meeting == "env://":
+    if meeting == "env://" and not (rank and "TORCHELASTIC_RUN_ID" in os.environ):
         log.info(
             "process %d of %d: waiting up to %d minutes for the others at %s:%s; unset RANK and "
             "WORLD_SIZE to train alone",
@@ -51,6 +49,8 @@ def join_process_group(settings: DeviceSettings) -> Iterator[ProcessGroup]:
             os.environ["MASTER_ADDR"],
             os.environ["MASTER_PORT"],
         )
+    if rank:
+        log.setLevel(logging.CRITICAL)  # the leader speaks
     with explain_lost_peer():
         dist.init_process_group(
             backend, init_method=meeting, rank=rank, world_size=size, timeout=PATIENCE

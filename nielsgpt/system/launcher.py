@@ -41,7 +41,7 @@ def is_member() -> bool:
     """Whether this process is one of several, started by this file or by torchrun.
 
     What another launcher left behind in the environment, without an address to meet at, is named
-    and ignored. Raises SettingsError where a rank is no number.
+    and ignored. Raises SettingsError where a rank is no number below its size.
     """
     found = [name for name in RANK_VARIABLES if name in os.environ]
     if not {"RANK", "WORLD_SIZE"} <= set(found):
@@ -49,12 +49,15 @@ def is_member() -> bool:
     if not is_supervised() and not {"MASTER_ADDR", "MASTER_PORT"} <= set(found):
         log.warning("training alone: %s set but no MASTER_ADDR and MASTER_PORT", ", ".join(found))
         return False
-    for name in RANK_VARIABLES[:4]:
+    way_out = f"unset {' '.join(found)} to train alone, or start with torchrun"
+    numbers = RANK_VARIABLES[:4] if is_supervised() else (*RANK_VARIABLES[:4], "MASTER_PORT")
+    for name in numbers:
         if not os.environ.get(name, "0").isdecimal():
-            raise SettingsError(
-                f"{name} is {os.environ[name]!r}, not a number; unset {' '.join(found)} to train "
-                "alone, or start with torchrun"
-            )
+            raise SettingsError(f"{name} is {os.environ[name]!r}, not a number; {way_out}")
+    for name, of in (("RANK", "WORLD_SIZE"), ("LOCAL_RANK", "LOCAL_WORLD_SIZE")):
+        number, size = os.environ.get(name, "0"), os.environ.get(of)
+        if size is not None and int(number) >= int(size):
+            raise SettingsError(f"{name} is {number}, not below {of}, which is {size}; {way_out}")
     return True
 
 
