@@ -2,12 +2,11 @@
 
 import os
 import sys
-from pathlib import Path
 
 
 def leave_current_folder() -> None:
     """Import nothing from the current folder, which `-m` puts first, unless it is the checkout."""
-    checkout = str(Path(__file__).resolve().parents[1])
+    checkout = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     if os.getcwd() != checkout:
         sys.path[:] = [path for path in sys.path if path not in ("", os.getcwd())]
 

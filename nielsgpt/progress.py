@@ -1,6 +1,7 @@
 """How far a long stage is: a bar on a terminal, elsewhere a line every ten seconds."""
 
 import logging
+import os
 import sys
 import time
 from collections import deque
@@ -40,7 +41,10 @@ class Progress:
                 BarColumn(),
                 TextColumn("{task.fields[t]}"),
             )
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            # Nothing fits into no columns, not even the lines above the bar.
+            width = 80 if os.environ.get("COLUMNS") == "0" else None
+            console = Console(stderr=True, width=width)
+            self._bar = Progress(*columns, console=console, transient=True)
             self._task = self._bar.add_task(
                 label, total=total or None, completed=done, t="starting"
             )

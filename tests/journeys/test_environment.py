@@ -1,10 +1,13 @@
 """The environment decides nothing: a backend, a folder of a person's modules, another's ranks."""
 
 import json
+import os
+import pty
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -15,6 +18,8 @@ from cli.options import PATH, HomePath
 from tests.conftest import TINY
 from tests.journeys.conftest import ENVIRONMENT, Command, launch
 
+SHADOWS_OF_CLI = ("pathlib", "random", "queue", "click", "numpy", "torch", "nielsgpt")
+LEFT = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29591"}
 SHADOWS = ("random", "types", "queue", "numpy", "torch", "tokenize", "datasets", "cli", "nielsgpt")
 
 
@@ -73,6 +78,34 @@ def test_nothing_is_imported_from_the_current_folder(tmp_path: Path, words: str)
     assert not (tmp_path / "imported").exists()
 
 
+def test_python_m_cli_imports_nothing_from_the_current_folder_either(home: Path) -> None:
+    for name in SHADOWS_OF_CLI:
+        (home / f"{name}.py").write_text("raise SystemExit(3)\n")
+    command = [sys.executable, "-m", "cli", "sources", "-c", "tiny.json"]
+    path = str(Path(main.__file__).parents[1])
+    environment = {**ENVIRONMENT, "PYTHONPATH": path}
+    ran = subprocess.run(command, cwd=home, capture_output=True, text=True, env=environment)
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("columns", ["0", "80"])
+def test_no_width_of_the_terminal_swallows_a_line(home: Path, columns: str) -> None:
+    ours, its = pty.openpty()
+    environment = {**ENVIRONMENT, "COLUMNS": columns, "TERM": "xterm"}
+    command = [sys.executable, "-P", "-c", "from cli.main import main; main()"]
+    with subprocess.Popen(
+        [*command, "pretrain", "-c", "tiny.json"], cwd=home, stderr=its, env=environment
+    ) as training:
+        os.close(its)
+        said = b""
+        with suppress(OSError):  # the other end is closed
+            while read := os.read(ours, 65536):
+                said += read
+        os.close(ours)
+    assert training.returncode == 0
+    assert b"step 6/6: validation loss" in said
+
+
 @pytest.mark.parametrize(
     ("left", "code", "says"),
     [
@@ -81,6 +114,14 @@ def test_nothing_is_imported_from_the_current_folder(tmp_path: Path, words: str)
             {"RANK": "x", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"},
             2,
             "RANK is 'x', not a number; unset RANK WORLD_SIZE MASTER_ADDR MASTER_PORT",
+        ),
+        ({**LEFT, "MASTER_PORT": ""}, 2, "MASTER_PORT is '', not a number; unset RANK WORLD_SIZE"),
+        ({**LEFT, "RANK": "5"}, 2, "RANK is 5, not below WORLD_SIZE, which is 2; unset RANK"),
+        ({**LEFT, "WORLD_SIZE": "0"}, 2, "RANK is 1, not below WORLD_SIZE, which is 0; unset"),
+        (
+            {**LEFT, "LOCAL_WORLD_SIZE": "0"},
+            2,
+            "LOCAL_RANK is 0, not below LOCAL_WORLD_SIZE, which is 0; unset RANK WORLD_SIZE",
         ),
     ],
 )
@@ -91,6 +132,30 @@ def test_what_another_launcher_left_behind_neither_waits_nor_fails_raw(
     assert ran.returncode == code
     assert says in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_nproc_and_ranks_of_another_launcher_are_a_contradiction_that_waits_for_nobody(
+    nielsgpt: Command,
+) -> None:
+    ran = nielsgpt("pretrain", "-c", "tiny.json", "--nproc", "2", env={**ENVIRONMENT, **LEFT})
+    assert ran.returncode == 2
+    assert "--nproc starts processes of its own, but RANK and WORLD_SIZE are set" in ran.stderr
+
+
+def test_a_rank_that_waits_for_others_says_so_and_how_to_train_alone(home: Path) -> None:
+    command = [sys.executable, "-P", "-c", "from cli.main import main; main()"]
+    with subprocess.Popen(
+        [*command, "pretrain", "-c", "tiny.json"],
+        cwd=home,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**ENVIRONMENT, **LEFT},
+    ) as waiting:
+        assert waiting.stderr is not None
+        line = next(line for line in waiting.stderr if "waiting" in line)
+        waiting.kill()
+    assert line.startswith("process 1 of 2: waiting up to 20 minutes for the others at localhost:")
+    assert line.endswith("unset RANK and WORLD_SIZE to train alone\n")
 
 
 def test_every_path_option_of_every_command_takes_a_tilde() -> None:
