@@ -73,14 +73,14 @@ def test_a_quota_of_processor_time_bounds_the_cores(
 
 def test_an_ulimit_is_a_limit_of_memory() -> None:
     code = (
-        "import resource; from nielsgpt.system import machine\n"
+        "import mmap, resource; from nielsgpt.system import machine\n"
         f"resource.setrlimit(resource.RLIMIT_AS, ({64 * GIB}, {64 * GIB}))\n"
         "before = machine.memory_bytes()\n"
         f"resource.setrlimit(resource.RLIMIT_DATA, ({GIB}, {GIB}))\n"
         f"assert machine.memory_bytes() == {GIB} < before <= {64 * GIB}\n"
         "free = machine.available_bytes()\n"
         f"assert 0 < free < {GIB}\n"
-        f"untouched = bytearray({GIB // 4})\n"
+        f"untouched = mmap.mmap(-1, {GIB // 4}, mmap.MAP_PRIVATE)\n"
         f"assert machine.available_bytes() <= free - {GIB // 4}\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
