@@ -1,5 +1,6 @@
 """nielsgpt caches: build them, verify them, show what they hold."""
 
+import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,7 @@ def verify(workspace: "Workspace", cache_dir: str | None) -> None:
     folders = _folders(_with(workspace, cache_dir=cache_dir))
     faults = [fault for folder in folders.values() for fault in inventory.find_faults(folder)]
     for fault in faults:
-        click.echo(fault, err=True)
+        logging.getLogger("nielsgpt").error("%s", fault)
     if faults:
         raise click.exceptions.Exit(1)
     count = sum(len(inventory.list_names(folder)) for folder in folders.values())

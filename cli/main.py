@@ -11,6 +11,8 @@ from contextlib import suppress
 
 import click
 
+from cli.remedy import complete
+
 COMMANDS = {
     "new": "Begin a model of your own: its settings, its persona, its folders.",
     "pipeline": "From nothing to an examined chat model, in one command.",
@@ -73,17 +75,19 @@ class Lazy(click.Group):
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="nielsgpt")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def nielsgpt(debug: bool) -> None:
+@click.pass_obj
+def nielsgpt(words: list[str], debug: bool) -> None:
     """Train your own chat model from scratch, overnight, on the machine you have."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[_Stderr()])
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[_Stderr(words)])
     logging.getLogger("nielsgpt").setLevel(logging.INFO)
 
 
 class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes to whatever stderr is now, so that lines appear above a progress bar."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Sequence[str] = ()) -> None:
         logging.Handler.__init__(self)
+        self.words = words
 
     @property
     def stream(self):  # type: ignore[no-untyped-def]
@@ -91,7 +95,7 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
 
     def format(self, record: logging.LogRecord) -> str:
         """The message, in which the name of a file or a text may stand."""
-        return _printable(super().format(record), kept="\n\t")
+        return _printable(complete(super().format(record), self.words), kept="\n\t")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -109,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000" if talks else "1000")
     try:
         # Not `nielsgpt.main`: it would end with 1 when a reader such as `head` has left.
-        with nielsgpt.make_context("nielsgpt", words) as context:
+        with nielsgpt.make_context("nielsgpt", [*words], obj=words) as context:
             nielsgpt.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as leave:
@@ -128,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say("stopped; rerun the same command to resume")
         sys.exit(130)
     except Exception as error:
-        _leave(error, "--debug" in words)
+        _leave(error, words)
 
 
 def _open_streams() -> None:
@@ -146,13 +150,14 @@ def _open_streams() -> None:
             stream.reconfigure(encoding=encoding, errors="replace")
 
 
-def _leave(error: Exception, debug: bool) -> None:
+def _leave(error: Exception, words: Sequence[str]) -> None:
     from nielsgpt.errors import NielsError, Stopped, first_line
 
-    if debug:
+    if "--debug" in words:
         raise error
     if isinstance(error, NielsError):
-        _say(str(error) if isinstance(error, Stopped) else f"error: {error}")
+        told = complete(str(error), words)
+        _say(told if isinstance(error, Stopped) else f"error: {told}")
         sys.exit(error.exit_code)
     if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
         _say(f"error: {error.filename} cannot be used ({error.strerror}); see that it is right")

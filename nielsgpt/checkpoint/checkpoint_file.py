@@ -148,7 +148,7 @@ def load(path: Path, *parts: str, lazy: bool = False) -> State:
     checkpoint of nielsgpt.
     """
     if not path.is_file():
-        raise CheckpointError(f"no checkpoint {path}; train one with 'make pipeline'")
+        raise CheckpointError(f"no checkpoint {path}; name one that is there")
     beside = path.with_suffix(".json")
     vouched = beside != path and beside.exists()
     if vouched and not read_entry(path):

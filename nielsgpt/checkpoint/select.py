@@ -77,6 +77,14 @@ def _age(seconds: float) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
+def chat_weights(workspace: Workspace) -> Path:
+    """SFT's best weights. Raises CheckpointError with the command that makes them."""
+    path = workspace.checkpoints / "best.pt"
+    if not path.is_file():
+        raise CheckpointError(f"no model in {path}; train one with 'nielsgpt pipeline'")
+    return path
+
+
 def pretrained_weights(workspace: Workspace) -> Path:
     """Pretraining's best weights, or its latest where none was best.
 
@@ -86,7 +94,7 @@ def pretrained_weights(workspace: Workspace) -> Path:
     found = next((p for p in (folder / "best.pt", folder / "latest.pt") if p.is_file()), None)
     if found is None:
         raise CheckpointError(
-            f"no pretrained weights in {folder}; run 'nielsgpt pretrain' first, or name the model "
-            "to start from with --init-from"
+            f"no pretrained weights in {folder}; run 'nielsgpt pretrain' first, or name a .pt of "
+            "another model"
         )
     return found

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nielsgpt.checkpoint import checkpoint_file, load_model
+from nielsgpt.checkpoint.select import chat_weights
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.model.gpt import GPT
 from nielsgpt.system.atomic_files import fingerprint, read_json
@@ -42,7 +43,7 @@ def open_trained(workspace: Workspace, path: Path | None = None) -> TrainedModel
 
     Raises CheckpointError with the command that makes the checkpoint.
     """
-    state, model, tokenizer = load_model.load_model(path or workspace.checkpoints / "best.pt")
+    state, model, tokenizer = load_model.load_model(path or chat_weights(workspace))
     metadata: Metadata = state["facts"]
     sha256 = checkpoint_file.weights_sha256(checkpoint_file.kept_weights(state))
     folder = workspace.root / "checkpoints" / str(metadata["name"])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nielsgpt.checkpoint import checkpoint_file, load_model
-from nielsgpt.checkpoint.select import pretrained_weights
+from nielsgpt.checkpoint.select import chat_weights, pretrained_weights
 from nielsgpt.config.settings import DeviceSettings, Phase
 from nielsgpt.errors import SettingsError
 from nielsgpt.inference import compiled_decode, quantize
@@ -35,10 +35,8 @@ def open_model(
     With device.weights=auto, the format is the fastest one for this many `rows`. Raises
     CheckpointError with the command that makes the checkpoint.
     """
-    if path is None and phase == "sft":
-        path = workspace.checkpoints / "best.pt"
-    elif path is None:
-        path = pretrained_weights(workspace)
+    if path is None:
+        path = chat_weights(workspace) if phase == "sft" else pretrained_weights(workspace)
     state, model, tokenizer = load_model.load_model(path)
     settings = workspace.settings.device
     device_name = device.choose_device(settings.device)

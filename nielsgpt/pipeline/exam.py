@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from nielsgpt.checkpoint import checkpoint_file, load_model
+from nielsgpt.checkpoint.select import chat_weights
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, prompt
 from nielsgpt.data.catalog import fingerprint_primer, primer_persona
@@ -34,7 +35,7 @@ def run_exam(workspace: Workspace, final: bool = False) -> Report:
     marks in exam_final.json. A model that was taught no persona is asked nothing about one.
     """
     file = workspace.checkpoints / (FINAL_FILE if final else EXAM_FILE)
-    path = workspace.checkpoints / "best.pt"
+    path = chat_weights(workspace)
     settings = workspace.settings
     metadata = checkpoint_file.read_metadata(path)
     weights = metadata.weights_sha256 if metadata is not None else None

@@ -46,7 +46,7 @@ def run(words: str, typed: bytes = b"") -> Ran:
     """`nielsgpt words` in the current folder, with `typed` as its standard input."""
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
     given, code = io.TextIOWrapper(io.BytesIO(typed), "utf-8"), 0
-    with mock.patch.multiple(sys, stdin=given, stdout=out, stderr=err), _logged():
+    with mock.patch.multiple(sys, stdin=given, stdout=out, stderr=err), _logged(words):
         try:
             main(shlex.split(words))
         except SystemExit as end:
@@ -59,9 +59,9 @@ def run(words: str, typed: bytes = b"") -> Ran:
 
 
 @contextmanager
-def _logged() -> Iterator[None]:
+def _logged(words: str) -> Iterator[None]:
     """The log as outside of tests, where nothing else listens to it."""
-    log, handler = logging.getLogger("nielsgpt"), _Stderr()
+    log, handler = logging.getLogger("nielsgpt"), _Stderr(shlex.split(words))
     before = log.propagate, log.level
     log.addHandler(handler)
     log.propagate = False

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bad import artifacts, configs, datasets, words
+from tests.bad.remedies import follow_all, remedies
 from tests.bad.running import PROGRESS, Mistake, listing, put, run
 from tests.conftest import TINY
 
@@ -47,7 +48,7 @@ def there(
 
 
 @pytest.mark.parametrize("there", MISTAKES, indirect=True, ids=lambda name: name[:60])
-def test_a_mistake_is_one_line_that_names_it_and_nothing_is_lost(there: Mistake) -> None:
+def test_a_mistake_is_one_line_nothing_is_lost_and_its_remedy_gets_past_it(there: Mistake) -> None:
     before, outside = listing(Path()), listing(Path(".."))
     ran = run(there.words, there.typed)
     errors = [line for line in ran.lines if line.startswith("error: ")]
@@ -64,6 +65,7 @@ def test_a_mistake_is_one_line_that_names_it_and_nothing_is_lost(there: Mistake)
         f"here/{name}" for name in listing(Path())
     }
     _nothing_lost(before, listing(Path()), there.stays)
+    follow_all(ran.lines[-1].removeprefix("error: "), there.words, there.typed)
 
 
 def _nothing_lost(
@@ -84,3 +86,25 @@ def _above(place: str) -> list[str]:
 
 def test_there_are_enough_mistakes() -> None:
     assert len(MISTAKES) >= 150
+
+
+@pytest.mark.parametrize(
+    ("line", "ways"),
+    [
+        ("no model in x; train one with 'nielsgpt sft -c tiny.json'", ["run sft -c tiny.json"]),
+        (
+            "a/b.bin is damaged; delete its folder and run 'nielsgpt caches'",
+            ["delete a", "run caches"],
+        ),
+        ("a/b.json is damaged; delete it and run the command again", ["delete a/b.json"]),
+        (
+            "is too large; use --set tokenizer.vocab_size=9 or more text",
+            ["add --set tokenizer.vocab_size=9"],
+        ),
+        ("keep muon, or start again with --no-resume", ["add --no-resume"]),
+        ("no run '1'; 'nielsgpt runs' lists them", []),
+        ("seed is -1: input should be greater than or equal to 0", []),
+    ],
+)
+def test_what_a_message_says_to_do_is_found(line: str, ways: list[str]) -> None:
+    assert [f"{kind} {what}" for kind, what in remedies(line)] == ways

@@ -40,7 +40,9 @@ def test_options_stand_for_settings(home: Path) -> None:
     assert not (home / "data/cache").exists()
 
 
-def test_verifying_names_each_damaged_file_and_ends_with_1(home: Path) -> None:
+def test_verifying_names_each_damaged_file_and_ends_with_1(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     run()
     assert run("verify").output == "all sound: 4 splits\n"
     stream, mask = (
@@ -53,7 +55,7 @@ def test_verifying_names_each_damaged_file_and_ends_with_1(home: Path) -> None:
     mask.unlink()
     ran = run("verify")
     assert ran.exit_code == 1
-    lines = ran.output.splitlines()
+    lines = [record.message for record in caplog.records if record.levelname == "ERROR"]
     assert len(lines) == 2
     assert "primer_val.bin is damaged: its sha256 differs from its meta" in lines[0]
     assert "primer_train.mask.bin has no bytes but its meta says" in lines[1]

@@ -108,7 +108,7 @@ def test_of_several_models_none_is_guessed(run: Callable[..., Result], root: Pat
 
 def test_where_nothing_was_trained_the_way_out_is_named(run: Callable[..., Result]) -> None:
     shutil.rmtree("checkpoints")
-    assert "train one with 'make pipeline'" in str(failure(run("chat", config=None)))
+    assert "train one with 'nielsgpt pipeline'" in str(failure(run("chat", config=None)))
     assert "run 'nielsgpt pretrain' first" in str(failure(run("sample", config=None)))
 
 

@@ -106,8 +106,8 @@ def test_what_pretraining_saw_is_on_the_card_where_sft_started_from_it(
         (["--to", "gguf", "--dtype", "float32"], "--dtype float32 is not one of f32, f16, q8_0"),
         (["--to", "gguf", "--verify"], "--verify compares with Transformers; use it with --to hf"),
         (["--to", "onnx"], "'onnx' is not one of 'hf', 'gguf'"),
-        (["nowhere.pt"], "no checkpoint nowhere.pt; train one with 'make pipeline'"),
-        ([], "no checkpoint "),
+        (["nowhere.pt"], "no checkpoint nowhere.pt; name one that is there"),
+        ([], "no model in "),
     ],
 )
 def test_a_wrong_word_is_one_line_and_exit_code_2(

@@ -14,7 +14,7 @@ from cli.main import main
         (["upload", "me/../x"], "'me/../x' is not a name of a repository; write owner/name"),
         (["upload", "me/x", "--license", "MIT!"], "--license 'MIT!' is not a name of a license"),
         (["upload", "me/x", "--gguf", "q2"], "'q2' is not one of 'f32', 'f16', 'q8_0'"),
-        (["upload", "me/x"], "no checkpoint "),
+        (["upload", "me/x"], "no model in "),
         (["upload"], "Missing argument 'OWNER/NAME'"),
         (["download", "me/x/y"], "'me/x/y' is not a name of a repository; write owner/name"),
     ],
