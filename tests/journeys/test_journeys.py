@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from nielsgpt.format import format_count
 from tests.journeys.conftest import ENVIRONMENT, Command, launch
 
 
@@ -214,3 +215,30 @@ def test_a_reader_that_leaves_is_no_failure(home: Path) -> None:
         assert process.wait() == 0
         assert process.stderr is not None
         assert process.stderr.read() == b""
+
+
+def test_tokens_are_those_that_were_read_wherever_they_are_shown(
+    home: Path, nielsgpt: Command
+) -> None:
+    """Thirty steps of 4 rows, then thirty of 8: CSV, run, checkpoint, report and card agree."""
+    short = ("-c", "tiny.json", "--set", "training.pretrain.max_steps=30")
+    assert nielsgpt("pretrain", *short).returncode == 0
+    more = (
+        "training.pretrain.batch_size=8",
+        "training.pretrain.max_steps=60",
+        "training.report=true",
+    )
+    sets = [word for setting in more for word in ("--set", setting)]
+    ran = nielsgpt("pretrain", "-c", "tiny.json", *sets)
+    assert ran.returncode == 0, ran.stderr
+    tokens = 128 * (30 * 4 + 30 * 8)
+    (run,) = (home / "runs").iterdir()
+    with (run / "metrics.csv").open() as file:
+        assert int(list(csv.DictReader(file))[-1]["tokens_seen"]) == tokens
+    assert json.loads((run / "run_meta.json").read_text())["tokens_seen"] == tokens
+    newest = home / "checkpoints/tiny/pretrain/latest.json"
+    assert json.loads(newest.read_text())["tokens_seen"] == tokens
+    ran = nielsgpt("export", str(newest.with_suffix(".pt")), "--to", "hf", "--out", "card")
+    assert ran.returncode == 0, ran.stderr
+    assert f"{tokens:,}" in (home / "card/README.md").read_text()
+    assert format_count(tokens) in (run / "report.html").read_text()

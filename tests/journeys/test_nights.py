@@ -2,6 +2,7 @@
 what it has when it is told to go."""
 
 import csv
+import itertools
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import pytest
 
 from tests.journeys.conftest import ENVIRONMENT, launch
 
+LOG_EVERY = 10  # steps between two rows of metrics.csv
 SMALL = ("-c", "smoke.json", "--set", "name=night")
 ON_MACHINE = {k: v for k, v in ENVIRONMENT.items() if k != "OMP_NUM_THREADS"}
 
@@ -76,3 +78,40 @@ def test_a_run_told_to_end_saves_within_ten_seconds_and_goes_on(
     ran = launch(tmp_path, *words[:-1], more, env=ON_MACHINE, timeout=200)
     assert ran.returncode == 0, ran.stderr
     assert step(tmp_path) == saved + 5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("stalls_s", [(3.0,), (15.0,), (1.0, 4.0, 2.0)], ids=str)
+def test_a_suspended_process_costs_its_own_time_and_the_rate_still_falls_smoothly(
+    stalls_s: tuple[float, ...], tmp_path: Path
+) -> None:
+    """Ctrl-Z, a laptop's lid, a paused container: the process group is stopped and resumed."""
+    assert launch(tmp_path, "caches", *SMALL, timeout=300).returncode == 0
+    short = ("--minutes", "0.75", "--set", "training.report=false")
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from cli.main import main; main()", "pretrain", *SMALL, *short],
+        cwd=tmp_path,
+        env=ON_MACHINE,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not [file for file in tmp_path.glob("runs/*/metrics.csv") if file.stat().st_size]:
+        assert process.poll() is None, "it ended before its first step"
+        time.sleep(0.1)
+    for stall_s in stalls_s:
+        time.sleep(4)
+        os.killpg(process.pid, signal.SIGSTOP)
+        time.sleep(stall_s)
+        os.killpg(process.pid, signal.SIGCONT)
+    _, said = process.communicate(timeout=150)
+    assert process.returncode == 0, said
+    taken = time.monotonic() - began
+    assert 0.9 * 45 < taken < 45 + max(stalls_s), "the budget is used, and hardly passed"
+    rate = rates(tmp_path)
+    falls = [before - after for before, after in itertools.pairwise(rate)]
+    assert max(falls) <= LOG_EVERY * 0.1 * max(rate)
+    assert rate[-1] <= 0.0501 * max(rate)
