@@ -295,6 +295,7 @@ class Trainer:
         whole = {
             "step": self.step,
             "drawn": self.drawn,
+            "mixture": self.batches.state(self.drawn),
             "best": self.best,
             "best_raw": self.best_raw,
             "waited": self.evals_without_improvement,
@@ -318,6 +319,8 @@ class Trainer:
         self.optimizer.load(state["optimizer"])
         self.step = state["step"]
         self.drawn = _rows_drawn(state, self.phase.batch_size)
+        if "mixture" in state:
+            self.batches.load(self.drawn, state["mixture"])
         self.best = state["best"]
         self.best_raw = state["best_raw"]
         self.evals_without_improvement = state["waited"]

@@ -115,7 +115,7 @@ def test_the_command_prints_the_corpus_the_config_and_both_commands(
         main(["recommend", "-c", "tiny.json"])
     output = capsys.readouterr().err
     assert (left.value.code, len(output.splitlines())) == (2, 1)
-    assert "no caches in data/cache/tiny; make them with 'nielsgpt caches'" in output
+    assert "no caches in data/cache/tiny; make them with 'nielsgpt caches -c tiny.json'" in output
     pipeline.caches(Workspace(root, tiny()))
     main(["recommend", "-c", "tiny.json", "--priority", "speed", "--device-mem-gb", "8"])
     lines = capsys.readouterr().out.splitlines()

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,14 @@ class Batch:
 
     inputs: Matrix
     targets: Matrix
+
+
+class MixtureState(TypedDict):
+    """The rows of each source that were read: before row `since` under other shares, and so far."""
+
+    since: int
+    before: dict[str, int]
+    read: dict[str, int]
 
 
 class Rows(ABC):
@@ -158,6 +167,22 @@ class Mixture:
         self.sources = [(shares[name], sources[name]) for name in self.names]
         self.batch_size = batch_size
         self.seed = seed
+        self.since = 0  # rows that were read before these shares held
+        self.before = dict.fromkeys(self.names, 0)  # of them, the rows of each source
+
+    def state(self, drawn: int) -> MixtureState:
+        """The rows of each source after `drawn` rows, for `load`."""
+        counts = dict(zip(self.names, self._draws_per_source(drawn), strict=True))
+        return {"since": self.since, "before": dict(self.before), "read": counts}
+
+    def load(self, drawn: int, state: MixtureState) -> None:
+        """Continue after `drawn` rows. Under other shares each source goes on where it was."""
+        self.since, self.before = state["since"], self._of_sources(state["before"])
+        if self.state(drawn)["read"] != state["read"]:
+            self.since, self.before = drawn, self._of_sources(state["read"])
+
+    def _of_sources(self, counts: Mapping[str, int]) -> dict[str, int]:
+        return {name: counts.get(name, 0) for name in self.names}
 
     def batch(self, step: int, drawn: int | None = None) -> Batch:
         """The (B, T) batch of a step, counted from 0, after `drawn` rows of earlier steps.
@@ -184,11 +209,12 @@ class Mixture:
 
     def _draws_per_source(self, total: int) -> list[int]:
         """The number of rows from each source among the first `total`: shares in whole rows."""
-        counts, left, mass = [], total, sum(share for share, _ in self.sources)
+        counts, left = [], total - self.since
+        mass = sum(share for share, _ in self.sources)
         for share, _ in self.sources[:-1]:
             counts.append(int(left * (share / mass)))
             left, mass = left - counts[-1], mass - share
-        return [*counts, left]
+        return [self.before[name] + n for name, n in zip(self.names, [*counts, left], strict=True)]
 
 
 def stack_rows(rows: list[tuple[Matrix, Matrix]]) -> Batch:

@@ -163,3 +163,32 @@ def test_batches_of_changed_sizes_read_every_row_of_an_epoch_once(tmp_path: Path
     rows = {tuple(row) for batch in read for row in batch.inputs}
     assert source.count == 20
     assert len(rows) == 20
+
+
+def test_under_other_shares_every_source_goes_on_where_it_was(tmp_path: Path) -> None:
+    sources = {
+        name: WindowRows(stream(tmp_path / name, 16 * 400, name=name), 16, 3) for name in "ab"
+    }
+    first, other = (Mixture(sources, {"a": a, "b": 1 - a}, 4, 3) for a in (0.75, 0.25))
+    state = first.state(100)
+    assert state["read"] == {"a": 75, "b": 25}
+    other.load(100, state)
+    assert other.state(140)["read"] == {"a": 75 + 10, "b": 25 + 30}
+    assert other.epochs(140) == pytest.approx({"a": 85 / 399, "b": 55 / 399})
+    again = Mixture(sources, {"a": 0.25, "b": 0.75}, 4, 3)
+    again.load(126, other.state(126))
+    straight, resumed = (mixture.batch(40, 133) for mixture in (other, again))
+    assert (straight.inputs == resumed.inputs).all()
+
+
+def test_the_same_shares_and_a_new_source_change_no_count(tmp_path: Path) -> None:
+    sources = {
+        name: WindowRows(stream(tmp_path / name, 16 * 400, name=name), 16, 3) for name in "ab"
+    }
+    alone = Mixture({"a": sources["a"]}, {"a": 1.0}, 4, 3)
+    same = Mixture({"a": sources["a"]}, {"a": 1.0}, 4, 3)
+    same.load(10, alone.state(10))
+    assert same.state(30) == alone.state(30)
+    both = Mixture(sources, {"a": 0.5, "b": 0.5}, 4, 3)
+    both.load(10, alone.state(10))
+    assert both.state(30)["read"] == {"a": 20, "b": 10}
