@@ -163,6 +163,7 @@ def _open_run_log(run: TrainingRun, trainer: Trainer, metadata: RunMetadata) -> 
         run_logs.write_meta(folder, meta, settings)
         if run.group.is_single and trainer.execution.device == "cpu":
             memory_estimate.make_fit(trainer, machine.available_bytes())
+        memory_estimate.reset_peak(trainer.execution.device)
         run_record.log_start(trainer, run.phase, folder)
         trackers = open_trackers(run.phase_settings.trackers, folder, folder.name, settings)
     return RunLog(

@@ -4,14 +4,16 @@ What autograd keeps of a block is not written down here a second time: one block
 on tensors without numbers, and what is kept is counted. The rest follows from the parameters.
 """
 
+import ctypes
 import logging
 import math
 import resource
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -122,11 +124,21 @@ def replace_layers(shape: ModelSettings, n_layer: int) -> ModelSettings:
 
 
 def peak_bytes(device: str) -> int:
-    """The most memory that was in use so far: of the device on CUDA, else of this process."""
+    """The most memory in use since `reset_peak`: of the device on CUDA, else of this process."""
     if device.startswith("cuda"):
         return int(torch.cuda.max_memory_allocated(device))
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def reset_peak(device: str) -> None:
+    """Begin `peak_bytes` afresh, where the system can: what earlier work freed counts no more."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+    elif sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library, or a /proc that is read-only
+            ctypes.CDLL(None).malloc_trim(0)
+            Path("/proc/self/clear_refs").write_text("5")
 
 
 def _activations(

@@ -110,7 +110,7 @@ def test_a_suspended_process_costs_its_own_time_and_the_rate_still_falls_smoothl
     _, said = process.communicate(timeout=150)
     assert process.returncode == 0, said
     taken = time.monotonic() - began
-    assert 0.9 * 45 < taken < 45 + max(stalls_s), "the budget is used, and hardly passed"
+    assert 0.9 * 45 < taken < 1.03 * 45 + sum(stalls_s), "the budget is used, and hardly passed"
     rate = rates(tmp_path)
     falls = [before - after for before, after in itertools.pairwise(rate)]
     assert max(falls) <= LOG_EVERY * 0.1 * max(rate)
