@@ -155,7 +155,7 @@ def test_your_own_text_and_conversations_train_a_model(home: Path, nielsgpt: Com
         *("--set", "data.text.path=notes"),
     )
     assert ran.returncode == 2
-    assert "run 'nielsgpt pretrain' first" in ran.stderr
+    assert "run 'nielsgpt pretrain -c tiny.json" in ran.stderr
     own = (
         *("-c", "tiny.json", "--set", 'data.mix_sft={"chat":0.5,"primer":0.5}'),
         *("--set", "data.chat.path=chat.jsonl", "--set", "data.text.path=notes"),
