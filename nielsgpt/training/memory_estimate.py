@@ -53,8 +53,12 @@ def estimate(
     phase_settings: PhaseSettings,
     execution: ExecutionConfig,
     micro_batch_size: int | None = None,
+    supervised: float = 1.0,
 ) -> MemoryEstimate:
-    """The most memory that a phase needs at once: of the process, or on CUDA of the device."""
+    """The most memory that a phase needs at once: of the process, or on CUDA of the device.
+
+    `supervised` is the share of the targets that the loss counts: in SFT those of the replies.
+    """
     size = micro_batch_size or phase_settings.micro_batch_size or execution.micro_batch_size
     matrices, count = _parameters(shape, vocab_size)
     muon = phase_settings.optimizer == "muon"
@@ -70,7 +74,9 @@ def estimate(
         "snapshot": 4 * count + moments + average if execution.device == "cpu" else 0,
         "activations": _activations(shape, phase_settings, execution, size),
         "mask": 4 * shape.context_length**2,
-        "loss": _loss(shape, vocab_size, execution, size),
+        "loss": _loss(
+            shape, vocab_size, execution, math.ceil(supervised * size * shape.context_length)
+        ),
     }
     parts = {name: int(SLACK * value) for name, value in parts.items()}
     on_cpu = execution.device == "cpu"
@@ -92,7 +98,10 @@ def _parameters(shape: ModelSettings, vocab_size: int) -> tuple[int, int]:
 def of_trainer(trainer: Trainer) -> MemoryEstimate:
     """The forecast for a trainer with the micro-batch that it has."""
     model, size = trainer.model, trainer.micro_batch_size
-    return estimate(model.shape, model.vocab_size, trainer.phase, trainer.execution, size)
+    supervised = trainer.batches.supervised
+    return estimate(
+        model.shape, model.vocab_size, trainer.phase, trainer.execution, size, supervised
+    )
 
 
 def make_fit(trainer: Trainer, free_bytes: int) -> None:
@@ -196,9 +205,9 @@ def _count(left_out: set[int]) -> Iterator[dict[int, int]]:
         yield kept
 
 
-def _loss(shape: ModelSettings, vocab_size: int, execution: ExecutionConfig, size: int) -> int:
+def _loss(shape: ModelSettings, vocab_size: int, execution: ExecutionConfig, rows: int) -> int:
     """The chunk of logits and its copies, and the gradients that wait for the backward pass."""
     width, item = shape.n_embd, execution.dtype.itemsize
-    chunk = min(CHUNK, size * shape.context_length) * vocab_size * (2 * item + 8)
+    chunk = min(CHUNK, rows) * vocab_size * (2 * item + 8)
     matrix = vocab_size * width * (2 * item + 8)
-    return chunk + matrix + 2 * size * shape.context_length * width * item
+    return chunk + matrix + 2 * rows * width * item

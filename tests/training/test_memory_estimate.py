@@ -1,5 +1,6 @@
 """The forecast counts what autograd really keeps, and lowers the micro-batch before it is late."""
 
+import sys
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -111,3 +112,25 @@ def test_an_evaluation_takes_less_memory_than_a_step(tiny: Tiny, tmp_path: Path)
     with meters[1]:
         made.evaluate()
     assert 0 < meters[1].most < 0.7 * meters[0].most
+
+
+def test_replies_that_are_few_of_the_tokens_take_less_for_the_loss(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    made = trainer(tiny(), one_conversation(tmp_path), batch_size=4, micro_batch_size=4)
+    share = made.batches.supervised
+    batch = made.batches.batch(0)
+    assert share == pytest.approx((batch.targets >= 0).mean(), abs=0.05)
+    estimate = memory_estimate.estimate
+    model = made.model.shape, made.model.vocab_size, made.phase, made.execution, 4
+    assert memory_estimate.of_trainer(made) == estimate(*model, share)
+    assert estimate(*model, 0.1).parts["loss"] < 0.7 * estimate(*model).parts["loss"]
+
+
+def test_a_peak_begins_afresh() -> None:
+    block = bytearray(200 * 2**20)
+    high = memory_estimate.peak_bytes("cpu")
+    del block
+    memory_estimate.reset_peak("cpu")
+    if sys.platform == "linux":
+        assert memory_estimate.peak_bytes("cpu") < high - 150 * 2**20

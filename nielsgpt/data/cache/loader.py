@@ -51,6 +51,11 @@ class Rows(ABC):
     def count(self) -> int:
         """The number of rows in an epoch."""
 
+    @property
+    def supervised(self) -> float:
+        """The share of the targets that the loss counts."""
+        return 1.0
+
     @abstractmethod
     def row(self, number: int, offset: int) -> tuple[Matrix, Matrix]:
         """Inputs and targets, (T,) each, of one row; `offset` shifts the windows of an epoch."""
@@ -120,6 +125,11 @@ class PackedRows(Rows):
     def fill_rate(self) -> float:
         """The share of the rows that is not padding."""
         return fill_rate(self.split.tokens, self.count, self.T)
+
+    @property
+    def supervised(self) -> float:
+        """The share of the targets that belong to replies."""
+        return int(self.mask.sum()) / (self.count * self.T)
 
     def row(self, number: int, offset: int) -> tuple[Matrix, Matrix]:
         """The examples of one row, concatenated, then padding; packing ignores `offset`."""
@@ -206,6 +216,12 @@ class Mixture:
         drawn = self._draws_per_source(total)
         counts = [rows.count for _, rows in self.sources]
         return {name: n / all_ for name, n, all_ in zip(self.names, drawn, counts, strict=True)}
+
+    @property
+    def supervised(self) -> float:
+        """The share of a batch's targets that the loss counts."""
+        mass = sum(share for share, _ in self.sources)
+        return sum(share * rows.supervised for share, rows in self.sources) / mass if mass else 1.0
 
     def _draws_per_source(self, total: int) -> list[int]:
         """The number of rows from each source among the first `total`: shares in whole rows."""
