@@ -16,16 +16,23 @@ MIXES = {"text": "mix_pretrain", "chat": "mix_sft"}
 
 @click.command("new")
 @click.argument("name")
-@click.option("--character", help='Who it is, as in "a patient gardener".')
-@click.option("--manner", type=click.Choice(["terse", "warm", "formal"]), default="terse")
-@click.option("--text", metavar="PATH", help="Your documents: .txt or .md.")
-@click.option("--chat", metavar="PATH", help="Your conversations: .jsonl or .json.")
-@click.option("--hours", type=click.FloatRange(0, min_open=True), help="The time to train.")
+@click.option("--character", help='Who it is, such as "a patient gardener".')
+@click.option(
+    "--manner",
+    type=click.Choice(["terse", "warm", "formal"]),
+    default="terse",
+    help="How it talks.",
+)
+@click.option("--text", metavar="PATH", help="Your documents: a .txt or .md file or a folder.")
+@click.option(
+    "--chat", metavar="PATH", help="Your conversations: a .jsonl or .json file or a folder."
+)
+@click.option("--hours", type=click.FloatRange(0, min_open=True), help="Hours of training.")
 def command(name: str, manner: str, **given: Any) -> None:
-    """Begin a model of your own: NAME.json, personas/NAME.json and folders for its text.
+    """Start a model of your own: write NAME.json, personas/NAME.json and folders for its text.
 
-    Values without an option are asked at a terminal and take their defaults elsewhere. Nothing
-    that exists is overwritten.
+    At a terminal you are asked for what the options leave out; elsewhere it takes its default.
+    Existing files are never overwritten.
     """
     from nielsgpt.config.load import validate
     from nielsgpt.system.atomic_files import write_json

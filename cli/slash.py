@@ -77,18 +77,18 @@ def _system(chat: "Chat", rest: str) -> str:
 
 def _reset(chat: "Chat", rest: str) -> str:
     chat.session.reset()
-    return "the conversation is forgotten"
+    return "the conversation is cleared"
 
 
 def _retry(chat: "Chat", rest: str) -> str:
     chat.again()
     greedy = chat.session.generation.temperature == 0.0
-    return "greedy replies are all the same; try /temperature 0.7" if greedy else ""
+    return "greedy sampling always gives the same reply; try /temperature 0.7" if greedy else ""
 
 
 def _undo(chat: "Chat", rest: str) -> str:
     chat.offered = escape(chat.session.undo())
-    return "the last message and its reply are taken back"
+    return "the last message and its reply are removed"
 
 
 def _save(chat: "Chat", rest: str) -> str:
