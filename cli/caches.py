@@ -19,7 +19,7 @@ def _numbers(context: object, option: object, text: str | None) -> tuple[int, in
     found = re.fullmatch(r"(\d+)/(\d+)", text or "")
     if text is None or (found and 1 <= int(found[1]) <= int(found[2])):
         return (int(found[1]), int(found[2])) if found else None
-    raise click.BadParameter(f"{text!r} is no part; the second of three is 2/3")
+    raise click.BadParameter(f"{text!r} is not a part; write the second of three as 2/3")
 
 
 @click.group("caches", invoke_without_command=True)
@@ -52,7 +52,7 @@ def command(
             raise click.UsageError(f"options go after the word {context.invoked_subcommand}")
         return
     if part and join:
-        raise click.UsageError("--part makes a part and --join puts parts together: one of them")
+        raise click.UsageError("--part and --join exclude each other")
     from nielsgpt.data.cache.distributed_build import BuildPart
     from nielsgpt.pipeline import pipeline
 
@@ -75,7 +75,7 @@ def verify(workspace: "Workspace", cache_dir: str | None) -> None:
     if faults:
         raise click.exceptions.Exit(1)
     count = sum(len(inventory.list_names(folder)) for folder in folders.values())
-    click.echo(f"all sound: {count} splits")
+    click.echo(f"all correct: {count} splits")
 
 
 @command.command("show")

@@ -33,7 +33,7 @@ def command(workspace: "Workspace") -> None:
         taken = _examine(workspace, device)
     if not taken.is_correct:
         raise RunError(describe_fault(taken))
-    click.echo(f"\na run takes {taken.label} here, and that is sound")
+    click.echo(f"\na run takes {taken.label} here, numerically correct")
 
 
 def _examine(workspace: "Workspace", device: str) -> "CheckResult":

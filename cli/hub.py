@@ -53,7 +53,9 @@ def upload(
         if dry_run:
             kind = "public" if public else "private"
             click.echo(align_columns([["file", "size"], *map(list, sizes.items())]))
-            click.echo(f"would go to {repository}, made as a {kind} model where there is none")
+            click.echo(
+                f"would upload to {repository}, created as a {kind} model if it does not exist"
+            )
             return
         done = hub_upload.upload(repository, files, public)
     for name, shown in sizes.items():
@@ -89,6 +91,6 @@ def download(
     if done.skipped:
         click.echo(f"left there: {', '.join(done.skipped)}", err=True)
     if done.checkpoint is None:
-        click.echo("not one of nielsgpt's: open it with Transformers or llama.cpp")
+        click.echo("not made by nielsgpt: open it with Transformers or llama.cpp")
     else:
-        click.echo(f"talk with it: nielsgpt chat --ckpt {done.checkpoint}")
+        click.echo(f"chat with it: nielsgpt chat --ckpt {done.checkpoint}")

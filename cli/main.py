@@ -155,7 +155,10 @@ def _leave(error: Exception, debug: bool) -> None:
         _say(str(error) if isinstance(error, Stopped) else f"error: {error}")
         sys.exit(error.exit_code)
     if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
-        _say(f"error: {error.filename} cannot be used ({error.strerror}); see that it is right")
+        _say(
+            f"error: {error.filename} cannot be used ({error.strerror}); "
+            "check the path and its permissions"
+        )
         sys.exit(2)
     what = first_line(error)
     _say(f"error: {type(error).__name__}: {what}; 'nielsgpt --debug ...' shows where")

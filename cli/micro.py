@@ -135,7 +135,7 @@ def sample(scenario: "Scenario", model: Path | None, prompt: str, **drawing: Any
     makes_it = f"make it with: nielsgpt micro train {named()}"
     saved = store.load(model or store.model_path(root(), scenario.name), makes_it)
     if unknown := saved.alphabet.unknown(prompt):
-        click.echo(f"the model does not know {unknown!r} and reads the prompt without it", err=True)
+        click.echo(f"the vocabulary lacks {unknown!r}; leaving it out of the prompt", err=True)
     gpt = backends.make(scenario.training.backend, saved.shape, saved.weights)
     rng = random.Random(None if drawing["no_seed"] else drawing["seed"])
     start = (gpt, saved.alphabet, prompt, drawing["temperature"], rng)

@@ -41,7 +41,7 @@ def command(name: str, manner: str, **given: Any) -> None:
     config, persona = root() / f"{name}.json", root() / "personas" / f"{name}.json"
     for file in (config, persona):
         if file.exists():
-            raise click.UsageError(f"{file} exists and is kept; choose another NAME")
+            raise click.UsageError(f"{file} already exists; choose another NAME")
     asked = _ask(name, given)
     for source in ("text", "chat"):
         place = root() / asked[source]
@@ -51,7 +51,7 @@ def command(name: str, manner: str, **given: Any) -> None:
     persona.parent.mkdir(exist_ok=True)
     write_json(persona, {"name": name, "about": about, "manner": manner, "facts": []})
     write_json(config, _config(asked, name))
-    click.echo(f"wrote {config} and {persona}; the persona's facts go into the latter")
+    click.echo(f"wrote {config} and {persona}; add the persona's facts to the second file")
     _show(asked, config)
     click.echo(f"next:\n  nielsgpt sources --config {config}")
     click.echo(f"  nielsgpt pipeline --config {config} --hours {asked['hours']:g}")
@@ -120,6 +120,6 @@ def _show(asked: Asked, config: Path) -> None:
         told = f"{len(found)} files, {size:,} bytes"
         if not found:
             shares = json.dumps(_shares(source))
-            told = f"empty; with files in it, put {shares} into data.{mix} of {config.name}"
+            told = f"empty; after adding files, put {shares} into data.{mix} of {config.name}"
         click.echo(f"  {source}  {asked[source]}: {told}")
-    click.echo("  primer  stories and conversations invented from the persona")
+    click.echo("  primer  stories and conversations generated from the persona")

@@ -51,8 +51,8 @@ def command(workspace: "Workspace", priority: "Priority", device_mem_gb: float |
     click.echo(align_columns(rows))
     read = phase.max_steps * phase.batch_size * found.model.context_length
     click.echo(
-        f"\n{total:,} tokens, vocabulary {vocab_size:,}; {phase.max_steps:,} steps read them "
-        f"{read / total:.1f} times\nmodel {found.model.variant}, device {machine.device}, "
+        f"\n{total:,} tokens, vocabulary {vocab_size:,}; {phase.max_steps:,} steps are "
+        f"{read / total:.1f} epochs\nmodel {found.model.variant}, device {machine.device}, "
         f"{format_bytes(needed)} of {format_bytes(machine.memory_bytes)}\n"
     )
     tree = difference(found.model_dump(mode="json"), workspace.settings.model_dump(mode="json"))

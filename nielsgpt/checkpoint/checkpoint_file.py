@@ -189,7 +189,7 @@ def load_newest(folder: Path, lazy: bool = False) -> tuple[State, Path] | None:
         try:
             return load(path, lazy=lazy), path
         except (CheckpointError, DataError) as error:
-            log.warning("%s; going on from the one before", error)
+            log.warning("%s; continuing from the previous one", error)
     return None
 
 

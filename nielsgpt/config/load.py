@@ -52,7 +52,7 @@ def validate(tree: Mapping[str, Any], where: str) -> Settings:
     """The tree over the defaults, checked. Raises SettingsError naming every unknown key."""
     full = merge(Settings().model_dump(mode="json"), tree)
     for name in _find_unspellable(full):
-        raise SettingsError(f"{where}: {name} holds a lone surrogate, which no UTF-8 can spell")
+        raise SettingsError(f"{where}: {name} contains a lone surrogate, which UTF-8 cannot encode")
     try:
         return Settings.model_validate_json(json.dumps(full))
     except ValidationError as error:

@@ -134,7 +134,7 @@ def train(
     when bytes and special tokens alone are more than `vocab_size`.
     """
     if "" in specials or len(set(specials)) < len(specials):
-        raise MicroError(f"the special tokens {', '.join(specials)!r} are not different texts")
+        raise MicroError(f"the special tokens {', '.join(specials)!r} contain duplicates")
     given = 256 + len(specials)
     if vocab_size < given:
         raise MicroError(
@@ -226,8 +226,8 @@ def utf8(word: str) -> bytes:
         return word.encode()
     except UnicodeEncodeError as error:
         raise MicroError(
-            f"the text holds the lone surrogate U+{ord(word[error.start]):04X}, which has no bytes "
-            "in UTF-8; remove it"
+            f"the text contains the lone surrogate U+{ord(word[error.start]):04X}, which "
+            "has no bytes in UTF-8; remove it"
         ) from None
 
 

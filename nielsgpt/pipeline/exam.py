@@ -61,7 +61,7 @@ def run_exam(workspace: Workspace, final: bool = False) -> Report:
     folder = workspace.runs / state["facts"]["run_id"]
     if settings.training.report and folder.exists() and not final:
         with best_effort("the report"):
-            log.info("exam: in the report %s", page.write(folder, report))
+            log.info("exam: added to the report %s", page.write(folder, report))
     return report
 
 

@@ -68,7 +68,7 @@ def choose_execution(
     key = question.key(where)
     found = machine.recall("engines", key)
     if found is None:
-        log.info("timing the ways to compute, once on this machine: up to a minute")
+        log.info("autotuning once on this machine: up to a minute")
         found = _measure(question, default_execution(question, where))
         machine.remember("engines", key, found)
         log.info("%s", _describe(found))

@@ -160,7 +160,7 @@ class Trainer:
         self.micro_batch_size = largest_divisor(rows, self.micro_batch_size // 2)
         self.micro_batch_reduced = True
         log.warning(
-            "step %d: out of memory; continuing with micro-batches of %d, the same mathematics",
+            "step %d: out of memory; continuing with micro-batches of %d, same result",
             self.step + 1,
             self.micro_batch_size,
         )

@@ -42,7 +42,7 @@ def test_options_stand_for_settings(home: Path) -> None:
 
 def test_verifying_names_each_damaged_file_and_ends_with_1(home: Path) -> None:
     run()
-    assert run("verify").output == "all sound: 4 splits\n"
+    assert run("verify").output == "all correct: 4 splits\n"
     stream, mask = (
         home / f"data/cache/tiny/{f}"
         for f in ("streams/primer_val.bin", "sft/primer_train.mask.bin")
@@ -114,7 +114,7 @@ def test_parts_are_put_together(home: Path) -> None:
 def test_a_part_that_cannot_be_is_refused(wrong: str, home: Path) -> None:
     ran = run("--part", wrong)
     assert ran.exit_code == 2
-    assert f"'{wrong}' is no part; the second of three is 2/3" in ran.output
+    assert f"'{wrong}' is not a part; write the second of three as 2/3" in ran.output
 
 
 def test_what_was_found_in_your_own_files_is_shown_and_on_the_card(home: Path) -> None:
