@@ -229,7 +229,7 @@ help: ## this list
 	  'DOCKER_ARGS=' 'anything more for docker compose run, as in -v'
 
 # -- setting up ----------------------------------------------------------------------------------
-# The stamp holds the folder it was made in, so a checkout that was moved is installed anew.
+# The stamp holds the folder it was made in, so a checkout that was moved is installed again.
 ifneq ($(shell cat .venv/.installed 2>/dev/null),$(CURDIR))
 .venv/.installed: moved
 endif

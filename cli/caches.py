@@ -144,7 +144,7 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 def _folders(workspace: "Workspace") -> "dict[str, Path]":
-    """The folder of each phase's splits. Raises DataError where there is none."""
+    """The folder of each phase's splits. Raises DataError if there is none."""
     from nielsgpt.config.settings import PHASES
     from nielsgpt.data.cache import inventory
     from nielsgpt.errors import DataError

@@ -95,7 +95,7 @@ def _row(verdict: "CheckResult") -> str:
         verdict.label,
         format_percent(worst.error),
         format_percent(worst.bound),
-        "sound" if verdict.is_correct else "WRONG",
+        "correct" if verdict.is_correct else "WRONG",
         "yes" if verdict.is_deterministic else "no",
         f"{1000 * verdict.step_s:.1f} ms",
     )

@@ -61,8 +61,8 @@ def _ask(name: str, given: Asked) -> Asked:
     """Every answer: as an option gives it, as a person types it, or the default."""
     questions = {
         "character": ("Who is it", "a helpful companion"),
-        "text": ("Where do your documents lie", f"data/{name}/text"),
-        "chat": ("Where do your conversations lie", f"data/{name}/chat"),
+        "text": ("Where are your documents", f"data/{name}/text"),
+        "chat": ("Where are your conversations", f"data/{name}/chat"),
         "hours": ("Hours to train", 8.0),
     }
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
@@ -113,7 +113,7 @@ def _files(asked: Asked, source: str) -> list[Path]:
 
 
 def _show(asked: Asked, config: Path) -> None:
-    """The files and bytes of each folder, and the next step where there are none."""
+    """The files and bytes of each folder, and the next step for an empty one."""
     for source, mix in MIXES.items():
         found = _files(asked, source)
         size = sum(file.stat().st_size for file in found)

@@ -51,7 +51,7 @@ MODEL_FAULTS = (
 
 @contextmanager
 def convert_hub_errors(repository: str, folder: Path) -> Iterator[None]:
-    """Turn the library's errors into one line of ours; `folder`: where its files are written."""
+    """Turn the library's errors into our one-line errors; `folder`: where its files are written."""
     try:
         yield
     except NielsError:

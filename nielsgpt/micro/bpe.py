@@ -153,7 +153,7 @@ def train(
 
 
 def load(path: Path) -> Bpe:
-    """The tokenizer that `save` wrote. Raises MicroError where there is none, or a damaged one."""
+    """The tokenizer that `save` wrote. Raises MicroError if it is missing or damaged."""
     text = read_text(path, f"make it with: {HOW} --out {path}")
     try:
         stored = json.loads(text)

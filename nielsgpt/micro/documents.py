@@ -63,7 +63,7 @@ class Corpus:
 
 
 def load(root: Path, scenario: Scenario) -> Corpus:
-    """The scenario's documents, shuffled by its seed. Raises MicroError where there are none."""
+    """The scenario's documents, shuffled by its seed. Raises MicroError if there are none."""
     data = scenario.data
     texts = split(_text(root, scenario), data)
     random.Random(scenario.training.seed).shuffle(texts)

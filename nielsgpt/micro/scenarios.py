@@ -92,7 +92,7 @@ def names() -> list[str]:
 
 
 def load(name: str, config: Path | None = None) -> Scenario:
-    """The scenario of this name, or the one of a file of yours. Raises MicroError."""
+    """The scenario of this name, or the one in your own file. Raises MicroError."""
     if config is None and name not in names():
         raise MicroError(
             f"unknown scenario {name!r}{meant(name, names())}; choose one of {', '.join(names())}, "

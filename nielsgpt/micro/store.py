@@ -32,7 +32,7 @@ class Saved:
 
 
 def model_path(root: Path, scenario: str) -> Path:
-    """Where a scenario's model lies."""
+    """The path of a scenario's model."""
     return root / "models" / "micro" / scenario / "model.json"
 
 

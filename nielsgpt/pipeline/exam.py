@@ -1,4 +1,4 @@
-"""The exam as a stage: ask the model what the project knows the answers to, and keep the marks."""
+"""The exam as a stage: score the model on questions with known answers and keep the scores."""
 
 import logging
 from typing import Any
@@ -27,11 +27,11 @@ Report = dict[str, Any]
 
 
 def run_exam(workspace: Workspace, final: bool = False) -> Report:
-    """The marks of the model's best weights, from checkpoints/<name>/exam.json when they are fresh.
+    """The scores of the model's best weights, from checkpoints/<name>/exam.json if up to date.
 
     A reply has ended when the model itself closed it within 128 tokens. `final` asks the
     handwritten questions that are kept for a final figure instead of the others, and keeps its
-    marks in exam_final.json. A model that was taught no persona is asked nothing about one.
+    scores in exam_final.json. A model trained without a persona is not asked about one.
     """
     file = workspace.checkpoints / (FINAL_FILE if final else EXAM_FILE)
     path = workspace.checkpoints / "best.pt"
@@ -123,7 +123,7 @@ def ask(
 
 
 def table(report: Report) -> str:
-    """The marks as lines of text."""
+    """The scores as lines of text."""
     lines = [f"{'':18}  {'right':>9}  {'score':>6}  {'95 % interval':>15}  {'chance':>6}"]
     for row in report["sections"]:
         low, high = row["interval"]

@@ -134,7 +134,7 @@ def _stale(workspace: Workspace, tokenizer: Tokenizer) -> Iterator[Stale]:
 
 
 def farewell(workspace: Workspace) -> str:
-    """Where everything lies, and what to type next."""
+    """The paths of all results, and the next commands."""
     places = {
         "model": workspace.checkpoints / "best.pt",
         "tokenizer": workspace.tokenizer,

@@ -2,7 +2,7 @@
 
 It sees the training side of each source alone, by the same rule as the caches: a document that is
 held out from the model is held out from its tokenizer. Of a source that is larger than its share
-it sees a sample of the whole. Once a model is begun its tokenizer stays, for its weights mean
+it sees a sample of the whole. Once a model is begun its tokenizer stays, because its weights mean
 nothing with another.
 """
 
@@ -144,7 +144,7 @@ def _given(workspace: Workspace) -> Tokenizer:
 
 def _take(workspace: Workspace, metadata: RunMetadata | None, here: str | None) -> None:
     """Write the tokenizer of the model's own newest state, or else of the file that it starts from,
-    where that one is not; what is there is set aside."""
+    where that one is not; the present one is set aside."""
     from nielsgpt.checkpoint import checkpoint_file, load_model
 
     folder = workspace.checkpoints / metadata.phase if metadata else None

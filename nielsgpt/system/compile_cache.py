@@ -50,7 +50,7 @@ def compile_if_enabled(
 
 
 def guard_compile(function: Callable[P, R], any_shape: bool = False) -> Callable[P, R]:
-    """The function, to be compiled when it is called, by a cache that is sound."""
+    """The function, compiled at its first call with an intact compile cache."""
     _sweep()
     return torch.compile(function, dynamic=any_shape)
 

@@ -1,4 +1,4 @@
-"""Where a phase continues from: its newest sound state, a file that was named, or nowhere.
+"""Where a phase resumes from: its newest intact checkpoint, a named file, or nothing.
 
 A state trained on other data or from other weights is continued all the same: it is set aside only
 when a person asks for that.

@@ -33,7 +33,7 @@ class HubFault:
         return self.error in names and (not self.statuses or find_status(error) in self.statuses)
 
 
-LOGIN = "set HF_TOKEN to a token of yours, or log in with 'hf auth login'"
+LOGIN = "set HF_TOKEN to your token, or log in with 'hf auth login'"
 ABSENT = "does not exist on the Hub or is private"
 GATED = HubFault(
     "GatedRepoError",
