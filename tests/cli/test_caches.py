@@ -129,7 +129,7 @@ def test_what_was_found_in_your_own_files_is_shown_and_on_the_card(home: Path) -
     assert (ran := run()).exit_code == 0, ran.output
     told = [
         "chat: blank replies left out, each with what it answers: 1",
-        "chat: conversations left out, in which no reply is to be learnt: 1",
+        "chat: conversations left out because they have no reply to train on: 1",
         "chat: exact repeats of another text: 1",
         "chat: hidden files not read: 1",
         "chat: line ends of other systems made \\n: 41",
