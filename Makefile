@@ -100,25 +100,25 @@ ready: .venv/.installed
 endif
 
 ##@ Your model
-pipeline:  ## everything, from nothing to an examined chat model
-caches:    ## turn the texts into token shards
+pipeline:  ## all stages, from text to a tested chat model
+caches:    ## tokenize the sources
 tokenizer: ## train the tokenizer
-pretrain:  ## train on prose
+pretrain:  ## train on text
 sft:       ## train on conversations
-exam:      ## examine the model and print its score
+exam:      ## score the model
 chat:      ## talk to the model
 sample:    ## continue a text: ARGS='--prompt "Once"'
-serve:     ## serve the model: the OpenAI API and a page
-export:    ## write the model for others: ARGS="--to gguf"
-runs:      ## list the runs: ARGS='compare A B' overlays two
-bench:     ## measure what trains here and how fast: ARGS=--small
-plan:      ## choose the model for the time there is: ARGS="--hours 8"
-recommend: ## a size and rates by rule, from the corpus and the memory
-doctor:    ## check this machine before a night on it
-primer:    ## write the invented conversations to a file
-config:    ## print the settled settings
-sources:   ## list the sources of text and what is here of them
-import:    ## read your books, notes, mails and chats: ARGS="~/Documents"
+serve:     ## serve an OpenAI-compatible API and a chat page
+export:    ## export the model: ARGS="--to gguf"
+runs:      ## list the runs; ARGS='compare A B' compares two
+bench:     ## measure which models fit and how fast they train: ARGS=--small
+plan:      ## choose the model for a time budget: ARGS="--hours 8"
+recommend: ## choose the model by rule, without measuring
+doctor:    ## check that this machine trains correctly
+primer:    ## write the generated dialogues to a file
+config:    ## print the resolved configuration
+sources:   ## list the sources of data
+import:    ## import books, notes, mails and chats: ARGS="~/Documents"
 runs import: override CONFIG :=
 runs import: override DEVICE :=
 pipeline pretrain sft: FLAGS += $(if $(NPROC),--nproc "$(NPROC)")
@@ -132,18 +132,18 @@ endif
 $(STAGES): ready
 	@exec $(NIELSGPT) $@ $(FLAGS)
 
-new: ready ## begin a model of your own: NAME=vera
+new: ready ## start a model of your own: NAME=vera
 	@exec $(NIELSGPT) new "$(NAME)" $(ARGS)
 
 run: ready ## any other command: ARGS="caches show"
 	@exec $(NIELSGPT) $(FLAGS)
 
-overnight: ready ## plan, then train by the plan: HOURS=8
+overnight: ready ## plan, then train overnight: HOURS=8
 	@$(NIELSGPT) plan --hours "$(HOURS)" --name overnight-plan $(FLAGS) && \
 	  exec $(NIELSGPT) pipeline --config plans/overnight-plan.json $(if $(DEVICE),--device "$(DEVICE)")
 
-caches-verify: ## read every checksum of the caches again
-caches-show:   ## what the caches hold, and how much of it training reaches
+caches-verify: ## verify every checksum of the caches
+caches-show:   ## print the tokens of each source and the share used
 caches-verify caches-show: ready
 	@exec $(NIELSGPT) caches $(@:caches-%=%) $(FLAGS)
 
@@ -155,7 +155,7 @@ ancients: ready ## download ancient texts: ARGS=--count-only
 
 ##@ A GPT by hand: SCENARIO= and BACKEND= choose
 micro-train:     ## train it: SCENARIO=names BACKEND=numpy_batched
-micro-sample:    ## let it write
+micro-sample:    ## sample from it
 micro-benchmark: ## measure its training speed
 micro-train micro-sample micro-benchmark: ready
 	@exec $(NIELSGPT) micro $(@:micro-%=%) $(if $(SCENARIO),--scenario "$(SCENARIO)") \
@@ -166,17 +166,17 @@ setup: ready ## install, in the image or in .venv
 
 build: image ## build the Docker image
 
-test: ready ## the fast tests, without network
+test: ready ## run the fast tests, without network
 	@exec env $(PYTEST) -n $(JOBS) $(ARGS)
 
-test-faults: ready ## kills, power cuts, full disks, damaged files: each test by name
+test-faults: ready ## test kills, power cuts, full disks and damaged files
 	@exec env $(PYTEST) -n $(JOBS) -vv -m "slow or not slow" --durations 10 $(ARGS) \
 	  tests/faults tests/journeys/test_kills.py
 
-speedrun: .venv/.installed ## time to a loss of 1.88 on Tiny Shakespeare; TEXT=its file, else data/raw/tinyshakespeare.txt
+speedrun: .venv/.installed ## measure the time to a loss of 1.88 on Tiny Shakespeare: TEXT=FILE
 	@exec env GOMP_SPINCOUNT=1000 .venv/bin/python benchmarks/speedrun.py "$(TEXT)" $(ARGS)
 
-proofs: ready ## the slow tests: kills, resumes, whole runs
+proofs: ready ## run the slow tests
 	@exec env $(PYTEST) -n $(JOBS) -m slow $(ARGS)
 
 lint: .venv/.installed ## ruff, mypy, shellcheck, hadolint
@@ -190,11 +190,11 @@ lint: .venv/.installed ## ruff, mypy, shellcheck, hadolint
 	if command -v hadolint >/dev/null; then hadolint Dockerfile; \
 	else echo "hadolint is not installed: Dockerfile not checked" >&2; fi
 
-format: .venv/.installed ## put the code into its one form
+format: .venv/.installed ## format the code
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-lock: .venv/.installed ## settle all packages anew in requirements.lock (needs the network)
+lock: .venv/.installed ## resolve all packages again and write requirements.lock (needs the network)
 	@[ -x .venv/bin/uv ] || $(PIP) --quiet uv==$(UV_VERSION)
 	@.venv/bin/uv pip compile pyproject.toml --quiet --extra dev --upgrade --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
@@ -203,7 +203,7 @@ lock: .venv/.installed ## settle all packages anew in requirements.lock (needs t
 	  .venv/all.lock > .venv/lean.lock
 	@mv .venv/lean.lock requirements.lock
 
-audit: .venv/.installed ## ask the advisories about the locked packages (needs the network)
+audit: .venv/.installed ## check the locked packages for known vulnerabilities (needs the network)
 	@[ -x .venv/audit/bin/pip-audit ] || { .venv/bin/python -m venv .venv/audit && \
 	  .venv/audit/bin/python -m pip --disable-pip-version-check install --quiet pip-audit==$(AUDIT_VERSION); }
 	@.venv/audit/bin/pip-audit --strict --requirement requirements.lock --disable-pip --progress-spinner off $(ARGS)
@@ -229,7 +229,7 @@ help: ## this list
 	  'DOCKER_ARGS=' 'anything more for docker compose run, as in -v'
 
 # -- setting up ----------------------------------------------------------------------------------
-# The stamp holds the folder it was made in, so a checkout that was moved is installed anew.
+# The stamp holds the folder it was made in, so a checkout that was moved is installed again.
 ifneq ($(shell cat .venv/.installed 2>/dev/null),$(CURDIR))
 .venv/.installed: moved
 endif

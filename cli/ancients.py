@@ -1,4 +1,4 @@
-"""nielsgpt ancients: download ancient texts from Project Gutenberg, show what is there."""
+"""nielsgpt ancients: download ancient texts from Project Gutenberg and list them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +17,19 @@ def command() -> None:
 
 @command.command("download")
 @with_workspace
-@click.option("--count-only", is_flag=True, help="Say how many books there are; download none.")
-@click.option("--author-year-end", type=int, help="Latest year in which an author died.")
-@click.option("--languages", help="Separated by commas.")
-@click.option("--delay-seconds", type=click.FloatRange(0), help="Between requests.")
-@click.option("--limit", type=click.IntRange(1), help="The number of books, most popular first.")
+@click.option(
+    "--count-only", is_flag=True, help="Print the number of matching books; download nothing."
+)
+@click.option("--author-year-end", type=int, help="Latest year of death of an author.")
+@click.option("--languages", help="Languages, separated by commas.")
+@click.option("--delay-seconds", type=click.FloatRange(0), help="Seconds between requests.")
+@click.option(
+    "--limit", type=click.IntRange(1), help="Maximum number of books, most popular first."
+)
 def download(workspace: "Workspace", count_only: bool, limit: int | None, **chosen: Any) -> None:
-    """Fetch the catalogue and the books that are missing. Safe to repeat.
+    """Download the catalog and the missing books. Safe to repeat.
 
-    Options go over data.ancients; give a training run the same ones with --set.
+    The options override data.ancients; use the same values with --set for a training run.
     """
     from nielsgpt.data.sources import ancients, gutendex
     from nielsgpt.data.sources.http import RetryPolicy
@@ -45,7 +49,7 @@ def download(workspace: "Workspace", count_only: bool, limit: int | None, **chos
 @command.command("show")
 @with_workspace
 def show(workspace: "Workspace") -> None:
-    """List the books that are there, with the words that cleaning leaves of each."""
+    """List the downloaded books with their number of words after cleaning."""
     from nielsgpt.data.sources import ancients
     from nielsgpt.format import align_columns
 

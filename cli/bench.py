@@ -15,15 +15,22 @@ ABOVE_0 = click.FloatRange(0, min_open=True)
 
 @click.command("bench")
 @with_workspace
-@click.option("--grid", type=PATH, help="A JSON list of configurations.")
-@click.option("--small", is_flag=True, help="The shipped grid for a few cores.")
-@click.option("--out", type=PATH, help="Folder of the results; else bench/.")
+@click.option("--grid", type=PATH, help="JSON list of configurations to measure.")
+@click.option("--small", is_flag=True, help="Use the shipped grid for a few CPU cores.")
+@click.option("--out", type=PATH, help="Folder for the results; by default bench/.")
 @click.option(
-    "--timeout-s", type=ABOVE_0, default=20.0, help="A trial's seconds, once it is ready."
+    "--timeout-s",
+    type=ABOVE_0,
+    default=20.0,
+    help="Time limit of a trial in seconds, without start-up.",
 )
-@click.option("--max-micro-batch", type=click.IntRange(1), default=256, help="The largest tried.")
-@click.option("--hours", type=ABOVE_0, default=8.0, help="Of the night that the ranking is for.")
-@click.option("--seconds-each", type=ABOVE_0, default=70.0, help="A configuration's time.")
+@click.option(
+    "--max-micro-batch", type=click.IntRange(1), default=256, help="Largest micro-batch to try."
+)
+@click.option("--hours", type=ABOVE_0, default=8.0, help="Hours of training to rank for.")
+@click.option(
+    "--seconds-each", type=ABOVE_0, default=70.0, help="Time limit of a configuration in seconds."
+)
 def command(
     workspace: "Workspace",
     grid: Path | None,
@@ -34,10 +41,10 @@ def command(
     hours: float,
     seconds_each: float,
 ) -> None:
-    """Measure what trains here and how fast: each configuration in processes of its own.
+    """Measure which models fit on this machine and how fast they train.
 
-    A killed sweep resumes, and nothing is measured twice. Vocabulary, optimizer and
-    batch are those of the settings.
+    Each configuration runs in its own processes. A stopped sweep resumes, and nothing is measured
+    twice. Vocabulary size, optimizer and batch size come from the settings.
     """
     from nielsgpt.experiments import grid as grids
     from nielsgpt.experiments import sweep_summary

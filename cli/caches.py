@@ -1,4 +1,4 @@
-"""nielsgpt caches: build them, verify them, show what they hold."""
+"""nielsgpt caches: build, verify and describe the token caches."""
 
 import logging
 import re
@@ -20,7 +20,7 @@ def _numbers(context: object, option: object, text: str | None) -> tuple[int, in
     found = re.fullmatch(r"(\d+)/(\d+)", text or "")
     if text is None or (found and 1 <= int(found[1]) <= int(found[2])):
         return (int(found[1]), int(found[2])) if found else None
-    raise click.BadParameter(f"{text!r} is no part; the second of three is 2/3")
+    raise click.BadParameter(f"{text!r} is not a part; write the second of three as 2/3")
 
 
 @click.group("caches", invoke_without_command=True)
@@ -32,15 +32,20 @@ def _numbers(context: object, option: object, text: str | None) -> tuple[int, in
 @click.option("--fineweb-train-tokens", type=TOKENS, help="data.fineweb_edu.train_tokens")
 @click.option("--fineweb-val-tokens", type=TOKENS, help="data.fineweb_edu.val_tokens")
 @click.option("--workers", type=TOKENS, help="data.workers")
-@click.option("--part", callback=_numbers, metavar="I/N", help="Do one part of the work.")
+@click.option(
+    "--part",
+    callback=_numbers,
+    metavar="I/N",
+    help="Build one part, such as 1/3, on each of several machines.",
+)
 @click.option("--join", type=click.IntRange(1), help="Join this many finished parts.")
 def command(
     workspace: "Workspace", part: tuple[int, int] | None, join: int | None, **over: Any
 ) -> None:
     """Tokenize the configured sources, unless their caches are up to date.
 
-    The options of a setting's name stand for it; put those that stay into your config. A build
-    that was stopped resumes from its last finished shard.
+    The options named after a setting override it for this command only; put lasting changes into
+    your config. A stopped build resumes from its last finished shard.
     """
     context = click.get_current_context()
     if context.invoked_subcommand is not None:
@@ -48,7 +53,7 @@ def command(
             raise click.UsageError(f"options go after the word {context.invoked_subcommand}")
         return
     if part and join:
-        raise click.UsageError("--part makes a part and --join puts parts together: one of them")
+        raise click.UsageError("--part and --join exclude each other")
     from nielsgpt.data.cache.distributed_build import BuildPart
     from nielsgpt.pipeline import pipeline
 
@@ -61,7 +66,7 @@ def command(
 @with_workspace
 @click.option("--cache-dir", help="data.cache_dir")
 def verify(workspace: "Workspace", cache_dir: str | None) -> None:
-    """Read every file of the caches again and compare it with its checksum."""
+    """Compare every file of the caches with its checksum."""
     from nielsgpt.data.cache import inventory
 
     folders = _folders(_with(workspace, cache_dir=cache_dir))
@@ -71,14 +76,14 @@ def verify(workspace: "Workspace", cache_dir: str | None) -> None:
     if faults:
         raise click.exceptions.Exit(1)
     count = sum(len(inventory.list_names(folder)) for folder in folders.values())
-    click.echo(f"all sound: {count} splits")
+    click.echo(f"all correct: {count} splits")
 
 
 @command.command("show")
 @with_workspace
 @click.option("--cache-dir", help="data.cache_dir")
 def show(workspace: "Workspace", cache_dir: str | None) -> None:
-    """Print what the caches hold, and how much of it training reaches."""
+    """Print the tokens of each source and the share that training uses."""
     import time
 
     from nielsgpt.data.cache import inventory
@@ -96,9 +101,9 @@ def show(workspace: "Workspace", cache_dir: str | None) -> None:
 
 @command.command("card")
 @with_workspace
-@click.option("--out", type=PATH, help="A file; else DATA.md in the cache.")
+@click.option("--out", type=PATH, help="Output file; by default DATA.md in the cache.")
 def card(workspace: "Workspace", out: Path | None) -> None:
-    """Write a data card: what was counted, and headings for what only you can say."""
+    """Write a data card: the counts, and headings for you to fill in."""
     from nielsgpt.config.load import difference
     from nielsgpt.config.settings import PHASES, Settings
     from nielsgpt.data import availability
@@ -129,7 +134,7 @@ def _with(
     fineweb_val_tokens: int | None = None,
     **data: Any,
 ) -> "Workspace":
-    """The workspace with what the options say."""
+    """The workspace with the options applied."""
     web = {"train_tokens": fineweb_train_tokens, "val_tokens": fineweb_val_tokens}
     trees = {**data, "roam": _given(path=roam_dir), "fineweb_edu": _given(**web)}
     return resettled(workspace, _given(seed=seed) | {"data": _given(**trees)})
@@ -140,7 +145,7 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 def _folders(workspace: "Workspace") -> "dict[str, Path]":
-    """The folder of each phase's splits. Raises DataError where there is none."""
+    """The folder of each phase's splits. Raises DataError if there is none."""
     from nielsgpt.config.settings import PHASES
     from nielsgpt.data.cache import inventory
     from nielsgpt.errors import DataError

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @click.command("chat")
 @with_model("sft")
 @with_generation
-@click.option("--system", help="The system prompt.")
-@click.option("--system-file", type=PATH, help="A file that holds it.")
-@click.option("--once", is_flag=True, help="Reply once, to all of standard input.")
-@click.option("--stats", is_flag=True, help="Say after each reply how fast it came.")
+@click.option("--system", help="System prompt.")
+@click.option("--system-file", type=PATH, help="File with the system prompt.")
+@click.option("--once", is_flag=True, help="Read standard input as one message and reply once.")
+@click.option("--stats", is_flag=True, help="Print tokens and speed after each reply.")
 def command(
     workspace: "Workspace",
     generation: "GenerationSettings",
@@ -31,7 +31,7 @@ def command(
     once: bool,
     stats: bool,
 ) -> None:
-    """Talk with the model. In a pipe, each line is a message, whatever it begins with."""
+    """Chat with the model. In a pipe, each line is a message."""
     from cli.repl import Chat
     from cli.terminal import aside, screen
     from nielsgpt.data.catalog import choose_system_line

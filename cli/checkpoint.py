@@ -1,4 +1,4 @@
-"""nielsgpt checkpoint: look at one."""
+"""nielsgpt checkpoint: inspect a checkpoint."""
 
 import json
 from pathlib import Path
@@ -10,13 +10,13 @@ from cli.options import PATH
 
 @click.group("checkpoint")
 def command() -> None:
-    """Look at a checkpoint."""
+    """Inspect a checkpoint."""
 
 
 @command.command("hash")
 @click.argument("paths", nargs=-1, required=True, type=PATH)
 def print_hash(paths: tuple[Path, ...]) -> None:
-    """Print the sha256 of the weights: equal for equal numbers, whenever they were saved."""
+    """Print a hash of the weights."""
     from nielsgpt.checkpoint import checkpoint_file
 
     for path in paths:
@@ -27,7 +27,7 @@ def print_hash(paths: tuple[Path, ...]) -> None:
 @command.command("show")
 @click.argument("path", type=PATH)
 def show(path: Path) -> None:
-    """Print what a checkpoint says of itself, after reading it whole."""
+    """Verify a checkpoint and print its metadata."""
     from nielsgpt.checkpoint import checkpoint_file
 
     click.echo(json.dumps(checkpoint_file.load(path, "facts")["facts"], indent=2, sort_keys=True))

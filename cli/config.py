@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @click.command("config")
 @with_workspace
-@click.option("--meanings", is_flag=True, help="Print each setting with its meaning.")
+@click.option("--meanings", is_flag=True, help="List every setting with its meaning.")
 @click.option("--docs", is_flag=True, help="Print docs/settings.md.")
 @click.option("--commands", is_flag=True, help="Print docs/commands.md.")
 @click.option("--audit", is_flag=True, help="Check that the code uses every setting.")

@@ -18,10 +18,10 @@ HEADINGS = ("way of computing", "worst gradient", "bound", "verdict", "same bits
 @click.command("doctor")
 @with_workspace
 def command(workspace: "Workspace") -> None:
-    """Check this machine before a night on it, in under a minute.
+    """Check in under a minute that this machine trains correctly.
 
-    Holds a training step of a tiny model, in every way of computing, against float64. Exit code 0
-    where the way that a run would take by the settings is sound, else 1.
+    Compares a training step of a tiny model, in every precision and attention implementation, with
+    a float64 reference. Exits 0 if the configured execution is numerically correct, otherwise 1.
     """
     from nielsgpt.doctor import survey
     from nielsgpt.doctor.trust import describe_fault
@@ -33,7 +33,7 @@ def command(workspace: "Workspace") -> None:
         taken = _examine(workspace, device)
     if not taken.is_correct:
         raise RunError(describe_fault(taken))
-    click.echo(f"\na run takes {taken.label} here, and that is sound")
+    click.echo(f"\na run takes {taken.label} here, numerically correct")
 
 
 def _examine(workspace: "Workspace", device: str) -> "CheckResult":
@@ -95,7 +95,7 @@ def _row(verdict: "CheckResult") -> str:
         verdict.label,
         format_percent(worst.error),
         format_percent(worst.bound),
-        "sound" if verdict.is_correct else "WRONG",
+        "correct" if verdict.is_correct else "WRONG",
         "yes" if verdict.is_deterministic else "no",
         f"{1000 * verdict.step_s:.1f} ms",
     )

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     default=0,
     type=click.IntRange(0),
     metavar="N",
-    help="Show the first N wrong answers.",
+    help="Print the first N wrong answers.",
 )
-@click.option("--final", is_flag=True, help="Ask the questions kept for a final figure.")
+@click.option("--final", is_flag=True, help="Ask the questions reserved for a final score.")
 def command(workspace: "Workspace", wrong: int, final: bool) -> None:
-    """Ask the model what nielsgpt knows the answers to, in wordings that it never saw."""
+    """Score the model on questions with known answers that training phrased differently."""
     from nielsgpt.pipeline import exam
 
     report = exam.run_exam(workspace, final)

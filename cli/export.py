@@ -17,10 +17,12 @@ DTYPES = {"hf": ("float32", "bfloat16", "float16"), "gguf": ("f32", "f16", "q8_0
 @click.command("export")
 @with_model("sft", argument=True)
 @click.option("--to", type=click.Choice(list(DTYPES)), default="hf", show_default=True)
-@click.option("--out", type=PATH, help="The folder, or for gguf the file; else in models/<name>.")
-@click.option("--dtype", help="float32, bfloat16, float16; for gguf f32, f16, q8_0.")
+@click.option(
+    "--out", type=PATH, help="Output folder, or file for gguf; by default in models/<name>."
+)
+@click.option("--dtype", help="hf: float32, bfloat16, float16; gguf: f32, f16, q8_0.")
 @click.option("--force", is_flag=True, help="Replace the export of another model.")
-@click.option("--verify", is_flag=True, help="Compare with what Transformers computes.")
+@click.option("--verify", is_flag=True, help="Compare logits and replies with Transformers.")
 def command(
     workspace: "Workspace",
     ckpt: Path | None,
@@ -30,7 +32,7 @@ def command(
     force: bool,
     verify: bool,
 ) -> None:
-    """Write the model for Transformers, or for llama.cpp and what is built on it."""
+    """Export the model for Transformers (hf), or for llama.cpp and Ollama (gguf)."""
     chosen = dtype or DTYPES[to][0]
     if chosen not in DTYPES[to]:
         raise click.UsageError(f"--dtype {chosen} is not one of {', '.join(DTYPES[to])}")

@@ -1,4 +1,4 @@
-"""The options of chat and sample that say how tokens are drawn, laid over the settings."""
+"""The sampling options of chat and sample, which override the settings."""
 
 import functools
 from collections.abc import Callable
@@ -26,11 +26,13 @@ def with_generation(command: Command) -> Command:
     Stands below `with_workspace` or `with_model`, whose Workspace is the first argument.
     """
 
-    @click.option("--temperature", type=float, help="0 is greedy.")
-    @click.option("--top-k", type=int, help="Draw from the k likeliest tokens; 0 is off.")
-    @click.option("--top-p", type=float, help="Draw from the smallest set of this mass; 1 is off.")
-    @click.option("--max-new-tokens", type=int, help="The longest reply.")
-    @click.option("--seed", type=int, help="Of the draws.")
+    @click.option("--temperature", type=float, help="Sampling temperature; 0 is greedy.")
+    @click.option("--top-k", type=int, help="Sample from the k most likely tokens; 0 is off.")
+    @click.option(
+        "--top-p", type=float, help="Sample from the smallest set with this probability; 1 is off."
+    )
+    @click.option("--max-new-tokens", type=int, help="Maximum length of a reply in tokens.")
+    @click.option("--seed", type=int, help="Random seed for sampling.")
     @functools.wraps(command)
     def wrapper(workspace: "Workspace", **rest: Any) -> Any:
         flags = {name: rest.pop(name) for name in FLAGS}

@@ -1,4 +1,4 @@
-"""nielsgpt hub: send a model to the Hugging Face Hub, fetch one from there."""
+"""nielsgpt hub: upload a model to the Hugging Face Hub, or download one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,16 +14,18 @@ if TYPE_CHECKING:
 
 @click.group("hub")
 def command() -> None:
-    """Send a model to the Hugging Face Hub, fetch one from there."""
+    """Upload a model to the Hugging Face Hub, or download one."""
 
 
 @command.command("upload")
 @click.argument("repository", metavar="OWNER/NAME")
 @with_model("sft", argument=True)
-@click.option("--gguf", type=click.Choice(["f32", "f16", "q8_0"]), help="Add a file for llama.cpp.")
-@click.option("--license", "licence", help="As the Hub names it, such as mit; else left open.")
-@click.option("--public", is_flag=True, help="For everyone to see; else a new one is private.")
-@click.option("--dry-run", is_flag=True, help="List what would be sent; ask the Hub nothing.")
+@click.option(
+    "--gguf", type=click.Choice(["f32", "f16", "q8_0"]), help="Add a GGUF file for llama.cpp."
+)
+@click.option("--license", "licence", help="License, by the Hub's name for it, such as mit.")
+@click.option("--public", is_flag=True, help="Make a new repository public; by default private.")
+@click.option("--dry-run", is_flag=True, help="List the files without contacting the Hub.")
 def upload(
     workspace: "Workspace",
     repository: str,
@@ -33,9 +35,9 @@ def upload(
     public: bool,
     dry_run: bool,
 ) -> None:
-    """Send the model, its tokenizer and its card in one commit; never the optimizer's state.
+    """Upload the model, its tokenizer and its card in one commit, without the optimizer state.
 
-    What is there with the same hash is not sent again.
+    Files with an unchanged hash are not uploaded again.
     """
     from tempfile import TemporaryDirectory
 
@@ -51,7 +53,9 @@ def upload(
         if dry_run:
             kind = "public" if public else "private"
             click.echo(align_columns([["file", "size"], *map(list, sizes.items())]))
-            click.echo(f"would go to {repository}, made as a {kind} model where there is none")
+            click.echo(
+                f"would upload to {repository}, created as a {kind} model if it does not exist"
+            )
             return
         done = hub_upload.upload(repository, files, public)
     for name, shown in sizes.items():
@@ -64,15 +68,15 @@ def upload(
 @command.command("download")
 @with_workspace
 @click.argument("repository", metavar="OWNER/NAME")
-@click.option("--revision", help="A branch, a tag or a commit; else the newest.")
-@click.option("--out", type=PATH, help="The folder; else models/<name>/hub.")
-@click.option("--force", is_flag=True, help="Replace what was fetched from another repository.")
+@click.option("--revision", help="Branch, tag or commit; by default the newest.")
+@click.option("--out", type=PATH, help="Output folder; by default models/<name>/hub.")
+@click.option("--force", is_flag=True, help="Replace a download from another repository.")
 def download(
     workspace: "Workspace", repository: str, revision: str | None, out: Path | None, force: bool
 ) -> None:
-    """Fetch a model; one of nielsgpt becomes a checkpoint that chat opens.
+    """Download a model. A model made by nielsgpt becomes a checkpoint that chat can open.
 
-    Only weights, configurations, tokenizers and cards are fetched, and nothing of them is run.
+    Only weights, configurations, tokenizers and cards are downloaded, and no code is run.
     """
     from nielsgpt.export import hub_download
     from nielsgpt.export.hub_repository import check_name
@@ -87,6 +91,6 @@ def download(
     if done.skipped:
         click.echo(f"left there: {', '.join(done.skipped)}", err=True)
     if done.checkpoint is None:
-        click.echo("not one of nielsgpt's: open it with Transformers or llama.cpp")
+        click.echo("not made by nielsgpt: open it with Transformers or llama.cpp")
     else:
-        click.echo(f"talk with it: nielsgpt chat --ckpt {done.checkpoint}")
+        click.echo(f"chat with it: nielsgpt chat --ckpt {done.checkpoint}")

@@ -17,15 +17,23 @@ NEEDED = ("ftfy", "mammoth", "py3langid", "pypdfium2", "pysubs2", "rensa", "sele
 @click.command("import")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
 @click.option(
-    "--as", "assistants", multiple=True, metavar="NAME", help="Who becomes the assistant."
+    "--as",
+    "assistants",
+    multiple=True,
+    metavar="NAME",
+    help="Person in the chats who becomes the assistant.",
 )
-@click.option("--column", default="text", show_default=True, help="The text in CSV, JSON, Parquet.")
-@click.option("--redact/--no-redact", default=None, help="Replace private data, or keep it.")
+@click.option(
+    "--column", default="text", show_default=True, help="Text column in CSV, JSON, Parquet."
+)
+@click.option(
+    "--redact/--no-redact", default=None, help="Replace private data with placeholders, or keep it."
+)
 @click.option(
     "--pause",
     "pause_hours",
     type=click.FloatRange(0, min_open=True),
-    help="Hours of silence that end a conversation; 6 if never set.",
+    help="Hours without a message that end a conversation; by default 6.",
 )
 @click.option(
     "--timeout",
@@ -33,7 +41,7 @@ NEEDED = ("ftfy", "mammoth", "py3langid", "pypdfium2", "pysubs2", "rensa", "sele
     default=120.0,
     show_default=True,
     type=click.FloatRange(1),
-    help="Seconds to read one file.",
+    help="Time limit per file in seconds.",
 )
 def command(
     paths: tuple[Path, ...],
@@ -45,7 +53,7 @@ def command(
 ) -> None:
     """Import books, notes, mails and chats into data/raw/.
 
-    PATH is a file, a folder or a ZIP archive. Files that did not change are not read again;
+    PATH is a file, a folder or a ZIP archive. Unchanged files are not read again;
     --as, --redact and --pause are remembered.
     """
     _check_packages()

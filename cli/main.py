@@ -14,30 +14,30 @@ import click
 from cli.remedy import complete
 
 COMMANDS = {
-    "new": "Begin a model of your own: its settings, its persona, its folders.",
-    "pipeline": "From nothing to an examined chat model, in one command.",
+    "new": "Start a model of your own: settings, persona, folders.",
+    "pipeline": "Run all stages, from text to a tested chat model.",
     "tokenizer": "Train the tokenizer on the configured text.",
     "caches": "Tokenize the configured sources.",
     "pretrain": "Train the model on text.",
     "sft": "Teach the pretrained model to chat.",
-    "exam": "Ask the model what nielsgpt knows the answers to.",
-    "chat": "Talk with the model.",
-    "sample": "Let the model continue a text.",
-    "serve": "Serve the model: the OpenAI API and a page to talk in.",
-    "export": "Write the model for Transformers, llama.cpp and what is built on them.",
-    "hub": "Send a model to the Hugging Face Hub, fetch one from there.",
+    "exam": "Score the model on questions with known answers.",
+    "chat": "Chat with the model.",
+    "sample": "Continue a text.",
+    "serve": "Serve an OpenAI-compatible API and a chat page.",
+    "export": "Export the model for Transformers, llama.cpp and Ollama.",
+    "hub": "Upload a model to the Hugging Face Hub, or download one.",
     "config": "Print the resolved configuration.",
-    "primer": "Write dialogues invented from the facts.",
-    "sources": "List the sources of text, try them.",
+    "primer": "Write dialogues generated from a persona's facts.",
+    "sources": "List and check the sources of data.",
     "import": "Import books, notes, mails and chats.",
-    "ancients": "Download ancient texts, show what is there.",
-    "checkpoint": "Look at a checkpoint.",
-    "doctor": "Check this machine before a night on it.",
-    "runs": "List runs, compare them, write their report.",
-    "bench": "Measure what trains here and how fast.",
-    "plan": "Choose size, batch and rates for the time there is.",
-    "recommend": "A size and rates by rule, without measuring.",
-    "micro": "A GPT by hand: scalar, NumPy, batched NumPy.",
+    "ancients": "Download ancient texts and list them.",
+    "checkpoint": "Inspect a checkpoint.",
+    "doctor": "Check that this machine trains correctly.",
+    "runs": "List, show and compare training runs.",
+    "bench": "Measure which models fit here and how fast they train.",
+    "plan": "Choose model, batch size and learning rate for a time budget.",
+    "recommend": "Choose model, batch size and learning rate by rule.",
+    "micro": "Train a GPT written by hand in Python or NumPy.",
 }
 
 MODULES = {"import": "import_"}  # where the command's name is a word of Python
@@ -51,10 +51,10 @@ TALKING = {"chat", "sample", "serve"}
 
 
 class Lazy(click.Group):
-    """Imports a command's file only when that command is called."""
+    """A group that imports a command's file only when the command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order in which one uses them."""
+        """All commands, in the order of use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -160,7 +160,10 @@ def _leave(error: Exception, words: Sequence[str]) -> None:
         _say(told if isinstance(error, Stopped) else f"error: {told}")
         sys.exit(error.exit_code)
     if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
-        _say(f"error: {error.filename} cannot be used ({error.strerror}); see that it is right")
+        _say(
+            f"error: {error.filename} cannot be used ({error.strerror}); "
+            "check the path and its permissions"
+        )
         sys.exit(2)
     what = first_line(error)
     _say(f"error: {type(error).__name__}: {what}; 'nielsgpt --debug ...' shows where")

@@ -1,4 +1,4 @@
-"""nielsgpt micro: the teaching house, its training, its samples and its figures of speed."""
+"""nielsgpt micro: train, sample and time the GPT written by hand."""
 
 import functools
 import signal
@@ -19,7 +19,7 @@ Command = Callable[..., Any]
 
 
 class House(click.Group):
-    """Runs a command; micro's errors, which know nothing of the project, become the project's."""
+    """A group that turns the errors of the stand-alone micro package into the project's."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -37,9 +37,11 @@ class House(click.Group):
 def with_scenario(command: Command) -> Command:
     """Give the command its resolved Scenario as the first argument."""
 
-    @click.option("--scenario", "-s", default="names", show_default=True, help="A shipped one.")
-    @click.option("--config", "-c", type=PATH, help="A scenario file of yours.")
-    @click.option("--backend", "-b", help="python, numpy or numpy_batched.")
+    @click.option(
+        "--scenario", "-s", default="names", show_default=True, help="Name of a shipped scenario."
+    )
+    @click.option("--config", "-c", type=PATH, help="Your own scenario file.")
+    @click.option("--backend", "-b", help="Backend: python, numpy or numpy_batched.")
     @functools.wraps(command)
     def wrapper(scenario: str, config: Path | None, backend: str | None, **rest: Any) -> Any:
         from nielsgpt.micro import scenarios
@@ -58,13 +60,13 @@ def named() -> str:
 
 @click.command("train")
 @with_scenario
-@click.option("--dtype", help="float64 or float32.")
-@click.option("--grad-accum", type=int, help="Documents of one update.")
+@click.option("--dtype", help="Data type: float64 or float32.")
+@click.option("--grad-accum", type=int, help="Documents per update.")
 @click.option("--steps", type=int, help="Documents to train on.")
-@click.option("--seed", type=int, help="Of the weights and of the order of the documents.")
-@click.option("--timing", is_flag=True, help="Show where the time goes.")
-@click.option("--no-eta", is_flag=True, help="Do not show the time left.")
-@click.option("--output", "-o", type=PATH, help="Where the model goes.")
+@click.option("--seed", type=int, help="Random seed for the weights and the order of documents.")
+@click.option("--timing", is_flag=True, help="Show the time spent in each part.")
+@click.option("--no-eta", is_flag=True, help="Hide the remaining time.")
+@click.option("--output", "-o", type=PATH, help="File to write the model to.")
 def train(
     scenario: "Scenario",
     dtype: str | None,
@@ -75,7 +77,7 @@ def train(
     no_eta: bool,
     output: Path | None,
 ) -> None:
-    """Train a scenario's model."""
+    """Train the model of a scenario."""
     from nielsgpt.errors import Stopped
     from nielsgpt.micro import pace, scenarios, store
     from nielsgpt.micro.training import Run
@@ -103,18 +105,29 @@ def train(
 
 @click.command("sample")
 @with_scenario
-@click.option("--model", "-m", type=PATH, help="A model.json; else that of the scenario.")
-@click.option("--prompt", "-i", default="", help="What the text begins with.")
-@click.option("--number", "-n", type=click.IntRange(1), help="How many; else 20, or 1 chain.")
+@click.option("--model", "-m", type=PATH, help="Path of a model.json; by default, the scenario's.")
+@click.option("--prompt", "-i", default="", help="Beginning of the text.")
+@click.option(
+    "--number",
+    "-n",
+    type=click.IntRange(1),
+    help="Number of samples; by default 20, or 1 with --chain.",
+)
 @click.option("--temperature", "-t", type=click.FloatRange(0), default=0.5, show_default=True)
-@click.option("--seed", default=42, show_default=True, help="Of the draws.")
-@click.option("--no-seed", is_flag=True, help="Other draws each time.")
-@click.option("--no-stop-at-bos", is_flag=True, help="Never end before --max-tokens.")
-@click.option("--max-tokens", type=click.IntRange(1), help="New characters; else one window.")
-@click.option("--chain", is_flag=True, help="One long text, in a window that slides.")
+@click.option("--seed", default=42, show_default=True, help="Random seed for sampling.")
+@click.option("--no-seed", is_flag=True, help="Use a different seed every time.")
+@click.option(
+    "--no-stop-at-bos", is_flag=True, help="Continue to --max-tokens, ignoring the end token."
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(1),
+    help="Maximum number of new tokens; by default, one context.",
+)
+@click.option("--chain", is_flag=True, help="Write one long text with a sliding context window.")
 @click.option("--max-chars", type=click.IntRange(1), default=2000, show_default=True)
 def sample(scenario: "Scenario", model: Path | None, prompt: str, **drawing: Any) -> None:
-    """Let a trained model write."""
+    """Sample text from a trained model."""
     import random
 
     from nielsgpt.micro import backends, sampling, store
@@ -122,7 +135,7 @@ def sample(scenario: "Scenario", model: Path | None, prompt: str, **drawing: Any
     makes_it = f"make it with: nielsgpt micro train {named()}"
     saved = store.load(model or store.model_path(root(), scenario.name), makes_it)
     if unknown := saved.alphabet.unknown(prompt):
-        click.echo(f"the model does not know {unknown!r} and reads the prompt without it", err=True)
+        click.echo(f"the vocabulary lacks {unknown!r}; leaving it out of the prompt", err=True)
     gpt = backends.make(scenario.training.backend, saved.shape, saved.weights)
     rng = random.Random(None if drawing["no_seed"] else drawing["seed"])
     start = (gpt, saved.alphabet, prompt, drawing["temperature"], rng)
@@ -139,9 +152,9 @@ def sample(scenario: "Scenario", model: Path | None, prompt: str, **drawing: Any
 @click.command("benchmark")
 @with_scenario
 @click.option("--steps", "-n", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--dtype", help="float64 or float32.")
+@click.option("--dtype", help="Data type: float64 or float32.")
 def benchmark(scenario: "Scenario", steps: int, dtype: str | None) -> None:
-    """Measure training speed; nothing is saved. The first step, which warms up, is not counted."""
+    """Measure training speed without saving. The first step is a warm-up and not counted."""
     from nielsgpt.micro import pace, scenarios
     from nielsgpt.progress import clock
 
@@ -157,7 +170,7 @@ def benchmark(scenario: "Scenario", steps: int, dtype: str | None) -> None:
 
 @click.command("verify-jit")
 def verify_jit() -> None:
-    """Compile the numba kernel and compare it with NumPy."""
+    """Compile the numba kernel and compare its results with NumPy's."""
     from nielsgpt.micro import kernel
 
     click.echo(f"JIT verification: {kernel.verified()}")
@@ -165,10 +178,10 @@ def verify_jit() -> None:
 
 @click.command("download")
 @click.argument("scenario", default="names")
-@click.option("--config", "-c", type=PATH, help="A scenario file of yours.")
-@click.option("--invent", is_flag=True, help="Make names up instead, without a network.")
+@click.option("--config", "-c", type=PATH, help="Your own scenario file.")
+@click.option("--invent", is_flag=True, help="Generate names instead of downloading.")
 def download(scenario: str, config: Path | None, invent: bool) -> None:
-    """Put a scenario's text in its place."""
+    """Download a scenario's text."""
     from nielsgpt.micro import scenarios
     from nielsgpt.micro.download import download as put
 
@@ -177,6 +190,6 @@ def download(scenario: str, config: Path | None, invent: bool) -> None:
 
 command = House(
     "micro",
-    help="A GPT by hand: scalar, NumPy, batched NumPy.",
+    help="Train a GPT written by hand in plain Python or NumPy (docs/learn).",
     commands=[train, sample, benchmark, verify_jit, download, check, bpe, figures],
 )

@@ -1,4 +1,4 @@
-"""nielsgpt micro check, bpe and figures: what docs/learn asks for."""
+"""nielsgpt micro check, bpe and figures: the commands of docs/learn."""
 
 from pathlib import Path
 
@@ -11,20 +11,22 @@ TOKENIZER = Path("models") / "micro" / "bpe.json"
 
 
 def tokenizer_path(chosen: Path | None) -> Path:
-    """Where the tokenizer lies, unless the command line says otherwise."""
+    """The default path of the tokenizer."""
     return chosen or root() / TOKENIZER
 
 
 @click.command("check")
 @click.argument("exercise", required=False)
-@click.option("--start", is_flag=True, help="Write a file to begin with.")
-@click.option("--file", type=PATH, help="Your answer.  [default: learn/<exercise>.py]")
-@click.option("--timeout", "timeout_s", default=TIMEOUT_S, show_default=True, help="In seconds.")
+@click.option("--start", is_flag=True, help="Write a file to start from.")
+@click.option("--file", type=PATH, help="File with your answer.  [default: learn/<exercise>.py]")
+@click.option(
+    "--timeout", "timeout_s", default=TIMEOUT_S, show_default=True, help="Time limit in seconds."
+)
 @click.pass_context
 def check(
     ctx: click.Context, exercise: str | None, start: bool, file: Path | None, timeout_s: float
 ) -> None:
-    """Say whether your answer to an exercise of docs/learn is right; without one, list them all."""
+    """Check your answer to an exercise of docs/learn; without EXERCISE, list them all."""
     from nielsgpt.micro import checking, exercises
 
     if exercise is None:
@@ -43,19 +45,24 @@ def check(
 
 @click.group("bpe")
 def bpe() -> None:
-    """Train the tokenizer of docs/learn/5-bpe.md, and use it."""
+    """Train and use the tokenizer of docs/learn/5-bpe.md."""
 
 
 @bpe.command("train")
 @click.argument("texts", nargs=-1, required=True, type=PATH)
-@click.option("--vocab-size", default=1256, show_default=True, help="256 bytes and the merges.")
-@click.option("--special", "specials", multiple=True, help="A special token; more than once.")
+@click.option(
+    "--vocab-size",
+    default=1256,
+    show_default=True,
+    help="Vocabulary size: 256 bytes, the merges and special tokens.",
+)
+@click.option("--special", "specials", multiple=True, help="A special token; may be repeated.")
 @click.option("--ties", type=click.Choice(["greatest", "lowest"]), default="greatest")
-@click.option("--out", "-o", type=PATH, help=f"Where it goes.  [default: {TOKENIZER}]")
+@click.option("--out", "-o", type=PATH, help=f"Output file.  [default: {TOKENIZER}]")
 def bpe_train(
     texts: tuple[Path, ...], vocab_size: int, specials: tuple[str, ...], ties: str, out: Path | None
 ) -> None:
-    """Train on text files."""
+    """Train a tokenizer on text files."""
     from nielsgpt.micro import bpe
     from nielsgpt.micro.files import read_text
 
@@ -70,11 +77,11 @@ def bpe_train(
 
 @bpe.command("encode")
 @click.argument("text")
-@click.option("--model", "-m", type=PATH, help=f"The tokenizer.  [default: {TOKENIZER}]")
-@click.option("--specials", is_flag=True, help="Let the text spell special tokens.")
-@click.option("--pieces", is_flag=True, help="Show the pieces, not their numbers.")
+@click.option("--model", "-m", type=PATH, help=f"Tokenizer file.  [default: {TOKENIZER}]")
+@click.option("--specials", is_flag=True, help="Encode special tokens in the text as such.")
+@click.option("--pieces", is_flag=True, help="Print the pieces instead of the ids.")
 def bpe_encode(text: str, model: Path | None, specials: bool, pieces: bool) -> None:
-    """Print the numbers of a text."""
+    """Print the ids of a text."""
     from nielsgpt.micro import bpe
 
     trained = bpe.load(tokenizer_path(model))
@@ -84,16 +91,18 @@ def bpe_encode(text: str, model: Path | None, specials: bool, pieces: bool) -> N
 
 @bpe.command("decode")
 @click.argument("ids", nargs=-1, type=int)
-@click.option("--model", "-m", type=PATH, help=f"The tokenizer.  [default: {TOKENIZER}]")
+@click.option("--model", "-m", type=PATH, help=f"Tokenizer file.  [default: {TOKENIZER}]")
 def bpe_decode(ids: tuple[int, ...], model: Path | None) -> None:
-    """Print the text of the numbers."""
+    """Print the text of the ids."""
     from nielsgpt.micro import bpe
 
     click.echo(bpe.load(tokenizer_path(model)).decode(ids))
 
 
 @click.command("figures")
-@click.option("--scenario", "-s", default="names", show_default=True, help="A shipped one.")
+@click.option(
+    "--scenario", "-s", default="names", show_default=True, help="Name of a shipped scenario."
+)
 @click.option("--steps", default=300, show_default=True, help="Documents for the loss curves.")
 @click.option("--out", type=PATH, default=Path("docs/learn/figures"), show_default=True)
 def figures(scenario: str, steps: int, out: Path) -> None:

@@ -23,7 +23,7 @@ def with_model(phase: "Phase", argument: bool = False) -> Callable[[Command], Co
 
     It is named with --ckpt or, as an `argument`, without a word before it.
     """
-    named = click.option("--ckpt", type=PATH, help="Open this checkpoint.")
+    named = click.option("--ckpt", type=PATH, help="Checkpoint to open.")
     if argument:
         named = click.argument("ckpt", metavar="[CHECKPOINT]", required=False, type=PATH)
 

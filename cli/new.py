@@ -16,16 +16,23 @@ MIXES = {"text": "mix_pretrain", "chat": "mix_sft"}
 
 @click.command("new")
 @click.argument("name")
-@click.option("--character", help='Who it is, as in "a patient gardener".')
-@click.option("--manner", type=click.Choice(["terse", "warm", "formal"]), default="terse")
-@click.option("--text", metavar="PATH", help="Your documents: .txt or .md.")
-@click.option("--chat", metavar="PATH", help="Your conversations: .jsonl or .json.")
-@click.option("--hours", type=click.FloatRange(0, min_open=True), help="The time to train.")
+@click.option("--character", help='Who it is, such as "a patient gardener".')
+@click.option(
+    "--manner",
+    type=click.Choice(["terse", "warm", "formal"]),
+    default="terse",
+    help="How it talks.",
+)
+@click.option("--text", metavar="PATH", help="Your documents: a .txt or .md file or a folder.")
+@click.option(
+    "--chat", metavar="PATH", help="Your conversations: a .jsonl or .json file or a folder."
+)
+@click.option("--hours", type=click.FloatRange(0, min_open=True), help="Hours of training.")
 def command(name: str, manner: str, **given: Any) -> None:
-    """Begin a model of your own: NAME.json, personas/NAME.json and folders for its text.
+    """Start a model of your own: write NAME.json, personas/NAME.json and folders for its text.
 
-    Values without an option are asked at a terminal and take their defaults elsewhere. Nothing
-    that exists is overwritten.
+    At a terminal you are asked for what the options leave out; elsewhere it takes its default.
+    Existing files are never overwritten.
     """
     from nielsgpt.config.load import validate
     from nielsgpt.system.atomic_files import write_json
@@ -34,7 +41,7 @@ def command(name: str, manner: str, **given: Any) -> None:
     config, persona = root() / f"{name}.json", root() / "personas" / f"{name}.json"
     for file in (config, persona):
         if file.exists():
-            raise click.UsageError(f"{file} exists and is kept; choose another NAME")
+            raise click.UsageError(f"{file} already exists; choose another NAME")
     asked = _ask(name, given)
     for source in ("text", "chat"):
         place = root() / asked[source]
@@ -44,7 +51,7 @@ def command(name: str, manner: str, **given: Any) -> None:
     persona.parent.mkdir(exist_ok=True)
     write_json(persona, {"name": name, "about": about, "manner": manner, "facts": []})
     write_json(config, _config(asked, name))
-    click.echo(f"wrote {config} and {persona}; the persona's facts go into the latter")
+    click.echo(f"wrote {config} and {persona}; add the persona's facts to the second file")
     _show(asked, config)
     click.echo(f"next:\n  nielsgpt sources --config {config}")
     click.echo(f"  nielsgpt pipeline --config {config} --hours {asked['hours']:g}")
@@ -54,8 +61,8 @@ def _ask(name: str, given: Asked) -> Asked:
     """Every answer: as an option gives it, as a person types it, or the default."""
     questions = {
         "character": ("Who is it", "a helpful companion"),
-        "text": ("Where do your documents lie", f"data/{name}/text"),
-        "chat": ("Where do your conversations lie", f"data/{name}/chat"),
+        "text": ("Where are your documents", f"data/{name}/text"),
+        "chat": ("Where are your conversations", f"data/{name}/chat"),
         "hours": ("Hours to train", 8.0),
     }
     at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
@@ -106,13 +113,13 @@ def _files(asked: Asked, source: str) -> list[Path]:
 
 
 def _show(asked: Asked, config: Path) -> None:
-    """The files and bytes of each folder, and the next step where there are none."""
+    """The files and bytes of each folder, and the next step for an empty one."""
     for source, mix in MIXES.items():
         found = _files(asked, source)
         size = sum(file.stat().st_size for file in found)
         told = f"{len(found)} files, {size:,} bytes"
         if not found:
             shares = json.dumps(_shares(source))
-            told = f"empty; with files in it, put {shares} into data.{mix} of {config.name}"
+            told = f"empty; after adding files, put {shares} into data.{mix} of {config.name}"
         click.echo(f"  {source}  {asked[source]}: {told}")
-    click.echo("  primer  stories and conversations invented from the persona")
+    click.echo("  primer  stories and conversations generated from the persona")

@@ -1,4 +1,4 @@
-"""The options that commands share, and what they settle: one Workspace."""
+"""The options that commands share, resolved to one Workspace."""
 
 import functools
 import os
@@ -45,13 +45,15 @@ def with_workspace(command: Command) -> Command:
 def settings_options(command: Command) -> Command:
     """--config, --set and --device, as `config`, `assignments` and `device`."""
     for option in (
-        click.option("--device", help="auto, cpu, mps or cuda[:n]."),
-        click.option("--set", "assignments", multiple=True, help="section.name=value, over it."),
+        click.option("--device", help="Device: auto, cpu, mps or cuda[:n]."),
+        click.option(
+            "--set", "assignments", multiple=True, help="Override a setting: section.name=value."
+        ),
         click.option(
             "--config",
             "-c",
             type=HomePath(),
-            help="A JSON file of settings, or a name in configs/.",
+            help="JSON file of settings, or the name of one in configs/.",
         ),
     ):
         command = option(command)
@@ -90,8 +92,8 @@ def resettled(workspace: "Workspace", over: dict[str, Any]) -> "Workspace":
 def resume_options(command: Command) -> Command:
     """--resume PATH and --no-resume, as one Resume."""
 
-    @click.option("--resume", type=PATH, help="Go on from this checkpoint.")
-    @click.option("--no-resume", is_flag=True, help="Start again; the old files are set aside.")
+    @click.option("--resume", type=PATH, help="Checkpoint to resume from.")
+    @click.option("--no-resume", is_flag=True, help="Start from scratch; old files are set aside.")
     @functools.wraps(command)
     def chosen(*args: Any, resume: Path | None, no_resume: bool, **rest: Any) -> Any:
         from nielsgpt.training.resume_choice import Resume

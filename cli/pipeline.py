@@ -15,18 +15,20 @@ STAGES = ("tokenizer", "caches", "pretrain", "sft", "exam", "all")
 
 @click.command("pipeline")
 @with_workspace
-@click.option("--no-resume", is_flag=True, help="The same as --rebuild pretrain.")
+@click.option("--no-resume", is_flag=True, help="Same as --rebuild pretrain.")
 @click.option(
     "--rebuild",
     multiple=True,
     type=click.Choice(STAGES),
-    help="Do this stage again, and what cannot stand without it; the old files are set aside.",
+    help="Run this stage again, and those that depend on it; old files are set aside.",
 )
 @nproc_option
 @click.option(
-    "--hours", type=click.FloatRange(0, min_open=True), help="Train both phases within this time."
+    "--hours", type=click.FloatRange(0, min_open=True), help="Time budget for both training phases."
 )
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="The same in minutes.")
+@click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), help="Like --hours, in minutes."
+)
 def command(
     workspace: "Workspace",
     no_resume: bool,
@@ -35,11 +37,10 @@ def command(
     hours: float | None,
     minutes: float | None,
 ) -> None:
-    """From nothing to an examined chat model: tokenizer, caches, pretraining, SFT, exam.
+    """Run all stages: tokenizer, caches, pretraining, SFT, exam.
 
-    Every stage that is up to date is skipped; a stopped run continues where it was. What was
-    trained stays when its text or settings change: a table lists what changed, and --rebuild does
-    a stage again.
+    Stages that are up to date are skipped, and a stopped run resumes. A trained model is kept when
+    its text or settings change: a table lists the changes, and --rebuild runs a stage again.
     """
     from nielsgpt.config.settings import PHASES
     from nielsgpt.pipeline import exam, pipeline, train_phase

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @click.command("plan")
 @with_workspace
-@click.option("--hours", type=ABOVE_0, help="Of training, both phases.")
-@click.option("--minutes", type=ABOVE_0, help="The same in minutes.")
-@click.option("--pilot-minutes", type=ABOVE_0, help="Of short runs now; else 3 to 40.")
-@click.option("--grid", type=PATH, help="Shapes, as for `nielsgpt bench`.")
-@click.option("--batches", help="Batches to choose from, as in 8,16,32.")
-@click.option("--name", help="Of the plan, and of what is trained by it.")
+@click.option("--hours", type=ABOVE_0, help="Hours of training, both phases.")
+@click.option("--minutes", type=ABOVE_0, help="Like --hours, in minutes.")
+@click.option("--pilot-minutes", type=ABOVE_0, help="Minutes of pilot runs; by default 3 to 40.")
+@click.option("--grid", type=PATH, help="JSON list of shapes, as for `nielsgpt bench`.")
+@click.option("--batches", help="Batch sizes to choose from, such as 8,16,32.")
+@click.option("--name", help="Name of the plan and of the model.")
 def command(
     workspace: "Workspace",
     hours: float | None,
@@ -35,10 +35,10 @@ def command(
     batches: str | None,
     name: str | None,
 ) -> None:
-    """Choose size, batch and learning rate for the time there is, from short runs on this machine.
+    """Choose model size, batch size and learning rate for a time budget, from short runs here.
 
-    Writes a config, plans/NAME.json, that holds the time too, and prints the command that trains
-    with it. What was measured is kept: the same plan again takes seconds.
+    Writes plans/NAME.json, a config that includes the time budget, and prints the command that
+    trains with it. Measurements are kept, so repeating a plan takes seconds.
     """
     from nielsgpt.config import load
     from nielsgpt.experiments import grid as grids

@@ -16,12 +16,19 @@ if TYPE_CHECKING:
 
 @click.command("recommend")
 @with_workspace
-@click.option("--priority", type=click.Choice(["speed", "quality"]), default="quality")
-@click.option("--device-mem-gb", type=ABOVE_0, help="Memory of the device; else what it has.")
+@click.option(
+    "--priority",
+    type=click.Choice(["speed", "quality"]),
+    default="quality",
+    help="Prefer a smaller, faster model or a better one.",
+)
+@click.option(
+    "--device-mem-gb", type=ABOVE_0, help="Memory of the device in GB; by default, all of it."
+)
 def command(workspace: "Workspace", priority: "Priority", device_mem_gb: float | None) -> None:
-    """A size, a batch, rates and steps by rule, from the tokens of the caches and the memory.
+    """Choose model size, batch size, learning rates and steps by rule, without measuring.
 
-    Nothing is measured; `nielsgpt plan` measures.
+    The rules use the number of cached tokens and the memory; `nielsgpt plan` measures instead.
     """
     from nielsgpt.config.load import difference
     from nielsgpt.errors import DataError
@@ -44,8 +51,8 @@ def command(workspace: "Workspace", priority: "Priority", device_mem_gb: float |
     click.echo(align_columns(rows))
     read = phase.max_steps * phase.batch_size * found.model.context_length
     click.echo(
-        f"\n{total:,} tokens, vocabulary {vocab_size:,}; {phase.max_steps:,} steps read them "
-        f"{read / total:.1f} times\nmodel {found.model.variant}, device {machine.device}, "
+        f"\n{total:,} tokens, vocabulary {vocab_size:,}; {phase.max_steps:,} steps are "
+        f"{read / total:.1f} epochs\nmodel {found.model.variant}, device {machine.device}, "
         f"{format_bytes(needed)} of {format_bytes(machine.memory_bytes)}\n"
     )
     tree = difference(found.model_dump(mode="json"), workspace.settings.model_dump(mode="json"))

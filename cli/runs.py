@@ -1,4 +1,4 @@
-"""nielsgpt runs: list runs, show one, compare several."""
+"""nielsgpt runs: list, show and compare runs."""
 
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ from cli.options import root
 @click.group("runs", invoke_without_command=True)
 @click.pass_context
 def command(context: click.Context) -> None:
-    """List runs, newest first. ID is a run's id, a beginning of it or of its end, or latest."""
+    """List runs, newest first. ID is a run's id, an unambiguous part of it, or latest."""
     if context.invoked_subcommand is None:
         from nielsgpt.format import align_columns
         from nielsgpt.report import run_figures, run_reader
@@ -25,7 +25,7 @@ def command(context: click.Context) -> None:
 @command.command("show")
 @click.argument("name", metavar="ID")
 def show(name: str) -> None:
-    """Write a run's report.html and its plots, and print where."""
+    """Write a run's report.html and plots, and print their path."""
     from nielsgpt.report import page, run_reader
 
     record = run_reader.find(root() / "runs", name)
@@ -36,7 +36,7 @@ def show(name: str) -> None:
 @command.command("compare")
 @click.argument("names", metavar="ID ID...", nargs=-1)
 def compare(names: tuple[str, ...]) -> None:
-    """Print the figures of several runs and the settings that differ, and write their curves."""
+    """Compare several runs: metrics, settings that differ, and plots."""
     from nielsgpt.format import align_columns
     from nielsgpt.report import page, run_figures, run_reader
 

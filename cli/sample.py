@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command("sample")
 @with_model("pretrain")
 @with_generation
-@click.option("--prompt", default="", help="The text to continue; without it, a new document.")
+@click.option("--prompt", default="", help="Text to continue; by default, start a new document.")
 @click.option("--num-samples", type=click.IntRange(1), default=1, show_default=True)
 def command(
     workspace: "Workspace",
@@ -26,7 +26,7 @@ def command(
     num_samples: int,
     ckpt: Path | None,
 ) -> None:
-    """Let the model continue a text, with its pretrained weights."""
+    """Continue a text with the pretrained model."""
     from nielsgpt.inference.generate import stream_continuation
     from nielsgpt.inference.open_model import open_model
 

@@ -17,10 +17,10 @@ MANY = 16  # replies at once, for which the form of the weights is chosen
 
 @click.command("serve")
 @with_model("sft")
-@click.option("--host", help="serve.host: the address to listen at.")
-@click.option("--port", type=int, help="serve.port; 0 takes any free one.")
-@click.option("--api-key-file", type=PATH, help="A file that holds the key clients must send.")
-@click.option("--insecure", is_flag=True, help="Let others in without a key.")
+@click.option("--host", help="Address to listen on (serve.host).")
+@click.option("--port", type=int, help="Port (serve.port); 0 takes any free one.")
+@click.option("--api-key-file", type=PATH, help="File with the API key that clients must send.")
+@click.option("--insecure", is_flag=True, help="Allow other machines to connect without a key.")
 def command(
     workspace: "Workspace",
     ckpt: Path | None,
@@ -29,9 +29,9 @@ def command(
     api_key_file: Path | None,
     insecure: bool,
 ) -> None:
-    """Serve the model: the OpenAI API and a page to talk in, until Ctrl-C.
+    """Serve the model until Ctrl-C: an OpenAI-compatible API and a chat page.
 
-    The key may also stand in the environment, as NIELSGPT_API_KEY.
+    The API key can also be set in the environment variable NIELSGPT_API_KEY.
     """
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     workspace = resettled(workspace, {"serve": given})

@@ -49,7 +49,7 @@ def unescape(text: str) -> str:
 
 
 def obey(chat: "Chat", text: str) -> str:
-    """Run the command that the text begins with; returns the answer, "" where there is none."""
+    """Run the command that the text begins with; returns the answer, or ""."""
     word, *rest = text.split(maxsplit=1)
     if word not in COMMANDS:
         near = difflib.get_close_matches(word, COMMANDS, 1)
@@ -77,18 +77,18 @@ def _system(chat: "Chat", rest: str) -> str:
 
 def _reset(chat: "Chat", rest: str) -> str:
     chat.session.reset()
-    return "the conversation is forgotten"
+    return "the conversation is cleared"
 
 
 def _retry(chat: "Chat", rest: str) -> str:
     chat.again()
     greedy = chat.session.generation.temperature == 0.0
-    return "greedy replies are all the same; try /temperature 0.7" if greedy else ""
+    return "greedy sampling always gives the same reply; try /temperature 0.7" if greedy else ""
 
 
 def _undo(chat: "Chat", rest: str) -> str:
     chat.offered = escape(chat.session.undo())
-    return "the last message and its reply are taken back"
+    return "the last message and its reply are removed"
 
 
 def _save(chat: "Chat", rest: str) -> str:
@@ -146,17 +146,19 @@ def _number(field: str, kind: type[int] | type[float]) -> Run:
 
 COMMANDS: dict[str, Slash] = {
     "/help": Slash(_help, "", "this list"),
-    "/retry": Slash(_retry, "", "another reply to the last message, from new draws"),
-    "/undo": Slash(_undo, "", "take the last message and its reply back, to write it again"),
-    "/reset": Slash(_reset, "", "forget the conversation and restart the random draws"),
-    "/system": Slash(_system, "[TEXT]", "show the system prompt, or set another"),
-    "/save": Slash(_save, "FILE", "write the conversation to a file; --force FILE replaces one"),
-    "/load": Slash(_load, "FILE", "go on with a conversation that was saved"),
-    "/temperature": Slash(_number("temperature", float), "X", "draw colder or warmer; 0: greedy"),
-    "/top-k": Slash(_number("top_k", int), "N", "draw from the N likeliest tokens; 0: from all"),
-    "/top-p": Slash(_number("top_p", float), "X", "draw from the likeliest with this mass; 1: off"),
-    "/seed": Slash(_number("seed", int), "N", "restart the random draws from this number"),
-    "/max-tokens": Slash(_number("max_new_tokens", int), "N", "the longest reply"),
-    "/stats": Slash(_stats, "", "speed of the last reply, room in the context, how it draws"),
+    "/retry": Slash(_retry, "", "generate another reply to the last message"),
+    "/undo": Slash(_undo, "", "remove the last message and its reply, and edit the message"),
+    "/reset": Slash(_reset, "", "clear the conversation and restart sampling from the seed"),
+    "/system": Slash(_system, "[TEXT]", "show or replace the system prompt"),
+    "/save": Slash(_save, "FILE", "save the conversation; --force FILE replaces a file"),
+    "/load": Slash(_load, "FILE", "continue a saved conversation"),
+    "/temperature": Slash(_number("temperature", float), "X", "sampling temperature; 0: greedy"),
+    "/top-k": Slash(_number("top_k", int), "N", "sample from the N most likely tokens; 0: all"),
+    "/top-p": Slash(
+        _number("top_p", float), "X", "sample from the smallest set with this probability; 1: all"
+    ),
+    "/seed": Slash(_number("seed", int), "N", "restart sampling from this seed"),
+    "/max-tokens": Slash(_number("max_new_tokens", int), "N", "maximum tokens per reply"),
+    "/stats": Slash(_stats, "", "speed of the last reply, context use, sampling settings"),
     "/exit": Slash(_exit, "", "leave"),
 }

@@ -1,4 +1,4 @@
-"""nielsgpt sources: list them, try them."""
+"""nielsgpt sources: list and check the sources of data."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ PREVIEW = 72
 @click.group("sources", invoke_without_command=True)
 @with_workspace
 def command(workspace: "Workspace") -> None:
-    """List every source: its share of the mix, where it comes from, whether it is here."""
+    """List every source: its share of the mix, its origin, and whether it is on disk."""
     if click.get_current_context().invoked_subcommand is None:
         from nielsgpt.data.availability import describe_origin, describe_state
         from nielsgpt.data.catalog import SOURCES
@@ -41,9 +41,9 @@ def command(workspace: "Workspace") -> None:
 @with_workspace
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 def check(workspace: "Workspace", names: tuple[str, ...]) -> None:
-    """Load two samples of each source; exit code 1 where one fails.
+    """Load two samples of each source; exits 1 if one fails.
 
-    Without a NAME: the sources of the mixes and all that come from the Hub.
+    Without NAME, checks the sources of the mixes and all that come from the Hub.
     """
     from nielsgpt.data.availability import preview
     from nielsgpt.errors import NielsError, RunError

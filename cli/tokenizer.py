@@ -26,9 +26,10 @@ COUNT = click.IntRange(0)
 def command(workspace: "Workspace", **over: Any) -> None:
     """Train the tokenizer on the configured text, unless it is up to date.
 
-    One that a model was trained with stays: another would break the model.
+    A tokenizer that a model was trained with is never replaced, because the model would break.
 
-    The options stand for settings of the same name; put those that stay into your config.
+    The options override the settings of the same name for this command only; put lasting changes
+    into your config.
     """
     context = click.get_current_context()
     if context.invoked_subcommand is None:
@@ -45,9 +46,9 @@ def command(workspace: "Workspace", **over: Any) -> None:
 
 @command.command("report")
 @with_workspace
-@click.option("--text-file", "paths", multiple=True, type=PATH)
-@click.option("--wikitext", is_flag=True, help="Measure on WikiText's validation side.")
-@click.option("--wikitext-bytes", type=COUNT, help="At most this many bytes of it.")
+@click.option("--text-file", "paths", multiple=True, type=PATH, help="Measure on this file.")
+@click.option("--wikitext", is_flag=True, help="Measure on WikiText's validation split.")
+@click.option("--wikitext-bytes", type=COUNT, help="Limit WikiText to this many bytes.")
 @click.option("--fineweb-bytes", type=COUNT, help="Measure on this many bytes of FineWeb-Edu.")
 def report(
     workspace: "Workspace",
@@ -56,7 +57,7 @@ def report(
     wikitext_bytes: int | None,
     fineweb_bytes: int | None,
 ) -> None:
-    """Print and draw what the tokenizer makes of text; without text, of the held-out text."""
+    """Measure how well the tokenizer compresses a text; by default, the validation text."""
     from nielsgpt.data import availability
     from nielsgpt.pipeline import train_tokenizer
     from nielsgpt.report import tokenizer_report
@@ -78,7 +79,7 @@ def report(
 @with_workspace
 @click.argument("text")
 def encode(workspace: "Workspace", text: str) -> None:
-    """Print the id and the piece of each token of TEXT."""
+    """Print the id and the piece of each token in TEXT."""
     from nielsgpt.report.tokenizer_report import format_token
     from nielsgpt.tokenizers import registry
 
@@ -91,7 +92,7 @@ def encode(workspace: "Workspace", text: str) -> None:
 @with_workspace
 @click.argument("ids", type=int, nargs=-1, required=True)
 def decode(workspace: "Workspace", ids: tuple[int, ...]) -> None:
-    """Print the text of the IDS; special tokens are no text."""
+    """Print the text of the IDS, without special tokens."""
     from nielsgpt.tokenizers import registry
 
     terminal.write(f"{registry.load(workspace.tokenizer).decode(ids)}\n")

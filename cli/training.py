@@ -19,7 +19,7 @@ ABOVE_0 = click.FloatRange(0, min_open=True)
 
 def nproc_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """--nproc N, as a whole number."""
-    words = "Processes on this machine that train together."
+    words = "Number of training processes on this machine."
     return click.option("--nproc", type=click.IntRange(1), default=1, help=words)(command)
 
 
@@ -30,12 +30,14 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
     @resume_options
     @nproc_option
     @click.option("--hours", type=ABOVE_0, help="Train for this time instead of max_steps.")
-    @click.option("--minutes", type=ABOVE_0, help="The same in minutes.")
+    @click.option("--minutes", type=ABOVE_0, help="Like --hours, in minutes.")
     @click.option("--more-steps", type=click.IntRange(1), help="Train this many more steps.")
-    @click.option("--auto-microbatch", is_flag=True, help="Measure the best micro-batch.")
-    @click.option("--init-from", help="A checkpoint to take the starting weights from.")
+    @click.option("--auto-microbatch", is_flag=True, help="Measure the fastest micro-batch size.")
+    @click.option("--init-from", help="Checkpoint to load the initial weights from.")
     @click.option(
-        "--no-strict", is_flag=True, help="Take of --init-from what fits, and say what not."
+        "--no-strict",
+        is_flag=True,
+        help="Load matching tensors from --init-from and list the rest.",
     )
     def train(workspace: "Workspace", resume: "Resume", nproc: int, **over: Any) -> None:
         from nielsgpt.system import launcher
@@ -62,7 +64,7 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
             pipeline.caches(workspace, phases=[phase])
             train_phase.train(workspace, phase, resume)
 
-    how = "Resumes from the phase's newest checkpoint by itself. Ctrl-C saves first."
+    how = "Resumes from the newest checkpoint of the phase. Ctrl-C saves and stops."
     return click.command(phase, help=f"{purpose}\n\n{how}")(train)
 
 

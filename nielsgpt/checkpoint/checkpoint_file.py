@@ -177,7 +177,7 @@ def load(path: Path, *parts: str, lazy: bool = False) -> State:
 
 
 def newest_first(folder: Path) -> list[Path]:
-    """The states of a phase that a run may go on from, newest first."""
+    """The checkpoints of a phase that a run may resume from, newest first."""
     return sorted(folder.glob("step_[0-9]*.pt"), key=_step_of, reverse=True)
 
 
@@ -189,14 +189,14 @@ def load_newest(folder: Path, lazy: bool = False) -> tuple[State, Path] | None:
         try:
             return load(path, lazy=lazy), path
         except (CheckpointError, DataError) as error:
-            log.warning("%s; going on from the one before", error)
+            log.warning("%s; continuing from the previous one", error)
     return None
 
 
 def prune(folder: Path, keep: int, newest: Path) -> None:
     """Remove all but `keep` step files, `newest` and those before it; latest and best stay.
 
-    Later files are ones that a run could not go on from: they neither count nor go.
+    Later files cannot be resumed from: they are neither counted nor removed.
     """
     steps = [path for path in newest_first(folder) if _step_of(path) <= _step_of(newest)]
     for path in steps[keep:]:

@@ -29,7 +29,7 @@ def load_model(path: Path) -> tuple[State, GPT, Tokenizer]:
     except (NielsError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         said = checkpoint_file.describe(error)
         raise CheckpointError(
-            f"{path} holds no model that fits together ({said}); name another checkpoint"
+            f"{path} contains an inconsistent model ({said}); name another checkpoint"
         ) from None
 
 

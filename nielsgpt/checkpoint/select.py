@@ -22,7 +22,7 @@ AGES = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
 def only_model(root: Path, phase: Phase, command: str) -> Path | None:
-    """The weights of this phase's only model under the root; None where there is none.
+    """The weights of this phase's only model under the root; None if there is none.
 
     Raises CheckpointError where there are several: newest first, each as `command` would name it.
     """
@@ -62,7 +62,7 @@ def own_settings(path: Path) -> dict[str, Any]:
 def _phase_of(path: Path) -> str | None:
     """The phase that made these weights, by the small file beside them; None where it has none.
 
-    The newest weights of a name are pretraining's until it learnt to chat.
+    The newest weights of a name are pretraining's until SFT has finished some.
     """
     with suppress(DataError):
         facts = read_json(path.with_suffix(".json"))

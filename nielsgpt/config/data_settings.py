@@ -23,21 +23,24 @@ class TokenizerSettings(Section):
 
     kind: Literal["byte", "char", "word", "bpe", "sentencepiece"] = Field(
         "sentencepiece",
-        description="one id per byte, character or frequent word; byte-level BPE; trained pieces",
+        description="kind of tokenizer; see docs/tokenizers.md",
     )
     vocab_size: Annotated[int, Field(ge=260, le=1_000_000)] = Field(
-        8192, description="number of ids with the four special tokens (byte: 260; char: at most)"
+        8192,
+        description="vocabulary size, special tokens included (byte: always 260; char: at most)",
     )
     algorithm: Literal["bpe", "unigram"] = Field(
-        "bpe", description="SentencePiece model; bpe exports whole, unigram does not"
+        "bpe", description="SentencePiece model; unigram cannot be exported to GGUF"
     )
     training_characters: Count = Field(
-        20_000_000, description="how many characters of the mixes the tokenizer is trained on"
+        20_000_000, description="characters of the mixes to train the tokenizer on"
     )
-    input_globs: list[PathText] = Field([], description="further files whose text it is trained on")
-    include_wikitext: bool = Field(False, description="train it on WikiText too, whatever the mix")
+    input_globs: list[PathText] = Field(
+        [], description="more files to train the tokenizer on, as glob patterns"
+    )
+    include_wikitext: bool = Field(False, description="train the tokenizer on WikiText too")
     fineweb_bytes: Annotated[int, Field(ge=0)] = Field(
-        0, description="train it on this many bytes of FineWeb-Edu too, whatever the mix"
+        0, description="train the tokenizer on this many bytes of FineWeb-Edu too"
     )
 
 
@@ -45,44 +48,47 @@ class CleaningSettings(Section):
     """Cleaning of the text of every pretraining source before it is tokenized."""
 
     sanitize: Literal["none", "ascii", "basic"] = Field(
-        "none", description="ascii: without accents and other scripts; basic: common marks alone"
+        "none",
+        description="ascii: drop accents and other scripts; basic: also rare punctuation",
     )
-    lowercase: bool = Field(False, description="fold to lower case")
-    collapse_whitespace: bool = Field(False, description="one space, at most one blank line")
+    lowercase: bool = Field(False, description="convert to lower case")
+    collapse_whitespace: bool = Field(
+        False, description="collapse runs of spaces and of blank lines"
+    )
 
 
 class DataSettings(Section):
-    """Which text, in which shares, cached where."""
+    """The sources of data, their shares and their caches."""
 
     mix_pretrain: dict[str, Share] = Field(
-        {"primer": 1.0}, description="share of each source in pretraining; the shares add up to 1"
+        {"primer": 1.0}, description="share of each source in pretraining; sums to 1"
     )
     mix_sft: dict[str, Share] = Field(
-        {"primer": 1.0}, description="share of each source in SFT; the shares add up to 1"
+        {"primer": 1.0}, description="share of each source in SFT; sums to 1"
     )
     val_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = Field(
-        0.02, description="share of each source's documents held out, chosen by hash of the text"
+        0.02, description="share of each source's documents held out for validation"
     )
     shard_bytes: Annotated[int, Field(ge=4096)] = Field(
-        128 * 2**20, description="a cached stream is cut into files of at most this many bytes"
+        128 * 2**20, description="maximum size of a cache file in bytes"
     )
     on_special_literal: Literal["fail", "escape"] = Field(
-        "fail", description="what to do with text that spells a special token, in pretraining"
+        "fail", description="pretraining text that spells a special token: stop, or escape it"
     )
     on_special_literal_sft: Literal["fail", "escape", "drop"] = Field(
-        "fail", description="the same for conversations; drop leaves the conversation out"
+        "fail", description="the same for conversations; drop: skip the conversation"
     )
     cache_dir: PathText | None = Field(
-        None, description="folder of the caches; none: data/cache/<name>"
+        None, description="folder of the caches; null: data/cache/<name>"
     )
     workers: Annotated[int, Field(ge=0)] = Field(
-        0, description="processes that tokenize; 0: one a core; the bytes are the same"
+        0, description="processes for tokenizing; 0: one per core"
     )
     optional: list[str] = Field(
-        ["roam"], description="sources that are left out, with a line, where they are missing"
+        ["roam"], description="sources to skip with a warning if they are missing"
     )
     document_tokens: Literal["end", "both", "none"] = Field(
-        "end", description="put the end token after each document, on both sides, or nowhere"
+        "end", description="where to put the end token: after each document, on both sides, nowhere"
     )
     cleaning: CleaningSettings = CleaningSettings()
     primer: PrimerSettings = PrimerSettings()

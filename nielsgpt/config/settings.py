@@ -1,4 +1,4 @@
-"""Every knob with its default, type and one line of meaning: one frozen tree, one model's life."""
+"""Every setting with its default, type and meaning, as one frozen tree."""
 
 from typing import Annotated, Literal, Self
 
@@ -29,19 +29,27 @@ VariantName = Literal["gpt", "gpt_fast", "gpt_rope", "gpt_plus", "gpt_qk"]
 class ModelSettings(Section):
     """The shape of the network."""
 
-    variant: VariantName = Field("gpt_qk", description="a row of the table in docs/architecture.md")
-    n_layer: Count = Field(8, description="number of blocks")
-    n_head: Count = Field(6, description="attention heads per block")
-    n_embd: Count = Field(384, description="width")
-    context_length: Annotated[int, Field(ge=8)] = Field(512, description="tokens the model sees")
-    d_ff: Count | None = Field(
-        None, description="inner width of the MLP; none: 4 n_embd, for SwiGLU 8/3 n_embd up to 64"
+    variant: VariantName = Field(
+        "gpt_qk", description="architecture; see the table in docs/architecture.md"
     )
-    dropout: Fraction = Field(0.0, description="on embeddings, attention and both branches")
-    rope_theta: Annotated[float, Field(gt=1.0)] = Field(10_000.0, description="base of rotary")
-    tied: bool = Field(True, description="the head shares the token embedding's weights")
+    n_layer: Count = Field(8, description="number of blocks")
+    n_head: Count = Field(6, description="attention heads per block; divides n_embd")
+    n_embd: Count = Field(384, description="embedding width")
+    context_length: Annotated[int, Field(ge=8)] = Field(
+        512, description="maximum tokens in the context"
+    )
+    d_ff: Count | None = Field(
+        None, description="MLP width; null: 4 n_embd, for SwiGLU 8/3 n_embd rounded up to 64"
+    )
+    dropout: Fraction = Field(
+        0.0, description="dropout on embeddings, attention and residual branches"
+    )
+    rope_theta: Annotated[float, Field(gt=1.0)] = Field(
+        10_000.0, description="base of the rotary position embedding"
+    )
+    tied: bool = Field(True, description="share the weights of the token embedding and lm_head")
     attention: Literal["auto", "plain", "fused"] = Field(
-        "auto", description="plain operations or scaled_dot_product_attention; same meaning"
+        "auto", description="plain or fused (scaled_dot_product_attention); auto: the faster one"
     )
 
     @model_validator(mode="after")
@@ -56,33 +64,40 @@ class ModelSettings(Section):
 
 
 class GenerationSettings(Section):
-    """How the next token is drawn."""
+    """How the next token is sampled."""
 
-    max_new_tokens: Count = Field(256, description="longest reply")
-    temperature: Annotated[float, Field(ge=0.0)] = Field(0.7, description="0 is greedy")
-    top_k: Annotated[int, Field(ge=0)] = Field(50, description="keep the k likeliest; 0 is off")
-    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        1.0, description="keep the smallest set with this mass; 1 is off"
+    max_new_tokens: Count = Field(256, description="maximum tokens per reply")
+    temperature: Annotated[float, Field(ge=0.0)] = Field(
+        0.7, description="sampling temperature; 0 is greedy"
     )
-    min_p: Fraction = Field(0.0, description="drop below this share of the likeliest; 0 is off")
+    top_k: Annotated[int, Field(ge=0)] = Field(
+        50, description="sample from the k most likely tokens; 0 is off"
+    )
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        1.0, description="sample from the smallest set with this probability; 1 is off"
+    )
+    min_p: Fraction = Field(
+        0.0, description="drop tokens below this share of the top probability; 0 is off"
+    )
     repetition_penalty: Annotated[float, Field(gt=0.0)] = Field(
-        1.0, description="divides positive and multiplies negative logits of seen ids; 1 is off"
+        1.0, description="above 1 makes repeated tokens less likely; 1 is off"
     )
     repetition_window: Annotated[int, Field(ge=0)] = Field(
-        0, description="how many last ids the penalty sees; 0 is all"
+        0, description="number of recent tokens that the penalty covers; 0 is all"
     )
     stop_strings: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        (), description="text that ends a reply, not shown"
+        (), description="texts that end a reply; not part of it"
     )
-    seed: Annotated[int, Field(ge=0)] = Field(42, description="seeds the sampler, on the CPU")
+    seed: Annotated[int, Field(ge=0)] = Field(42, description="random seed for sampling")
 
 
 class ExamSettings(Section):
-    """The questions whose answers the project knows."""
+    """The exam: questions with known answers."""
 
-    items_per_section: Count = Field(100, description="questions drawn for each section")
+    items_per_section: Count = Field(100, description="questions per section")
     replies: Count = Field(
-        200, description="replies checked for an end token, half of them sampled"
+        200,
+        description="replies checked for an end token; half of them sampled, half greedy",
     )
 
 
@@ -93,47 +108,56 @@ class DeviceSettings(Section):
         "auto", description="auto|cpu|mps|cuda[:n]; auto takes cuda, then mps, then cpu"
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="of the products; weights stay float32. auto: measured"
+        "auto", description="precision of matrix products; weights stay float32; auto: the fastest"
     )
     compile: Literal["auto", "on", "off"] = Field(
-        "auto", description="torch.compile; auto: in training, where it gains; on: in chats too"
+        "auto",
+        description="torch.compile; auto: in training, if faster; on: also in chat and serve",
     )
-    threads: Annotated[int, Field(ge=0)] = Field(0, description="CPU threads; 0: measured")
+    threads: Annotated[int, Field(ge=0)] = Field(
+        0, description="CPU threads; 0: the fastest number"
+    )
     weights: Literal["auto", "float32", "bfloat16", "int8"] = Field(
-        "auto", description="of a model that chats or serves; auto: the fastest here, measured"
+        "auto", description="weight format in chat, sample and serve; auto: the fastest"
     )
     parallel: Literal["exact", "ddp", "fsdp"] = Field(
-        "exact", description="how several processes share a step; exact: same bits as one"
+        "exact", description="how processes divide a step; exact: the same bits as one process"
     )
     measure: bool = Field(
-        True, description="time what is left open on this machine, once; false: choose by rule"
+        True, description="autotune everything on auto once per machine; false: choose by rule"
     )
 
 
 class ServeSettings(Section):
-    """The server of `nielsgpt serve`: where it listens and what it bears."""
+    """The server: its address and limits."""
 
-    host: str = Field("127.0.0.1", description="address to listen at; another needs a key")
-    port: Annotated[int, Field(ge=0, lt=2**16)] = Field(8000, description="0 takes any free one")
+    host: str = Field("127.0.0.1", description="address to listen on; others need an API key")
+    port: Annotated[int, Field(ge=0, lt=2**16)] = Field(
+        8000, description="port to listen on; 0 takes any free one"
+    )
     streams: Count = Field(64, description="replies generated at the same time")
     waiting: Annotated[int, Field(ge=0)] = Field(
-        64, description="requests that wait for their turn; more are told to come back"
+        64, description="requests waiting in the queue; further ones get 429"
     )
-    body_bytes: Count = Field(1_048_576, description="longest body of a request")
-    origins: tuple[str, ...] = Field((), description="other sites whose pages may call")
-    hosts: tuple[str, ...] = Field((), description="further names that it may be called by")
-    header_s: Seconds = Field(10.0, description="seconds for the headers of a request")
-    body_s: Seconds = Field(30.0, description="seconds for the body of a request")
-    stall_s: Seconds = Field(30.0, description="seconds that a reader may take nothing")
+    body_bytes: Count = Field(1_048_576, description="maximum size of a request body in bytes")
+    origins: tuple[str, ...] = Field(
+        (), description="origins of other sites that may call the API (CORS)"
+    )
+    hosts: tuple[str, ...] = Field((), description="additional allowed host names")
+    header_s: Seconds = Field(10.0, description="time limit for request headers in seconds")
+    body_s: Seconds = Field(30.0, description="time limit for the request body in seconds")
+    stall_s: Seconds = Field(
+        30.0, description="seconds until a client that stops reading is disconnected"
+    )
 
 
 class Settings(Section):
-    """One model's whole life."""
+    """All settings of one model."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = Field(
-        "overnight", description="names the folders of the tokenizer, caches and checkpoints"
+        "overnight", description="name of the model and of its folders"
     )
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(42, description="of everything random")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(42, description="random seed")
     tokenizer: TokenizerSettings = TokenizerSettings()
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
@@ -144,7 +168,7 @@ class Settings(Section):
     serve: ServeSettings = ServeSettings()
 
     def phase(self, phase: Phase) -> PhaseSettings:
-        """The training numbers of one phase."""
+        """The training settings of one phase."""
         return self.training.pretrain if phase == "pretrain" else self.training.sft
 
     def mix(self, phase: Phase) -> dict[str, float]:

@@ -8,13 +8,14 @@ from nielsgpt.config.section import Count, PathText, Section, Share
 
 
 class PrimerSettings(Section):
-    """How much nielsgpt invents from a persona's facts."""
+    """Text and dialogues generated from a persona's facts."""
 
     persona: Annotated[PathText, Field(min_length=1)] = Field(
-        "personas/niels.json", description="the file that says who the model is and what it knows"
+        "personas/niels.json",
+        description="persona file: name, character and facts (docs/persona.md)",
     )
-    characters: Count = Field(8_000_000, description="characters of stories and almanac prose")
-    dialogues: Count = Field(30_000, description="number of dialogues")
+    characters: Count = Field(8_000_000, description="characters of generated prose")
+    dialogues: Count = Field(30_000, description="number of generated dialogues")
 
 
 class TextSettings(Section):
@@ -22,10 +23,11 @@ class TextSettings(Section):
 
     path: PathText = Field("data/raw/text", description="a .txt or .md file, or a folder of them")
     split_by: Literal["auto", "file", "chunk"] = Field(
-        "auto", description="what goes to validation whole: files (auto: from 20 files on), chunks"
+        "auto",
+        description="unit of the validation split: file or chunk; auto: file from 20 files on",
     )
     chunk_characters: Count = Field(
-        4000, description="a chunk is whole paragraphs of about this many characters"
+        4000, description="characters per chunk, rounded to whole paragraphs"
     )
 
 
@@ -46,66 +48,70 @@ class RoamSettings(Section):
 class LinesSettings(Section):
     """A small text that is downloaded once, or your own copy of it."""
 
-    path: PathText = Field(description="where it lies, or is downloaded to")
-    url: str = Field(description="where it is downloaded from when it is not there")
+    path: PathText = Field(description="path of the file; downloaded if missing")
+    url: str = Field(description="address to download it from")
 
 
 class AncientSettings(Section):
     """Ancient texts of Project Gutenberg, through Gutendex, and a mix of them by share of words."""
 
-    path: PathText = Field(
-        "data/raw/ancients", description="folder of the books and of manifest.csv"
-    )
-    url: str = Field("https://gutendex.com/books", description="the catalogue")
-    author_year_end: int = Field(500, description="latest year in which an author died")
+    path: PathText = Field("data/raw/ancients", description="folder of the downloaded books")
+    url: str = Field("https://gutendex.com/books", description="address of the catalog")
+    author_year_end: int = Field(500, description="latest year of death of an author")
     languages: str = Field("en", description="languages of the books, separated by commas")
-    delay_seconds: Annotated[float, Field(ge=0.0)] = Field(1.0, description="between requests")
-    ancient_share: Share = Field(0.2, description="their share of the words of ancient_mix")
+    delay_seconds: Annotated[float, Field(ge=0.0)] = Field(
+        1.0, description="seconds between requests"
+    )
+    ancient_share: Share = Field(0.2, description="share of ancient texts in ancient_mix, by words")
     mixed_with: Literal["tinystories", "text", "primer"] = Field(
-        "tinystories", description="what ancient_mix holds besides"
+        "tinystories", description="the other source of ancient_mix"
     )
     target_total_words: Annotated[int, Field(ge=0)] = Field(
         0,
-        description="words of ancient_mix; ancients repeat where they are short; 0: what is there",
+        description="words of ancient_mix; ancients repeat if too short; 0: as many as there are",
     )
 
 
 class HubSettings(Section):
     """A dataset of the Hugging Face Hub."""
 
-    dataset: str = Field(description="owner/name")
-    config: str | None = Field(None, description="configuration of the dataset; none: its only one")
+    dataset: str = Field(description="dataset on the Hub, as owner/name")
+    config: str | None = Field(None, description="configuration of the dataset; null: its only one")
     revision: str | None = Field(
-        None, description="commit of the dataset; none: the newest, which the cache then names"
+        None, description="commit, tag or branch of the dataset; null: the newest"
     )
-    streaming: bool = Field(False, description="read it over the network, without a copy on disk")
+    streaming: bool = Field(False, description="stream over the network without a copy on disk")
     shuffle_buffer: Annotated[int, Field(ge=0)] = Field(
-        0, description="rows among which a stream is shuffled; 0: in the dataset's order"
+        0, description="shuffle buffer of a stream in rows; 0: no shuffling"
     )
     train_tokens: Annotated[int, Field(ge=0)] = Field(
-        0, description="stop after about this many tokens for training; 0: everything"
+        0, description="training tokens to take; 0: all"
     )
     val_tokens: Annotated[int, Field(ge=0)] = Field(
-        0, description="and about this many for validation, in place of data.val_fraction"
+        0, description="validation tokens to take; 0: by data.val_fraction"
     )
 
 
 class DollySettings(HubSettings):
     """Instructions and answers written by people."""
 
-    dataset: str = Field("databricks/databricks-dolly-15k", description="owner/name")
-    revision: str | None = Field(
-        "bdd27f4d94b9c1f951818a7da7fd7aeea5dbff1a", description="commit of the dataset"
+    dataset: str = Field(
+        "databricks/databricks-dolly-15k", description="dataset on the Hub, as owner/name"
     )
-    include_system: bool = Field(False, description="open each with a plain system message")
+    revision: str | None = Field(
+        "bdd27f4d94b9c1f951818a7da7fd7aeea5dbff1a",
+        description="commit, tag or branch of the dataset",
+    )
+    include_system: bool = Field(False, description="start each conversation with a system message")
 
 
 class OasstSettings(HubSettings):
-    """Conversations as trees of messages; every way from root to leaf is one."""
+    """Trees of messages; every path from root to leaf is a conversation."""
 
-    dataset: str = Field("OpenAssistant/oasst1", description="owner/name")
+    dataset: str = Field("OpenAssistant/oasst1", description="dataset on the Hub, as owner/name")
     revision: str | None = Field(
-        "fdf72ae0827c1cda404aff25b6603abec9e3399b", description="commit of the dataset"
+        "fdf72ae0827c1cda404aff25b6603abec9e3399b",
+        description="commit, tag or branch of the dataset",
     )
-    english_only: bool = Field(True, description="leave out messages in other languages")
-    max_messages: Count = Field(32, description="a longer conversation ends there")
+    english_only: bool = Field(True, description="skip messages in other languages")
+    max_messages: Count = Field(32, description="maximum messages per conversation")

@@ -202,6 +202,6 @@ def explain_lost_peer() -> Iterator[None]:
         if device.is_out_of_memory(error):
             raise
         raise RunError(
-            f"another process of this run is gone ({str(error).splitlines()[0][:120]}); "
-            "its own last line says why"
+            f"another process of this run has ended ({str(error).splitlines()[0][:120]}); "
+            "see its last line"
         ) from error

@@ -37,14 +37,14 @@ class FSDPGroup(DDPGroup):
         """The leader's engine, not compiled: a compiled trunk would see no weights in parts."""
         execution = super().execution(make, phase_settings)
         if execution.compiled:
-            log.info("device.parallel=fsdp: going on without torch.compile")
+            log.info("device.parallel=fsdp: continuing without torch.compile")
         return replace(execution, compiled=False)
 
     def setup_model(self, model: nn.Module, optimizer: str) -> None:
         """Give every rank the leader's weights, and let it keep its part of them."""
         if optimizer == "muon":
             raise SettingsError(
-                "optimizer muon needs whole matrices and device.parallel=fsdp keeps parts; choose "
+                "optimizer muon needs whole matrices and device.parallel=fsdp shards them; choose "
                 "optimizer=adamw, or device.parallel=ddp"
             )
         super().setup_model(model, optimizer)

@@ -19,7 +19,7 @@ def _exact(batch_size: int, micro_batch_size: int, size: int) -> None:
     if rest or size & (size - 1) or count % size:
         raise SettingsError(
             f"device.parallel=exact cannot share {count} micro-batches of {micro_batch_size} "
-            f"rows among {size} processes: their number is to be a power of two that "
+            f"rows among {size} processes: their number must be a power of two that "
             "divides the number of micro-batches; set micro_batch_size, or use "
             "--set device.parallel=ddp"
         )

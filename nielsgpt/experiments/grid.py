@@ -124,7 +124,7 @@ def _explain(error: ValidationError, item: Mapping[str, Any]) -> str:
     key = str(fault["loc"][0])
     if fault["type"] == "extra_forbidden":
         known = ", ".join(Configuration.model_fields)
-        return f"unknown key {key} ({json.dumps(item.get(key))}); known are {known}"
+        return f"unknown key {key} ({json.dumps(item.get(key))}); choose one of {known}"
     if fault["type"] == "missing":
         return f"{key} is missing"
     return f"{key} is {json.dumps(fault['input'])}: {fault['msg'][0].lower()}{fault['msg'][1:]}"

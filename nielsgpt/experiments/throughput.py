@@ -96,7 +96,9 @@ class Throughput:
                 else:
                     log.info("%s: %s, %s", candidate, row["status"], row["reason"])
         if not options:
-            raise RunError("no candidate ran here; 'nielsgpt bench' measures what does")
+            raise RunError(
+                "no candidate can run on this machine; 'nielsgpt bench' finds models that can"
+            )
         can_compile = any(option.execution.compiled for option in options)
         speedups: dict[ModelSettings, tuple[float, float]] = {}
         if can_compile and run_s >= MIN_COMPILED_RUN_S:

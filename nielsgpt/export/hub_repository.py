@@ -51,7 +51,7 @@ class HubRepository:
 def check_name(name: str) -> None:
     """Raise DataError unless it is a valid owner/name."""
     if not re.fullmatch(f"{NAME_PART}/{NAME_PART}", name) or re.search(r"--|\.\.|\.git$", name):
-        raise DataError(f"{name!r} is not a name of a repository; write owner/name")
+        raise DataError(f"{name!r} is not a valid repository name; write owner/name")
 
 
 def silence_hub() -> None:

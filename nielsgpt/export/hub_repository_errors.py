@@ -22,7 +22,7 @@ from nielsgpt.errors import DataError, NielsError
 # The first that matches counts.
 MODEL_FAULTS = (
     HubFault("OfflineModeIsEnabled", "HF_HUB_OFFLINE is set", "unset it and run the command again"),
-    HubFault("HFValidationError", "is not a name of a repository", "write owner/name"),
+    HubFault("HFValidationError", "is not a valid repository name", "write owner/name"),
     GATED,
     HubFault("RevisionNotFoundError", NO_REVISION, "name another one with --revision"),
     HubFault("DisabledRepoError", DISABLED, "name another repository"),
@@ -51,7 +51,7 @@ MODEL_FAULTS = (
 
 @contextmanager
 def convert_hub_errors(repository: str, folder: Path) -> Iterator[None]:
-    """Turn the library's errors into one line of ours; `folder`: where its files are written."""
+    """Turn the library's errors into our one-line errors; `folder`: where its files are written."""
     try:
         yield
     except NielsError:

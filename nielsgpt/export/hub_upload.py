@@ -33,7 +33,7 @@ def check_names(repository: str, license_name: str | None) -> None:
     hub_repository.check_name(repository)
     if license_name is not None and not LICENSE_NAME.fullmatch(license_name):
         raise DataError(
-            f"--license {license_name!r} is not a name of a license; write one of the Hub's, "
+            f"--license {license_name!r} is not a valid license name; write one of the Hub's, "
             "such as mit"
         )
 

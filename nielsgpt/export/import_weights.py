@@ -74,7 +74,7 @@ def _import_tensor(
     except KeyError as error:
         raise DataError(f"{path.name} has no tensor {error}") from None
     except (RuntimeError, IndexError):
-        raise DataError(f"{path.name}: {names[0]} has a wrong shape") from None
+        raise DataError(f"{path.name}: {names[0]} has the wrong shape") from None
 
 
 def _split_heads(tensor: Tensor, heads: int) -> Tensor:

@@ -103,7 +103,7 @@ def read_checkpoint(folder: Path) -> checkpoint_file.State:
     tokenizer = _restore_tokenizer(content.tokenizer)
     weights = read_weights(folder / WEIGHTS, content.model, tokenizer.vocab_size)
     if checkpoint_file.weights_sha256(weights) != content.facts.weights_sha256:
-        raise DataError(f"{WEIGHTS} has other weights than {OWN_FILE} states")
+        raise DataError(f"{WEIGHTS} does not have the weights that {OWN_FILE} records")
     settings = Settings(name=content.facts.name, model=content.model)
     return {
         "step": content.facts.step,

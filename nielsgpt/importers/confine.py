@@ -42,7 +42,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a job, or the reason that there is none; `lasting` if it would recur."""
+    """The result of a job, or the reason for its absence; `lasting` if it would recur."""
 
     job: Job
     result: Any = None

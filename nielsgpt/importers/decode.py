@@ -36,7 +36,7 @@ def read_text(path: Path) -> str:
 
 
 def decode(data: bytes) -> str:
-    """The bytes as text: by byte order mark, as UTF-8, else as the likeliest encoding.
+    """The bytes as text: by byte order mark, as UTF-8, else in the most likely encoding.
 
     Raises Unreadable for what is no text.
     """
@@ -55,7 +55,7 @@ def decode(data: bytes) -> str:
 
 
 def guess(data: bytes) -> str:
-    """The likeliest encoding of bytes that are not UTF-8."""
+    """The most likely encoding of bytes that are not UTF-8."""
     bad = sum(byte >= 0x80 for byte in data[:SAMPLE_BYTES])
     for encoding in JAPANESE:
         kana = re.findall("[\u3041-\u30ff]", data[:SAMPLE_BYTES].decode(encoding, "ignore"))

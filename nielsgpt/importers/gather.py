@@ -53,7 +53,7 @@ def name_input(paths: Collection[Path], apart: Collection[Path]) -> Iterator[Inp
     """The files of the paths that a person gave. Raises DataError where one is not there."""
     for path in paths:
         if not path.exists():
-            raise DataError(f"{path} is not there; give nielsgpt import a file or a folder that is")
+            raise DataError(f"{path} is not there; name an existing file or folder")
     for path in paths:
         yield from walk(path.resolve(), str(path.resolve()), apart)
 

@@ -43,7 +43,7 @@ class GPT(Protocol):
 def make(backend: str, shape: Shape, weights: Weights, dtype: str = "float64") -> GPT:
     """The model of these weights. Raises MicroError for a backend that cannot be had."""
     if backend not in BACKENDS:
-        raise MicroError(f"unknown backend {backend!r}; known are {', '.join(BACKENDS)}")
+        raise MicroError(f"unknown backend {backend!r}; choose one of {', '.join(BACKENDS)}")
     try:
         return BACKENDS[backend](shape, weights, dtype)
     except ModuleNotFoundError as error:

@@ -134,7 +134,7 @@ def train(
     when bytes and special tokens alone are more than `vocab_size`.
     """
     if "" in specials or len(set(specials)) < len(specials):
-        raise MicroError(f"the special tokens {', '.join(specials)!r} are not different texts")
+        raise MicroError(f"the special tokens {', '.join(specials)!r} contain duplicates")
     given = 256 + len(specials)
     if vocab_size < given:
         raise MicroError(
@@ -153,7 +153,7 @@ def train(
 
 
 def load(path: Path) -> Bpe:
-    """The tokenizer that `save` wrote. Raises MicroError where there is none, or a damaged one."""
+    """The tokenizer that `save` wrote. Raises MicroError if it is missing or damaged."""
     text = read_text(path, f"make it with: {HOW} --out {path}")
     try:
         stored = json.loads(text)
@@ -226,8 +226,8 @@ def utf8(word: str) -> bytes:
         return word.encode()
     except UnicodeEncodeError as error:
         raise MicroError(
-            f"the text holds the lone surrogate U+{ord(word[error.start]):04X}, which has no bytes "
-            "in UTF-8; remove it"
+            f"the text contains the lone surrogate U+{ord(word[error.start]):04X}, which "
+            "has no bytes in UTF-8; remove it"
         ) from None
 
 

@@ -63,7 +63,7 @@ class Corpus:
 
 
 def load(root: Path, scenario: Scenario) -> Corpus:
-    """The scenario's documents, shuffled by its seed. Raises MicroError where there are none."""
+    """The scenario's documents, shuffled by its seed. Raises MicroError if there are none."""
     data = scenario.data
     texts = split(_text(root, scenario), data)
     random.Random(scenario.training.seed).shuffle(texts)
@@ -71,7 +71,7 @@ def load(root: Path, scenario: Scenario) -> Corpus:
     end = [alphabet.bos] if data.trailing_bos else []
     sequences = [[alphabet.bos, *alphabet.encode(text), *end] for text in texts]
     if not sequences:
-        raise MicroError(f"{place(root, scenario)} holds no document; put your text there")
+        raise MicroError(f"{place(root, scenario)} contains no document; put your text there")
     return Corpus(alphabet, sequences)
 
 
@@ -110,7 +110,7 @@ def _text(root: Path, scenario: Scenario) -> str:
     which = scenario.name if scenario.name in names() else "-c FILE"
     command = f"nielsgpt micro download {which}"
     if scenario.data.invented and not path.exists():
-        log.info("%s is not there: invented names instead; real ones: %s", path, command)
+        log.info("%s is not there: using generated names; for real ones: %s", path, command)
         return "\n".join(invented())
     fetched = f"fetch it with: {command}, or " if scenario.data.download_url else ""
     return without_licence(read_text(path, f"{fetched}put your text there"))

@@ -32,7 +32,7 @@ def download(
     """
     path = place(root, scenario)
     if invent and not scenario.data.invented:
-        raise MicroError(f"only names can be invented, not the text of scenario {scenario.name}")
+        raise MicroError(f"only names can be generated, not the text of scenario {scenario.name}")
     if path.exists():
         return f"{path} is there already; delete it first to make it again"
     if invent:
@@ -52,7 +52,7 @@ def _content(path: Path, scenario: Scenario, pauses_s: tuple[float, ...]) -> byt
         raise MicroError(f"scenario {name} has no data.download_url; put your text at {path}")
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in OFFLINE:
         raise MicroError(
-            f"{url} may not be asked for, with HF_HUB_OFFLINE set; put a text at {path}"
+            f"{url} cannot be downloaded while HF_HUB_OFFLINE is set; put a text at {path}"
         )
     try:
         content = fetch(url, pauses_s)

@@ -69,7 +69,7 @@ BPE = {
         signature="encode(word: str, merges: list[tuple[int, int]]) -> list[int]",
         task=(
             "Return the ids of the word: begin with its UTF-8 bytes, then apply merges, always\n"
-            "    the earliest learnt one that fits anywhere. merges[0] makes id 256, merges[1] 257."
+            "    the earliest learned that fits anywhere. merges[0] makes id 256, merges[1] 257."
         ),
         result="ids",
         cases=lambda: [

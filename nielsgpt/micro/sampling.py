@@ -10,7 +10,7 @@ from nielsgpt.micro.documents import Alphabet
 
 
 def draw(logits: Sequence[float], temperature: float, rng: random.Random) -> int:
-    """An id, drawn from softmax(logits / temperature); temperature 0 takes the likeliest."""
+    """An id sampled from softmax(logits / temperature); temperature 0 is greedy."""
     top = max(logits)
     if temperature == 0.0:
         return logits.index(top)

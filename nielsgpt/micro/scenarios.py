@@ -92,10 +92,10 @@ def names() -> list[str]:
 
 
 def load(name: str, config: Path | None = None) -> Scenario:
-    """The scenario of this name, or the one of a file of yours. Raises MicroError."""
+    """The scenario of this name, or the one in your own file. Raises MicroError."""
     if config is None and name not in names():
         raise MicroError(
-            f"unknown scenario {name!r}{meant(name, names())}; known are {', '.join(names())}, "
+            f"unknown scenario {name!r}{meant(name, names())}; choose one of {', '.join(names())}, "
             "and --config FILE takes one of your own"
         )
     path = config or CONFIGS / f"{name}.json"
@@ -142,7 +142,9 @@ def meant(name: str, known: list[str]) -> str:
 
 def _section(kind: type[T], tree: Any, where: str, path: str) -> T:
     if not isinstance(tree, dict):
-        raise MicroError(f"{where}: {path.rstrip('.') or 'the scenario'} is no group of fields")
+        raise MicroError(
+            f"{where}: {path.rstrip('.') or 'the scenario'} is not an object of fields"
+        )
     fields: dict[str, dataclasses.Field[Any]] = {
         field.name: field
         for field in dataclasses.fields(kind)  # type: ignore[arg-type]
@@ -152,7 +154,7 @@ def _section(kind: type[T], tree: Any, where: str, path: str) -> T:
         if name not in fields:
             known = list(fields)
             raise MicroError(
-                f"{where}: unknown field {path}{name}{meant(name, known)}; known are "
+                f"{where}: unknown field {path}{name}{meant(name, known)}; choose one of "
                 + ", ".join(known)
             )
     for name, declared in fields.items():
@@ -178,7 +180,7 @@ def _value(hint: Any, value: Any, limits: Any, where: str) -> Any:
     if type(value) is not kind or (kind is float and not math.isfinite(value)):
         raise MicroError(f"{where} is {json.dumps(value)}, not {NAMES[kind]}")
     if limits["among"] and value not in limits["among"]:
-        raise MicroError(f"{where} is {value!r}; it is one of {', '.join(limits['among'])}")
+        raise MicroError(f"{where} is {value!r}; it must be one of {', '.join(limits['among'])}")
     if limits["least"] is not None and value < limits["least"]:
-        raise MicroError(f"{where} is {value:g}; the least is {limits['least']:g}")
+        raise MicroError(f"{where} is {value:g}; the minimum is {limits['least']:g}")
     return value

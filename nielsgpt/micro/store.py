@@ -32,7 +32,7 @@ class Saved:
 
 
 def model_path(root: Path, scenario: str) -> Path:
-    """Where a scenario's model lies."""
+    """The path of a scenario's model."""
     return root / "models" / "micro" / scenario / "model.json"
 
 
@@ -59,7 +59,7 @@ def load(path: Path, makes_it: str) -> Saved:
         return _parsed(json.loads(text))
     except (ValueError, TypeError, LookupError, ArithmeticError) as error:
         what = f"there is no {error}" if isinstance(error, KeyError) else error
-        raise MicroError(f"{path} is no model of micro ({what}); {makes_it}") from None
+        raise MicroError(f"{path} is not a model of nielsgpt micro ({what}); {makes_it}") from None
 
 
 def _parsed(tree: Any) -> Saved:

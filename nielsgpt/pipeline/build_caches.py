@@ -135,8 +135,8 @@ class _Stage:
         read = sum(1 for _ in itertools.islice(walk, skip))
         if read < skip:
             raise DataError(
-                f"source {self.source.name} ends after {read:,} documents, and {skip:,} were read "
-                f"of it before; delete {self.folder} and run the same command again"
+                f"source {self.source.name} now ends after {read:,} documents, but "
+                f"{skip:,} were read before; delete {self.folder} and run the same command again"
             )
         return cut_blocks(walk, count_characters)
 

@@ -1,4 +1,4 @@
-"""The exam as a stage: ask the model what the project knows the answers to, and keep the marks."""
+"""The exam as a stage: score the model on questions with known answers and keep the scores."""
 
 import logging
 from typing import Any
@@ -28,11 +28,11 @@ Report = dict[str, Any]
 
 
 def run_exam(workspace: Workspace, final: bool = False) -> Report:
-    """The marks of the model's best weights, from checkpoints/<name>/exam.json when they are fresh.
+    """The scores of the model's best weights, from checkpoints/<name>/exam.json if up to date.
 
     A reply has ended when the model itself closed it within 128 tokens. `final` asks the
     handwritten questions that are kept for a final figure instead of the others, and keeps its
-    marks in exam_final.json. A model that was taught no persona is asked nothing about one.
+    scores in exam_final.json. A model trained without a persona is not asked about one.
     """
     file = workspace.checkpoints / (FINAL_FILE if final else EXAM_FILE)
     path = chat_weights(workspace)
@@ -62,7 +62,7 @@ def run_exam(workspace: Workspace, final: bool = False) -> Report:
     folder = workspace.runs / state["facts"]["run_id"]
     if settings.training.report and folder.exists() and not final:
         with best_effort("the report"):
-            log.info("exam: in the report %s", page.write(folder, report))
+            log.info("exam: added to the report %s", page.write(folder, report))
     return report
 
 
@@ -124,7 +124,7 @@ def ask(
 
 
 def table(report: Report) -> str:
-    """The marks as lines of text."""
+    """The scores as lines of text."""
     lines = [f"{'':18}  {'right':>9}  {'score':>6}  {'95 % interval':>15}  {'chance':>6}"]
     for row in report["sections"]:
         low, high = row["interval"]

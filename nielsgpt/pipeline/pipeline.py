@@ -81,7 +81,7 @@ def rebuild(workspace: Workspace, stages: Iterable[str]) -> None:
         for stage in reversed(places):
             for path in places[stage] if stage in again else ():
                 if path.exists():
-                    log.info("%s: what was made before is kept in %s", stage, set_aside(path))
+                    log.info("%s: earlier files are kept in %s", stage, set_aside(path))
 
 
 def run(workspace: Workspace) -> dict[str, Any] | None:
@@ -95,12 +95,12 @@ def run(workspace: Workspace) -> dict[str, Any] | None:
     codec = _needed_caches(workspace)
     if found := list(_stale(workspace, codec)):
         log.warning(
-            "what was trained stays; this changed since:\n%s", staleness.table(workspace, found)
+            "trained models are kept; changed since then:\n%s", staleness.table(workspace, found)
         )
     for phase in PHASES:
         train_phase.train(workspace, phase)
     if "primer" not in workspace.settings.data.mix_sft:
-        log.info("exam: skipped, for it asks what the primer teaches and data.mix_sft has none")
+        log.info("exam: skipped, because it covers only the primer and data.mix_sft has none")
         return None
     return exam.run_exam(workspace)
 
@@ -134,7 +134,7 @@ def _stale(workspace: Workspace, tokenizer: Tokenizer) -> Iterator[Stale]:
 
 
 def farewell(workspace: Workspace) -> str:
-    """Where everything lies, and what to type next."""
+    """The paths of all results, and the next commands."""
     places = {
         "model": workspace.checkpoints / "best.pt",
         "tokenizer": workspace.tokenizer,

@@ -16,7 +16,7 @@ from nielsgpt.training.trainer import Trainer
 def make_sampler(
     tokenizer: Tokenizer, phase_settings: PhaseSettings, chats: bool
 ) -> Sampler | None:
-    """Asks a trainer's model the phase's prompts, greedily; None where there are none.
+    """Generates greedy samples for the phase's prompts; None if there are no prompts.
 
     Draws no random number and leaves the model's mode and precision as they were.
     """

@@ -1,7 +1,7 @@
 """One phase of training, from files to files.
 
 Pretraining starts from seeded weights, SFT from pretraining's best. A phase resumes from its newest
-sound checkpoint. Where its data, its settings or its starting weights changed since, a line names
+intact checkpoint. Where its data, its settings or its starting weights changed since, a line names
 them: a begun phase continues on what is there now, and a finished one stays as it is.
 """
 

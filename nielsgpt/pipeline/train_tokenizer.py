@@ -2,7 +2,7 @@
 
 It sees the training side of each source alone, by the same rule as the caches: a document that is
 held out from the model is held out from its tokenizer. Of a source that is larger than its share
-it sees a sample of the whole. Once a model is begun its tokenizer stays, for its weights mean
+it sees a sample of the whole. Once a model is begun its tokenizer stays, because its weights mean
 nothing with another.
 """
 
@@ -103,8 +103,9 @@ def check_unused(workspace: Workspace) -> None:
     if meta.get("made_from") != _trained_on(workspace.settings, _shares(workspace)):
         raise TokenizerError(
             f"the model {workspace.settings.name} was trained with the tokenizer in "
-            f"{workspace.tokenizer}, and another one would break it; train another model with "
-            "--set name=NAME, or all of it again with 'nielsgpt pipeline --rebuild tokenizer'"
+            f"{workspace.tokenizer}, and another one would break it; choose another name with "
+            "--set name=NAME, or train everything again with "
+            "'nielsgpt pipeline --rebuild tokenizer'"
         )
 
 
@@ -133,7 +134,7 @@ def _given(workspace: Workspace) -> Tokenizer:
     if changed := "; ".join(staleness.tokenizer_changes(workspace)):
         log.warning(
             "tokenizer: kept, because a model was trained with it; changed since: %s; "
-            "'nielsgpt pipeline --rebuild tokenizer' trains all of it again",
+            "'nielsgpt pipeline --rebuild tokenizer' trains everything again",
             changed,
         )
     else:
@@ -143,7 +144,7 @@ def _given(workspace: Workspace) -> Tokenizer:
 
 def _take(workspace: Workspace, metadata: RunMetadata | None, here: str | None) -> None:
     """Write the tokenizer of the model's own newest state, or else of the file that it starts from,
-    where that one is not; what is there is set aside."""
+    where that one is not; the present one is set aside."""
     from nielsgpt.checkpoint import checkpoint_file, load_model
 
     folder = workspace.checkpoints / metadata.phase if metadata else None
@@ -152,15 +153,15 @@ def _take(workspace: Workspace, metadata: RunMetadata | None, here: str | None) 
     if path is None:
         raise TokenizerError(
             f"the tokenizer of {workspace.settings.name} is not in {workspace.tokenizer}, and no "
-            "checkpoint that holds it is whole; train all of it again with 'nielsgpt pipeline "
-            "--rebuild tokenizer'"
+            "intact checkpoint contains it; train everything again with "
+            "'nielsgpt pipeline --rebuild tokenizer'"
         )
     made = load_model.unpack_tokenizer(checkpoint_file.load(path, "tokenizer"))
     if made.fingerprint == here:
         return
     with lock(workspace.tokenizer):
         if here is not None:
-            log.info("tokenizer: the one before is kept in %s", set_aside(workspace.tokenizer))
+            log.info("tokenizer: the previous one is kept in %s", set_aside(workspace.tokenizer))
         registry.save(made, workspace.tokenizer, {"made_from": None, "trained_on": {}})
     log.info("tokenizer: that of %s", path)
 
@@ -291,7 +292,7 @@ def _glob(workspace: Workspace) -> Share:
         if not paths:
             raise DataError(
                 f"tokenizer.input_globs {pattern!r} matches no file in {workspace.root.resolve()}; "
-                "mend the pattern, or leave it out"
+                "correct the pattern, or leave it out"
             )
         found |= paths
     return from_files(sorted(found), workspace.settings)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 CODE = '''\
 def largest(values: list[int]) -> int:
-    """The largest of the values, or 0 where there are none."""
+    """The largest of the values, or 0 if there are none."""
     best = 0
     for index, value in enumerate(values):
         if value > best and index != len(values):

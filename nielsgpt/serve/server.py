@@ -71,7 +71,7 @@ def bind(serve: ServeSettings, key: str | None, insecure: bool) -> socket.socket
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         raise SettingsError(
-            f"cannot listen at {serve.host} port {serve.port} ({reason}); "
+            f"cannot listen on {serve.host} port {serve.port} ({reason}); "
             "choose another with --port, or --port 0 for any"
         ) from None
 

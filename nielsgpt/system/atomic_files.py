@@ -79,7 +79,7 @@ def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file, or None where there is none. Raises DataError if it is broken, or
+    """The value of a JSON file, or None if there is none. Raises DataError if it is broken, or
     sealed and not what was sealed."""
     try:
         return unseal(json.loads(path.read_text(encoding="utf-8")))
@@ -114,7 +114,7 @@ def remove_meta(path: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Wait until what was written to the file lies on the disk."""
+    """Wait until the written data is on disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 

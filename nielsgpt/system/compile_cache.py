@@ -32,7 +32,7 @@ def can_compile(device: str) -> bool:
         guard_compile(_probe)(torch.ones(64, device=device))
     except Exception as error:  # any failure of the tool chain means: do without it
         log.info(
-            "torch.compile does not work here (%s); going on without it", first_line(error)[:120]
+            "torch.compile does not work here (%s); continuing without it", first_line(error)[:120]
         )
         return False
     return True
@@ -50,7 +50,7 @@ def compile_if_enabled(
 
 
 def guard_compile(function: Callable[P, R], any_shape: bool = False) -> Callable[P, R]:
-    """The function, to be compiled when it is called, by a cache that is sound."""
+    """The function, compiled at its first call with an intact compile cache."""
     _sweep()
     return torch.compile(function, dynamic=any_shape)
 
@@ -62,7 +62,7 @@ def _sweep() -> None:
 
     gone = [file for stem in set(_suspects(Path(cache_dir()))) for file in _remove(stem)]
     if gone:
-        log.info("torch.compile was cut off once; it rebuilds what that left unfinished")
+        log.info("torch.compile was interrupted before; rebuilding its unfinished files")
 
 
 def _suspects(folder: Path) -> Iterator[Path]:

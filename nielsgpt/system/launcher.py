@@ -112,7 +112,7 @@ def run(words: Sequence[str], count: int, newest: Callable[[], object]) -> int:
                 fruitless += 1
             if fruitless == FRUITLESS:
                 raise RunError(f"{why}; {FRUITLESS} attempts in a row made no new checkpoint")
-            log.warning("%s; going on from the newest checkpoint in %.0f s", why, pause)
+            log.warning("%s; restarting from the newest checkpoint in %.0f s", why, pause)
             _pause(pause, asked)
             if asked:
                 return 128 + asked[0]

@@ -73,7 +73,7 @@ def free_disk_bytes(folder: Path) -> int:
 
 
 def recall(kind: str, key: str) -> Any:
-    """The value remembered under the key; None where there is none, or it is damaged."""
+    """The value remembered under the key; None if it is missing or damaged."""
     with suppress(NielsError, RuntimeError):
         return (read_json(_memory(kind)) or {}).get(key)
     return None

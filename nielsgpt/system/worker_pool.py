@@ -67,8 +67,8 @@ def _share(
                     yield waiting.popleft().result()
         except BrokenProcessPool:
             raise RunError(
-                "a process that tokenizes was ended from outside, as systems do where memory is "
-                "short; run the same command again, with --set data.workers=1 if it happens again"
+                "a tokenizing process was killed, probably because memory ran out; "
+                "run the same command again, with --set data.workers=1 if it happens again"
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)

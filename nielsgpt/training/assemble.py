@@ -116,7 +116,7 @@ def with_shape_of_start(workspace: Workspace, phase: Phase) -> Workspace:
     try:
         shape = ModelSettings.model_validate(told)
     except ValidationError:
-        raise CheckpointError(f"{path} names no model shape; name another checkpoint") from None
+        raise CheckpointError(f"{path} lacks the model's shape; name another checkpoint") from None
     changed = checkpoint_file.list_differences(
         shape.model_dump(), workspace.settings.model.model_dump()
     )

@@ -40,7 +40,7 @@ class TuningKey:
     phase: PhaseSettings
 
     def key(self, where: str) -> str:
-        """Names the machine, the shape and what is left open, for the memory."""
+        """The key of a measurement: the machine, the shape and the settings that are auto."""
         shape = self.shape.model_dump(exclude={"n_layer", "dropout"})
         batch = self.phase.batch_size, self.phase.micro_batch_size
         asked = self.settings.model_dump(exclude={"parallel"})
@@ -68,7 +68,7 @@ def choose_execution(
     key = question.key(where)
     found = machine.recall("engines", key)
     if found is None:
-        log.info("timing the ways to compute, once on this machine: up to a minute")
+        log.info("autotuning once on this machine: up to a minute")
         found = _measure(question, default_execution(question, where))
         machine.remember("engines", key, found)
         log.info("%s", _describe(found))
@@ -107,7 +107,7 @@ def _size(question: TuningKey, where: str) -> int:
 
 
 def _fixed_by_settings(question: TuningKey, found: Mapping[str, Any]) -> ExecutionConfig:
-    """The engine that was found, but for what the settings insist on."""
+    """The execution config found, with the explicit settings applied."""
     settings, phase = question.settings, question.phase
     chosen = ExecutionConfig(**{**found, "torch_version": str(torch.__version__)})
     if settings.precision != "auto":

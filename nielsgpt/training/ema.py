@@ -54,7 +54,7 @@ class EMA:
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state()`."""
+        """Restore `state()`."""
         self.updates = int(state["updates"])
         for mean, name in zip(self._mean, self._names, strict=True):
             mean.copy_(state["weights"][name])

@@ -37,6 +37,6 @@ class GradScaler:
         return {"value": self.value, "calm": self.calm}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state()`."""
+        """Restore `state()`."""
         if self.moves:
             self.value, self.calm = float(state["value"]), int(state["calm"])

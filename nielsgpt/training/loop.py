@@ -148,7 +148,7 @@ class TrainingLoop:
                 self.run_log.samples(trainer.step, self.sampler(trainer))
         if trainer.out_of_patience:
             count = trainer.evals_without_improvement
-            log.info("no better evaluation in %d: stopping early", count)
+            log.info("no improvement in %d evaluations: stopping early", count)
             self.run_log.event(trainer.step, "early stop", f"{count} evaluations")
         if self.time_budget is not None:
             seconds = time.monotonic() - began
@@ -194,8 +194,8 @@ class TrainingLoop:
         trainer, step = self.trainer, self.trainer.step
         if trainer.spike_guard.rollbacks >= MOST_ROLLBACKS:
             raise RunError(
-                f"step {step}: rolling back did not help {MOST_ROLLBACKS} times; the last saved "
-                "state is sound: lower the learning rate and run the same command again"
+                f"step {step}: rolling back did not help {MOST_ROLLBACKS} times; the last "
+                "checkpoint is intact: lower the learning rate and run the same command again"
             )
         self.checkpoints.finish()
         trainer.roll_back(trainer.group.broadcast_object(self.checkpoints.newest))

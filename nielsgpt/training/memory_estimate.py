@@ -121,7 +121,7 @@ def make_fit(trainer: Trainer, free_bytes: int) -> None:
         trainer.micro_batch_size = largest_divisor(trainer.phase.batch_size, half)
     if trainer.micro_batch_size != wanted:
         log.warning(
-            "memory is short: micro-batches of %d instead of %d, the same mathematics",
+            "memory is short: micro-batches of %d instead of %d, same result",
             trainer.micro_batch_size,
             wanted,
         )

@@ -76,7 +76,7 @@ class Optimizer:
         return [part.state_dict() for part, _ in self.parts]
 
     def load(self, states: list[dict[str, object]]) -> None:
-        """Go on from `state()`; rates, decay and betas stay those of the settings."""
+        """Restore `state()`; learning rates, decay and betas come from the settings."""
         for (part, _), state in zip(self.parts, states, strict=True):
             own = [{k: v for k, v in group.items() if k != "params"} for group in part.param_groups]
             part.load_state_dict(state)

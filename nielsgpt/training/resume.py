@@ -1,4 +1,4 @@
-"""Where a phase continues from: its newest sound state, a file that was named, or nowhere.
+"""Where a phase resumes from: its newest intact checkpoint, a named file, or nothing.
 
 A state trained on other data or from other weights is continued all the same: it is set aside only
 when a person asks for that.
@@ -56,7 +56,7 @@ def _chosen_state(run: TrainingRun, path: Path) -> State:
     before = checkpoint_file.metadata_of(state)
     if before.phase != run.phase:
         raise CheckpointError(
-            f"{path} is of phase {before.phase}; continue with it by 'nielsgpt {before.phase} "
+            f"{path} is of phase {before.phase}; resume it with 'nielsgpt {before.phase} "
             f"--resume {path}'"
         )
     check_fits(path, before.shape, run.metadata.shape)
@@ -72,8 +72,8 @@ def _check_whole(path: Path, state: State) -> None:
     """Raise CheckpointError where an earlier version wrote less than a resumed run needs."""
     if not {"guard", "horizon", "due", "lowered"} <= set(state):
         raise CheckpointError(
-            f"{path} was written by an earlier nielsgpt, which kept less than going on needs; "
-            "--no-resume trains again and sets it aside"
+            f"{path} was saved by an earlier nielsgpt and lacks state needed to resume; "
+            "--no-resume starts from scratch and sets it aside"
         )
 
 

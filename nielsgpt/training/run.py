@@ -144,11 +144,13 @@ def check_settings(workspace: Workspace, phase: Phase) -> None:
     choose_device(workspace.settings.device.device)
     phase_settings, mix = workspace.settings.phase(phase), workspace.settings.mix(phase)
     if phase == "pretrain" and phase_settings.max_steps == 0 and phase_settings.minutes is None:
-        raise SettingsError("training.pretrain.max_steps is 0, and nothing learns; set 1 or more")
+        raise SettingsError(
+            "training.pretrain.max_steps is 0, so nothing would be trained; set 1 or more"
+        )
     if phase_settings.best_metric not in ("mix", *mix):
         raise SettingsError(
-            f"training.{phase}.best_metric is {phase_settings.best_metric!r}; it is mix or one of "
-            f"{', '.join(mix)}"
+            f"training.{phase}.best_metric is {phase_settings.best_metric!r}; "
+            f"it must be mix or one of {', '.join(mix)}"
         )
 
 

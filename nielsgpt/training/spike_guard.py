@@ -25,7 +25,7 @@ JUDGED = (("loss", 1.25, 1.0), ("gradient norm", 5.0, 1.5))
 class SpikeGuard:
     """Judges each step by its loss and its gradient's norm, both against their recent history.
 
-    Both are judged by their logarithms: an outlier lies `outlier_sigmas` above the running mean.
+    Both are judged by their logarithms: an outlier is `outlier_sigmas` above the running mean.
     """
 
     def __init__(self, phase_settings: PhaseSettings) -> None:
@@ -90,6 +90,6 @@ class SpikeGuard:
         return {name: getattr(self, name) for name in names} | lists
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state()`."""
+        """Restore `state()`."""
         for name, value in state.items():
             setattr(self, name, list(value) if isinstance(value, list) else value)

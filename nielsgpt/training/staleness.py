@@ -1,4 +1,4 @@
-"""Which stages a change touches: one row a stage. Nothing trained is set aside unasked.
+"""Which stages a change affects: one row per stage. Nothing is set aside unless asked.
 
     stage      made from                                      after a change
     tokenizer  the text of both mixes, its settings           stays once a model is begun with it

@@ -35,7 +35,7 @@ Found = TypeVar("Found")
 
 
 class StepInterrupted(Exception):
-    """A step that was left before it touched the weights, for the process is asked to end."""
+    """A step abandoned before it changed the weights, because the process should stop."""
 
 
 class Trainer:
@@ -160,7 +160,7 @@ class Trainer:
         self.micro_batch_size = largest_divisor(rows, self.micro_batch_size // 2)
         self.micro_batch_reduced = True
         log.warning(
-            "step %d: out of memory; continuing with micro-batches of %d, the same mathematics",
+            "step %d: out of memory; continuing with micro-batches of %d, same result",
             self.step + 1,
             self.micro_batch_size,
         )
@@ -313,7 +313,7 @@ class Trainer:
         return self.group.gather_state(whole)
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state()`. A run without a time budget ends where its settings say."""
+        """Restore `state()`. A run without a time budget ends at the max_steps of its settings."""
         state = self.group.scatter_state(state, self.model, self.optimizer.parts)
         self.model.load_state_dict(state["weights"])
         self.optimizer.load(state["optimizer"])
@@ -339,7 +339,7 @@ class Trainer:
             self.micro_batch_size = size
 
     def roll_back(self, state: Mapping[str, Any] | None) -> None:
-        """Go back to a saved state, or stay where there is none, and on at half the rate."""
+        """Return to a saved state if there is one, and halve the learning rate."""
         guard, step = self.spike_guard, self.step
         self.pending_row = None
         guard.roll_back(step)

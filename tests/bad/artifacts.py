@@ -102,7 +102,7 @@ def _weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Damage:
 
 UNREADABLE = ("checkpoints/tiny/best.pt is not a checkpoint that can be read",)
 FOREIGN = ("checkpoints/tiny/best.pt is not a nielsgpt checkpoint of format 1",)
-APART = ("checkpoints/tiny/best.pt holds no model that fits together",)
+APART = ("checkpoints/tiny/best.pt contains an inconsistent model",)
 NO_CODE = (*UNREADABLE, "code is never run")
 
 CHECKPOINTS: dict[str, tuple[Damage, tuple[str, ...]]] = {
@@ -246,7 +246,7 @@ MISTAKES |= {
     ),
     "checkpoint: of an earlier version, resumed": Mistake(
         f"pretrain -c tiny.json --resume {LATEST}",
-        ("was written by an earlier nielsgpt", "--no-resume"),
+        ("was saved by an earlier nielsgpt", "--no-resume"),
         damage=without("guard", LATEST),
     ),
     "checkpoint: resumed without its facts": Mistake(

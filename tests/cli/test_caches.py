@@ -44,7 +44,7 @@ def test_verifying_names_each_damaged_file_and_ends_with_1(
     home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run()
-    assert run("verify").output == "all sound: 4 splits\n"
+    assert run("verify").output == "all correct: 4 splits\n"
     stream, mask = (
         home / f"data/cache/tiny/{f}"
         for f in ("streams/primer_val.bin", "sft/primer_train.mask.bin")
@@ -116,7 +116,7 @@ def test_parts_are_put_together(home: Path) -> None:
 def test_a_part_that_cannot_be_is_refused(wrong: str, home: Path) -> None:
     ran = run("--part", wrong)
     assert ran.exit_code == 2
-    assert f"'{wrong}' is no part; the second of three is 2/3" in ran.output
+    assert f"'{wrong}' is not a part; write the second of three as 2/3" in ran.output
 
 
 def test_what_was_found_in_your_own_files_is_shown_and_on_the_card(home: Path) -> None:
@@ -131,7 +131,7 @@ def test_what_was_found_in_your_own_files_is_shown_and_on_the_card(home: Path) -
     assert (ran := run()).exit_code == 0, ran.output
     told = [
         "chat: blank replies left out, each with what it answers: 1",
-        "chat: conversations left out, in which no reply is to be learnt: 1",
+        "chat: conversations left out because they have no reply to train on: 1",
         "chat: exact repeats of another text: 1",
         "chat: hidden files not read: 1",
         "chat: line ends of other systems made \\n: 41",

@@ -150,7 +150,7 @@ def test_help_has_a_line_for_every_command(session: Session) -> None:
 
 
 def test_reset_forgets_the_turns_and_keeps_the_system_prompt(session: Session) -> None:
-    assert talk(session, "One", "/reset").of("note") == "the conversation is forgotten\n"
+    assert talk(session, "One", "/reset").of("note") == "the conversation is cleared\n"
     assert said(session) == ["Be brief."]
 
 
@@ -167,7 +167,7 @@ def test_a_retry_shows_another_reply_in_place_of_the_first(session: Session) -> 
     assert said(session) == ["Be brief.", "One", second]
     assert paper.of("note") == ""
     greedy = talk(session, "/temperature 0", "/retry").of("note")
-    assert greedy.endswith("greedy replies are all the same; try /temperature 0.7\n")
+    assert greedy.endswith("greedy sampling always gives the same reply; try /temperature 0.7\n")
 
 
 def test_an_undone_message_is_offered_once_for_editing(session: Session) -> None:

@@ -168,8 +168,8 @@ def test_more_processes_than_gpus_is_an_error_with_how_many_there_are(
 
 def test_what_torch_says_of_a_peer_that_is_gone_becomes_one_line() -> None:
     line = (
-        "another process of this run is gone (Connection closed by peer [127.0.0.1]:40000); "
-        "its own last line says why"
+        "another process of this run has ended (Connection closed by peer [127.0.0.1]:40000); "
+        "see its last line"
     )
     with pytest.raises(RunError, match=f"^{re.escape(line)}$"), explain_lost_peer():
         raise RuntimeError("Connection closed by peer [127.0.0.1]:40000\nException raised from")
@@ -215,7 +215,7 @@ def test_three_attempts_without_a_new_checkpoint_are_the_last(
     monkeypatch.setenv("PYTHONHOME", "/nonexistent")  # no interpreter starts
     with pytest.raises(RunError, match=r"process 0 of 1 ended with code 1.*; 3 attempts in a row"):
         launcher.run(["config"], 1, lambda: None)
-    assert caplog.text.count("going on from the newest checkpoint in") == 2
+    assert caplog.text.count("restarting from the newest checkpoint in") == 2
 
 
 def test_an_attempt_that_made_a_checkpoint_does_not_count_as_one_without(
@@ -226,4 +226,4 @@ def test_an_attempt_that_made_a_checkpoint_does_not_count_as_one_without(
     newest = iter([0, 1, 1, 1, 1, 1, 1, 1])  # asked before and after each attempt
     with pytest.raises(RunError, match="3 attempts in a row made no new checkpoint"):
         launcher.run(["config"], 1, lambda: next(newest))
-    assert caplog.text.count("going on from the newest checkpoint in") == 3
+    assert caplog.text.count("restarting from the newest checkpoint in") == 3

@@ -71,7 +71,7 @@ def test_the_same_configuration_twice_is_measured_once(tmp_path: Path) -> None:
         ([{**GOOD, "n_head": 3}], "item 1: n_embd 32 is not a multiple of n_head 3"),
         ([{**GOOD, "context_length": 4}], "item 1: context_length is 4: input should be greater"),
         ([{**GOOD, "n_layer": "2"}], 'item 1: n_layer is "2": input should be a valid integer'),
-        ([{**GOOD, "depth": 3}], "item 1: unknown key depth (3); known are variant, context_l"),
+        ([{**GOOD, "depth": 3}], "item 1: unknown key depth (3); choose one of variant, context_l"),
         ([{"n_layer": 2, "n_head": 2, "n_embd": 32}], "item 1: context_length is missing"),
         ([{**GOOD, "amp": "yes"}], 'item 1: amp is "yes", not true or false'),
         ([{**GOOD, "amp_dtype": "fp8"}], "item 1: precision is \"fp8\": input should be 'auto'"),

@@ -72,5 +72,5 @@ def test_a_tensor_of_a_wrong_shape_is_one_line(
     model = lively("gpt_rope")
     hf_folder.write(trained(model, pieced), tmp_path / "out", "float32", force=False)
     odd = model.shape.model_copy(update={"n_head": 64})
-    with pytest.raises(DataError, match=r"query_key_value.weight has a wrong shape"):
+    with pytest.raises(DataError, match=r"query_key_value.weight has the wrong shape"):
         read_weights(tmp_path / "out" / "model.safetensors", odd, pieced.vocab_size)

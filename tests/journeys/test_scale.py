@@ -125,7 +125,7 @@ def test_a_killed_process_is_replaced_and_the_weights_are_the_same(
         until("step 30/", process)
         family = sorted(process.children(recursive=True), key=lambda p: p.environ()["RANK"])
         family[rank].kill()
-        heard = until("going on from the newest checkpoint in 1 s", process)
+        heard = until("restarting from the newest checkpoint in 1 s", process)
         assert f"process {rank} of 2 was ended by SIGKILL" in heard
         heard += process.communicate()[1]
         assert process.returncode == 0, heard

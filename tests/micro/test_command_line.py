@@ -86,7 +86,7 @@ def test_a_chain_and_a_sample_without_end_are_as_long_as_asked(micro: Command, m
 
 def test_letters_that_the_model_does_not_know_are_named(micro: Command, model: Path) -> None:
     result = micro("sample", "-i", "Geo", "-n", "1")
-    assert result.stderr == "the model does not know 'G' and reads the prompt without it\n"
+    assert result.stderr == "the vocabulary lacks 'G'; leaving it out of the prompt\n"
     assert result.stdout.splitlines()[1].startswith("sample  1: Geo")
 
 
@@ -116,11 +116,13 @@ def test_names_can_be_invented_into_a_file_and_are_then_trained_on(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("train", "-s", "nmaes"), "unknown scenario 'nmaes' (did you mean names?); known are "),
+        (("train", "-s", "nmaes"), "unknown scenario 'nmaes' (did you mean names?); "
+         "choose one of "),
         (("train", "-c", "none.json"), "none.json is not there; copy one from configs/micro"),
-        (("train", "-b", "torch"), "the options: training.backend is 'torch'; it is one of python"),
+        (("train", "-b", "torch"), "the options: training.backend is 'torch'; "
+         "it must be one of python"),
         (("train", "-b", "python", "--dtype", "float32"), "dtype is float32, but Python's numbers"),
-        (("train", "--steps", "0"), "the options: training.num_steps is 0; the least is 1"),
+        (("train", "--steps", "0"), "the options: training.num_steps is 0; the minimum is 1"),
         (("train", "-s", "alice"), "alice.txt is not there; fetch it with: nielsgpt micro down"),
         (("sample", "-s", "alice"), "model.json is not there; make it with: nielsgpt micro train "
                                     "-s alice"),
@@ -130,7 +132,7 @@ def test_names_can_be_invented_into_a_file_and_are_then_trained_on(
                                         "train -c mine.json"),
         (("train", "-c", "mine.json"), "book.txt is not there; put your text there"),
         (("download", "alices"), "unknown scenario 'alices' (did you mean alice?)"),
-        (("download", "alice", "--invent"), "only names can be invented"),
+        (("download", "alice", "--invent"), "only names can be generated"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_one_line_and_exit_code_2(

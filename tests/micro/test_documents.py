@@ -88,8 +88,8 @@ def test_without_its_file_the_names_scenario_trains_on_invented_ones(
     assert len(corpus.sequences) == len(invented())
     [line] = caplog.messages
     assert line == (
-        f"{root / 'data/micro/names.txt'} is not there: invented names instead; "
-        "real ones: nielsgpt micro download names"
+        f"{root / 'data/micro/names.txt'} is not there: using generated names; "
+        "for real ones: nielsgpt micro download names"
     )
 
 
@@ -105,7 +105,7 @@ def test_a_missing_book_is_one_line_with_the_command_that_fetches_it(root: Path)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b" \n\n", "words.txt holds no document; put your text there"),
+        (b" \n\n", "words.txt contains no document; put your text there"),
         (b"caf\xe9", "words.txt is not UTF-8: byte 3 is 0xE9; save it as UTF-8"),
     ],
 )

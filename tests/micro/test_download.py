@@ -142,7 +142,7 @@ def test_offline_nothing_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(MicroError, match="may not be asked for, with HF_HUB_OFFLINE set; put a"):
+    with pytest.raises(MicroError, match="cannot be downloaded while HF_HUB_OFFLINE is set; put a"):
         download(tmp_path, names_at((200, TEXT)))
     assert server.asked == 0
 
@@ -165,4 +165,4 @@ def test_invented_names_are_written_where_training_looks(tmp_path: Path) -> None
 def test_a_book_cannot_be_invented(tmp_path: Path) -> None:
     with pytest.raises(MicroError) as caught:
         download(tmp_path, scenarios.load("alice"), invent=True)
-    assert str(caught.value) == ("only names can be invented, not the text of scenario alice")
+    assert str(caught.value) == ("only names can be generated, not the text of scenario alice")

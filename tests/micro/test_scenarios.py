@@ -50,22 +50,23 @@ def test_what_is_left_out_has_its_default_and_whole_numbers_may_stand_for_any() 
 @pytest.mark.parametrize(
     ("over", "expected"),
     [
-        ({"modle": {}}, "unknown field modle (did you mean model?); known are name, description, "
-                        "data, model, training"),
-        ({"model": {"n_emb": 8}}, "unknown field model.n_emb (did you mean n_embd?); known are "
+        ({"modle": {}}, "unknown field modle (did you mean model?); choose one of name, "
+                        "description, data, model, training"),
+        ({"model": {"n_emb": 8}}, "unknown field model.n_emb (did you mean n_embd?); choose one of "
                                   "n_embd, n_head, n_layer, block_size"),
         ({"model": {"n_embd": 6}}, "model.n_embd 6 is not a multiple of model.n_head 4"),
         ({"model": {"n_embd": "16"}}, 'model.n_embd is "16", not a whole number'),
         ({"model": {"n_embd": True}}, "model.n_embd is true, not a whole number"),
-        ({"model": {"n_layer": 0}}, "model.n_layer is 0; the least is 1"),
-        ({"model": 3}, "model is no group of fields"),
+        ({"model": {"n_layer": 0}}, "model.n_layer is 0; the minimum is 1"),
+        ({"model": 3}, "model is not an object of fields"),
         ({"data": {"path": "a"}}, "data.format is missing: lines: a document is a line; chunked: "
                                   "a window"),
-        ({"data": {**DATA, "format": "csv"}}, "data.format is 'csv'; it is one of lines, chunked"),
+        ({"data": {**DATA, "format": "csv"}}, "data.format is 'csv'; it must be one of "
+                                                 "lines, chunked"),
         ({"data": {**DATA, "chunk_overlap": 128}}, "data.chunk_overlap 128 is not below "
                                                    "data.chunk_size 128"),
-        ({"training": {"backend": "torch"}}, "training.backend is 'torch'; it is one of python, "
-                                             "numpy, numpy_batched"),
+        ({"training": {"backend": "torch"}}, "training.backend is 'torch'; it must be one of "
+                                             "python, numpy, numpy_batched"),
         ({"training": {"learning_rate": float("nan")}}, "training.learning_rate is NaN, not a "
                                                         "number"),
         ({"training": {"beta2": 1.0}}, "training.beta1 and training.beta2 stay below 1"),
@@ -77,7 +78,7 @@ def test_a_wrong_field_is_one_line_that_names_it(over: dict[str, Any], expected:
 
 
 def test_a_scenario_that_is_no_object_is_one_line() -> None:
-    assert said([]) == "mine.json: the scenario is no group of fields"
+    assert said([]) == "mine.json: the scenario is not an object of fields"
 
 
 def test_options_change_the_numbers_and_are_held_to_the_same_rules() -> None:
@@ -86,7 +87,7 @@ def test_options_change_the_numbers_and_are_held_to_the_same_rules() -> None:
     assert scenarios.changed(names, backend="python", num_steps=7).training.num_steps == 7
     with pytest.raises(MicroError) as caught:
         scenarios.changed(names, grad_accum=0)
-    assert str(caught.value) == "the options: training.grad_accum is 0; the least is 1"
+    assert str(caught.value) == "the options: training.grad_accum is 0; the minimum is 1"
 
 
 def test_a_scenario_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
@@ -103,6 +104,6 @@ def test_an_unknown_scenario_lists_the_known_ones() -> None:
     with pytest.raises(MicroError) as caught:
         scenarios.load("name")
     assert str(caught.value) == (
-        "unknown scenario 'name' (did you mean names?); known are alice, alice_v2, names, "
+        "unknown scenario 'name' (did you mean names?); choose one of alice, alice_v2, names, "
         "and --config FILE takes one of your own"
     )

@@ -119,7 +119,7 @@ def test_a_damaged_model_is_one_line_with_the_command_that_makes_it_again(
     path.write_text(json.dumps(tree), encoding="utf-8")
     with pytest.raises(MicroError) as caught:
         store.load(path, MAKES_IT)
-    assert str(caught.value) == f"{path} is no model of micro ({said}); {MAKES_IT}"
+    assert str(caught.value) == f"{path} is not a model of nielsgpt micro ({said}); {MAKES_IT}"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1, 2]", "null", '{"n_embd": null}'])
@@ -128,7 +128,7 @@ def test_a_file_of_something_else_is_one_line(text: str, tmp_path: Path) -> None
     path.write_text(text, encoding="utf-8")
     with pytest.raises(MicroError) as caught:
         store.load(path, MAKES_IT)
-    assert str(caught.value).startswith(f"{path} is no model of micro (")
+    assert str(caught.value).startswith(f"{path} is not a model of nielsgpt micro (")
     assert str(caught.value).endswith(f"); {MAKES_IT}")
 
 

@@ -147,7 +147,7 @@ def test_a_line_tells_the_mean_loss_since_the_line_before(words: Words, root: Pa
     [
         ("python", "float32", "dtype is float32, but Python's numbers are float64: leave --dtype "
                               "out, or take --backend numpy"),
-        ("jax", "float64", "unknown backend 'jax'; known are python, numpy, numpy_batched"),
+        ("jax", "float64", "unknown backend 'jax'; choose one of python, numpy, numpy_batched"),
     ],
 )  # fmt: skip
 def test_a_backend_that_cannot_be_had_is_one_line(

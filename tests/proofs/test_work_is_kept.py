@@ -192,7 +192,7 @@ def test_whatever_changes_what_was_trained_stays_and_the_change_is_said(
     if state != "begun":
         after = models(root)
         assert {n: h for n, h in before.items() if kept in n}.items() <= after.items()
-    tables = [line for line in caplog.messages if line.startswith("what was trained stays")]
+    tables = [line for line in caplog.messages if line.startswith("trained models are kept")]
     rows = [row for table in tables for row in table.splitlines()[2:]]
     assert [
         row.startswith(said) for row, said in zip(rows, changed.said_at(state), strict=True)

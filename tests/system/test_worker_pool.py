@@ -85,7 +85,7 @@ def test_at_most_two_tasks_a_process_are_under_way() -> None:
 
 
 def test_a_process_that_is_killed_is_one_line_that_says_what_to_do() -> None:
-    with pytest.raises(RunError, match=r"was ended from outside.*data\.workers=1") as caught:
+    with pytest.raises(RunError, match=r"was killed.*data\.workers=1") as caught:
         list(map_in_order(iter(range(9)), squares(), squares, (-1, 6), 2))
     assert caught.value.exit_code == 1
     assert "\n" not in str(caught.value)

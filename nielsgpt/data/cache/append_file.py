@@ -25,7 +25,7 @@ class AppendFile:
         self.length = length
         self._sha256 = hashlib.sha256()
         if length and (not self.part.is_file() or self.part.stat().st_size < length):
-            raise DataError(f"{self.part} is shorter than its build left it")
+            raise DataError(f"{self.part} is shorter than when it was built")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.part.open("r+b" if length else "w+b")

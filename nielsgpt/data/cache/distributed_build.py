@@ -203,7 +203,7 @@ def join_parts(folder: Path, recipe: Recipe, count: int, encoded: Blocks) -> Blo
         lengths = " and ".join(map(str, sorted(ends)))
         raise DataError(
             f"the parts of source {recipe.source} were cut from different text: it ends after "
-            f"{lengths} blocks; delete them, and make each again from one copy of it with "
+            f"{lengths} blocks; delete them, and build each again from the same copy with "
             f"'nielsgpt caches --part 1/{count}' and so on"
         )
 

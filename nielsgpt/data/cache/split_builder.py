@@ -103,7 +103,7 @@ class SplitBuilder:
             if state is None:
                 return False
             if state["made_from"] != self.recipe_fingerprint:
-                raise DataError("it was made from other inputs")
+                raise DataError("its inputs have changed")
             self.writers = self._open(state["splits"])
             self.counts, self.nearest = state["counts"], state["nearest"]
         except (DataError, KeyError, TypeError) as error:

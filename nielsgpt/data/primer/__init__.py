@@ -1,1 +1,1 @@
-"""Text and conversations invented from facts, and the questions that examine what was learnt."""
+"""Text and conversations generated from facts, and the questions of the exam."""

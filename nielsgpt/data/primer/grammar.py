@@ -87,7 +87,7 @@ class Grammar:
         return found
 
     def lexicon(self, name: str) -> tuple[str, ...]:
-        """The words of this lexicon; empty where there is none."""
+        """The words of this lexicon; empty if there is none."""
         return self.wordings.lexicons.get(name, ())
 
     def invent(self, kind: str, rng: random.Random) -> str:

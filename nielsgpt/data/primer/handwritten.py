@@ -61,7 +61,7 @@ def items(persona: Persona, final: bool, folder: Path = FOLDER) -> list[Item]:
 def _item(section: str, row: HandwrittenQuestion, persona: Persona, where: str) -> Item:
     accept = row.accept or ("{dont_know}",)
     if section == "first words" and not row.accept:
-        raise DataError(f"{where}: accept: a first word needs a pattern that is right")
+        raise DataError(f"{where}: accept: a first word needs at least one accepted pattern")
     messages = [Message("system", persona.system)]
     messages += [Message(turn.role, turn.content) for turn in row.messages]
     right, wrong = (_fill(lines, persona, where) for lines in (accept, row.reject))
@@ -83,7 +83,9 @@ def _fill(patterns: tuple[str, ...], persona: Persona, where: str) -> tuple[str,
         try:
             re.compile(pattern)
         except re.error as error:
-            raise DataError(f"{where}: {pattern!r} is no pattern ({error}); correct it") from None
+            raise DataError(
+                f"{where}: {pattern!r} is not a valid pattern ({error}); correct it"
+            ) from None
         found.append(pattern)
     return tuple(found)
 
@@ -107,4 +109,4 @@ def _rows(path: Path) -> Iterator[tuple[int, HandwrittenQuestion]]:
             field = ".".join(map(str, first["loc"]))
             raise DataError(f"{where}: {field}: {first['msg']}; correct it") from None
         except ValueError as error:
-            raise DataError(f"{where}: is no JSON ({error}); correct it") from None
+            raise DataError(f"{where}: is not JSON ({error}); correct it") from None

@@ -38,9 +38,7 @@ class Matter:
     def __init__(self, persona: Persona) -> None:
         known = [fact for fact in persona.facts if not fact.prose_only]
         if not known:
-            raise DataError(
-                f"{persona.files[0]}: no fact that a dialogue may tell; add one under facts"
-            )
+            raise DataError(f"{persona.files[0]}: no fact for a dialogue; add one under facts")
         self.persona = persona
         self.grammar = Grammar(persona)
         self.facts = self.grammar.pool(known)

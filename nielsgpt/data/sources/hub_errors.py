@@ -33,8 +33,8 @@ class HubFault:
         return self.error in names and (not self.statuses or find_status(error) in self.statuses)
 
 
-LOGIN = "set HF_TOKEN to a token of yours, or log in with 'hf auth login'"
-ABSENT = "is not on the Hub, or not for everyone"
+LOGIN = "set HF_TOKEN to your token, or log in with 'hf auth login'"
+ABSENT = "does not exist on the Hub or is private"
 GATED = HubFault(
     "GatedRepoError",
     "requires that you accept its terms",
@@ -51,7 +51,7 @@ NETWORK = (
     HubFault("HfHubHTTPError", "the Hub failed ({error})", RETRY, transient=True),
     *UNREACHABLE,
 )
-DAMAGED = HubFault("OSError", "was damaged on the way ({error})", RETRY, transient=True)
+DAMAGED = HubFault("OSError", "was damaged during the download ({error})", RETRY, transient=True)
 # Of datasets. The first that matches counts.
 FAULTS = (
     HubFault(
@@ -74,7 +74,7 @@ FAULTS = (
     HubFault("DisabledRepoError", DISABLED, "leave it out of the mix"),
     HubFault(
         "HFValidationError",
-        "is not a name of a dataset",
+        "is not a valid dataset name",
         "write owner/name in data.{source}.dataset",
     ),
     HubFault("DamagedDownload", DAMAGED.problem, RETRY, transient=True),

@@ -13,7 +13,7 @@ BOM = "\ufeff"  # also inside concatenated files
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 CONTROL_BYTES = bytes(byte for byte in range(128) if CONTROLS.match(chr(byte)))
 BLOCK_BYTES = 2**20
-BOMS_REMOVED = "byte order marks taken off"
+BOMS_REMOVED = "byte order marks removed"
 LINE_ENDS_CHANGED = "line ends of other systems made \\n"
 CONTROLS_REMOVED = "control characters taken out"
 

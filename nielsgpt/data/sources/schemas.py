@@ -25,7 +25,7 @@ TOOL_ROLES = ("tool", "function", "function_call", "function_response", "observa
 TOOL_KEYS = ("tool_calls", "function_call")
 TEXT_PARTS = ("text", "input_text", "output_text")
 BLANK = "blank replies left out, each with what it answers"
-NO_REPLIES = "conversations left out, in which no reply is to be learnt"
+NO_REPLIES = "conversations left out because they have no reply to train on"
 Record = Mapping[str, Any]
 
 

@@ -37,7 +37,7 @@ def test_the_first_bytes_can_be_written_last(tmp_path: Path) -> None:
 
 def test_a_file_that_became_shorter_cannot_go_on(tmp_path: Path) -> None:
     grown(tmp_path / "a", b"abc")
-    with pytest.raises(DataError, match="is shorter than its build left it"):
+    with pytest.raises(DataError, match="is shorter than when it was built"):
         AppendFile(tmp_path / "a", 4)
 
 

@@ -24,7 +24,7 @@ def test_parts_of_texts_that_end_elsewhere_are_not_put_together(tmp_path: Path) 
     make(tmp_path, BuildPart(2, 2), documents=60)
     line = (
         "the parts of source s were cut from different text: it ends after 4 and 6 blocks; "
-        "delete them, and make each again from one copy of it with 'nielsgpt caches --part 1/2' "
+        "delete them, and build each again from the same copy with 'nielsgpt caches --part 1/2' "
         "and so on"
     )
     with pytest.raises(DataError, match=f"^{line}$"):

@@ -48,7 +48,7 @@ def test_what_was_half_built_of_something_else_is_thrown_away(
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path / "a", small, dying)
     build(tmp_path / "a", replace(small, seed=2), walk)
-    assert "cannot resume the unfinished build (it was made from other inputs)" in caplog.text
+    assert "cannot resume the unfinished build (its inputs have changed)" in caplog.text
     build(tmp_path / "b", replace(small, seed=2), walk)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 

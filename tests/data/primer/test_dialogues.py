@@ -127,7 +127,7 @@ def test_text_that_would_not_read_back_is_refused(content: str) -> None:
 
 def test_a_persona_whose_facts_are_all_prose_only_is_refused() -> None:
     hidden = tuple(fact for fact in FACTS if fact.prose_only)
-    with pytest.raises(DataError, match=r"niels\.json: no fact that a dialogue may tell"):
+    with pytest.raises(DataError, match=r"niels\.json: no fact for a dialogue"):
         next(dialogues(replace(PERSONA, facts=hidden), 0))
 
 

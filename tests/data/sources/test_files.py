@@ -251,7 +251,7 @@ def test_control_characters_are_taken_out_and_all_that_is_changed_is_counted(
     path.write_bytes(codecs.BOM_UTF8 + b"one\r\ntwo\rthree\x00\x1b[0m\x0cfour\tfive\x7f\n")
     assert read_text(path) == "one\ntwo\nthree[0m\nfour\tfive\n"
     assert count_changes([path]) == {
-        "byte order marks taken off": 1,
+        "byte order marks removed": 1,
         "line ends of other systems made \\n": 2,
         "control characters taken out": 3,
     }
@@ -291,4 +291,4 @@ def test_the_marks_of_files_that_were_put_together_are_taken_off(tmp_path: Path)
     (tmp_path / "a.txt").write_bytes(mark + b"one\n" + mark + b"two")
     assert len(list(read_conversations([tmp_path / "a.jsonl"]))) == 2
     assert read_text(tmp_path / "a.txt") == "one\ntwo"
-    assert count_changes([tmp_path / "a.txt"]) == {"byte order marks taken off": 2}
+    assert count_changes([tmp_path / "a.txt"]) == {"byte order marks removed": 2}

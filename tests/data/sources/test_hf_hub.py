@@ -142,7 +142,7 @@ def test_bytes_that_are_not_those_of_the_checksum_are_never_read(hub: Hub, clien
     sha = hub.commit("a/spoilt", texts(10))
     hub.fail("a/spoilt.*train-0", times=99, spoil=True)
     assert client.read("a/spoilt")["error"] == (
-        f"source tinystories: a/spoilt at {sha[:12]}: was damaged on the way "
+        f"source tinystories: a/spoilt at {sha[:12]}: was damaged during the download "
         "(data/train-0.parquet differs from the sha256 on the Hub); "
         "check the network and run the command again"
     )
@@ -191,8 +191,8 @@ def test_a_dataset_that_is_not_there_names_the_setting_at_once(
 ) -> None:
     told = client.read("a/nowhere", revision=revision)
     assert told["error"] == (
-        f"source tinystories: a/nowhere at {(revision or 'main')[:12]}: is not on the Hub, or not "
-        "for everyone; check data.tinystories.dataset, or log in with 'hf auth login'"
+        f"source tinystories: a/nowhere at {(revision or 'main')[:12]}: does not exist "
+        "on the Hub or is private; check data.tinystories.dataset, or log in with 'hf auth login'"
     )
     assert told["log"] == []
 

@@ -54,7 +54,7 @@ def test_an_uploaded_model_is_restored_bit_for_bit(
     code, out, err = run("download", "me/keeper")
     place = tmp_path / "models/keeper/hub"
     assert (code, err) == (0, "")
-    assert out.endswith(f"talk with it: nielsgpt chat --ckpt {place / 'best.pt'}\n")
+    assert out.endswith(f"chat with it: nielsgpt chat --ckpt {place / 'best.pt'}\n")
     model, codec = load_model.restore_model(checkpoint_file.load(place / "best.pt"))
     ids = torch.randint(300, (3, 16), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
@@ -146,7 +146,7 @@ def test_models_of_other_programs_are_downloaded_without_a_checkpoint(
     code, out, _ = run("download", "you/other")
     assert (code, out.splitlines()[1]) == (
         0,
-        "not one of nielsgpt's: open it with Transformers or llama.cpp",
+        "not made by nielsgpt: open it with Transformers or llama.cpp",
     )
 
 
@@ -164,7 +164,7 @@ WRONG: list[tuple[Callable[[Files], Files], str]] = [
     ),
     (lambda f: told(f, "facts", run_id="../../x"), "(facts.run_id: String should match"),
     (lambda f: told(f, "facts", name="../../x"), "(facts.name: String should match"),
-    (lambda f: told(f, "facts", weights_sha256="0" * 64), "has other weights than"),
+    (lambda f: told(f, "facts", weights_sha256="0" * 64), "does not have the weights that"),
     (lambda f: told(f, "model", context_length=10**8), "MiB of memory and"),
     (lambda f: told(f, "model", n_layer=10**12), "lacks the tensors of 1000000000000 blocks"),
     (lambda f: told(f, "model", n_embd=64), "lacks embedding.weight in the shape of the model"),
@@ -256,10 +256,10 @@ def test_a_link_in_the_way_of_a_file_is_not_followed(run: Run, sent: Files, tmp_
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["me/nothing"], "me/nothing: is not on the Hub, or not for everyone; set HF_TOKEN"),
+        (["me/nothing"], "me/nothing: does not exist on the Hub or is private; set HF_TOKEN"),
         (["me/keeper", "--revision", "v9"], "me/keeper: has no such revision; name another one"),
-        (["keeper"], "'keeper' is not a name of a repository; write owner/name"),
-        (["../keeper"], "'../keeper' is not a name of a repository; write owner/name"),
+        (["keeper"], "'keeper' is not a valid repository name; write owner/name"),
+        (["../keeper"], "'../keeper' is not a valid repository name; write owner/name"),
     ],
 )
 def test_a_missing_model_is_one_line(
@@ -273,7 +273,7 @@ def test_a_missing_model_is_one_line(
 def test_a_private_model_comes_with_a_token_only(run: Run, sent: Files, hub: WritableHub) -> None:
     assert "me/keeper" in hub.private
     assert (
-        "me/keeper: is not on the Hub, or not for everyone"
+        "me/keeper: does not exist on the Hub or is private"
         in run("download", "me/keeper", token="").err
     )
     assert run("download", "me/keeper").code == 0
@@ -301,5 +301,5 @@ def test_a_text_file_that_is_too_long_is_refused() -> None:
     ["a", "a/b/c", "a/..", "../b", "a/.b", "a/b.", "a/b--c", "a/b.git", "a/b\n", "é/b", ""],
 )
 def test_a_name_that_the_hub_does_not_allow_is_refused(name: str) -> None:
-    with pytest.raises(DataError, match="is not a name of a repository; write owner/name"):
+    with pytest.raises(DataError, match="is not a valid repository name; write owner/name"):
         check_name(name)

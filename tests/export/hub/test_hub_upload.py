@@ -123,7 +123,9 @@ def test_a_dry_run_does_not_contact_the_hub(run: Run, kept: GPT, hub: WritableHu
     code, out, err = run("upload", "me/keeper", "--dry-run", token="")
     assert (code, err, hub.requests) == (0, "", [])
     assert [line.split()[0] for line in out.splitlines()[1:-1]] == FILES
-    assert out.endswith("would go to me/keeper, made as a private model where there is none\n")
+    assert out.endswith(
+        "would upload to me/keeper, created as a private model if it does not exist\n"
+    )
 
 
 def test_the_same_model_is_the_same_bytes_each_time(run: Run, kept: GPT, hub: WritableHub) -> None:
