@@ -79,6 +79,7 @@ def repair(text: str) -> str:
         text = ftfy.fix_text(text, FIXES)
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0c", "\n\n")
     text = re.sub("[\x00-\x08\x0b\x0e-\x1f\x7f\u00ad\u200b\u2060\ufeff\ufffe\uffff]", "", text)
+    text = re.sub("[\uf06e\uf076\uf0a7\uf0b7\uf0d8]", "\u2022", text)  # of symbol fonts
     text = text.replace("\u2028", "\n").replace("\u2029", "\n\n").replace("\u00a0", " ")
     return re.sub("[\ud800-\udfff]", "", text)
 
