@@ -165,6 +165,9 @@ def read_csv(path: Path, reading: Reading) -> Iterator[Content]:
         dialect = csv.excel_tab if path.suffix.lower() == ".tsv" else csv.excel
     rows = csv.DictReader(io.StringIO(text, newline=""), dialect=dialect)
     try:
+        if chats.is_export([dict.fromkeys(rows.fieldnames or ())]):
+            yield from chats.from_tree(list(rows), path, reading)
+            return
         column = find_column(list(rows.fieldnames or ()), reading.column)
         for row in rows:
             yield from _cell(row.get(column), reading)
@@ -247,7 +250,9 @@ def find_column(names: list[str], wanted: str) -> str:
     for name in names:
         if name.strip().lower() == wanted.lower():
             return name
-    listed = ", ".join(names[:12]) or "none"
+    if not names:
+        raise Unreadable("it is empty")
+    listed = ", ".join(names[:12])
     raise Unreadable(f"it has no column {wanted!r}; name one with --column: {listed}")
 
 
