@@ -78,6 +78,10 @@ ODT_LISTINGS = frozenset(
     ("table-of-content", "alphabetical-index", "tracked-changes", "illustration-index")
 )
 MOST_NUMBERED = 999
+MAIL_QUOTES = (
+    "blockquote[type=cite], .gmail_quote, .gmail_attr, .gmail_signature, .moz-cite-prefix,"
+    ".moz-signature, .yahoo_quoted, #divRplyFwdMsg, #divRplyFwdMsg ~ *, #appendonsend ~ *"
+)
 MAIN = ("main", "[role=main]", "#mw-content-text", "article")
 MAIN_SHARE = 0.4  # of a page's text: from then on an element is the page's content
 MOST_LINKED = 0.5  # of a block's characters
@@ -174,8 +178,10 @@ def read_rtf(path: Path, reading: Reading) -> Iterator[str]:
 
 
 def html_text(html: str) -> str:
-    """The text of a piece of HTML, as of a mail."""
+    """The text of a mail in HTML, without what it quotes and its signature."""
     tree = LexborHTMLParser(html)
+    for node in tree.css(MAIL_QUOTES):
+        node.decompose()
     return "\n\n".join(text for text, _ in blocks(tree.body, is_page=False)) if tree.body else ""
 
 

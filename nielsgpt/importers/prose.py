@@ -74,7 +74,7 @@ def unwrap(text: str) -> str:
     """The paragraphs of prose in one line each; verse, lists, tables and code as they are."""
     lengths = sorted(len(line) for line in text.split("\n") if line.strip())
     if not lengths:
-        return ""
+        return text
     width = lengths[int(0.98 * (len(lengths) - 1))]
     if not NARROWEST <= width <= WIDEST:
         return text
@@ -99,7 +99,7 @@ def unwrap_paragraph(paragraph: str, width: int) -> str:
     )
     if full < FULL_SHARE * (len(lines) - 1):
         return paragraph
-    return join_lines(lines)
+    return join_lines(lines).lstrip()
 
 
 def join_lines(lines: Sequence[str]) -> str:
