@@ -187,6 +187,9 @@ def test_documents_of_word_and_libreoffice_are_their_paragraphs(tmp_path: Path) 
         ("Der Wärter öffnet die Tür und grüßt höflich. Draußen stürmt es.", "latin-1"),
         ("Der Wärter öffnet die Tür und grüßt höflich. Draußen stürmt es.", "utf-16"),
         ("The lamp is lit every evening.", "utf-16-le"),
+        ("The lamp is lit every evening.", "utf-16-be"),
+        ("Strażnik zapalił lampę. Łódź wróciła późno. " * 4, "iso8859_2"),
+        ("Лодка вернулась перед бурей, и никто не спросил. " * 3, "koi8-r"),
         ("Лодка вернулась перед бурей, и никто не спросил почему. " * 3, "cp1251"),
         ("灯台は毎晩明かりをともす。船は嵐の前に帰ってきた。", "shift_jis"),
         ("灯台は毎晩明かりをともす。船は嵐の前に帰ってきた。", "utf-8-sig"),
@@ -234,6 +237,49 @@ def test_a_mailbox_is_its_mails_without_headers_quotes_and_signatures(tmp_path: 
     )
     found = read(written(tmp_path / "a.mbox", mails))
     assert found == ["L\u00e4mp\n\nIt is out.", "Re\n\nLit again."]
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "On Mon, Jan 1, 2024 at 9:00 AM Ada <ada@x.org>\nwrote:\n\n> Is it lit?\n>> Really?",
+        "Am 01.01.24 um 10:00 schrieb Ada:\n> Brennt sie?",
+        "Le lun. 1 janv. 2024 \u00e0 10:00, Ada <ada@x.org> a \u00e9crit :\n> Allum\u00e9e ?",
+        "Von: Ada <ada@x.org>\nGesendet: Montag\nAn: Bo\n\nBrennt sie?",
+        "-----Original Message-----\nFrom: Ada\n\nIs it lit?",
+        "Envoy\u00e9 de mon iPhone",
+        "-- \nBo\nKeeper",
+    ],
+)
+def test_a_mail_is_its_own_words_whichever_program_quoted_another(
+    tmp_path: Path, quoted: str
+) -> None:
+    mail = f"Subject: Lamp\nContent-Type: text/plain; charset=utf-8\n\nYes.\n\n{quoted}\n"
+    assert text_of(written(tmp_path / "a.eml", mail)) == "Lamp\n\nYes."
+
+
+def test_a_mail_in_html_is_read_without_quotes_and_signature(tmp_path: Path) -> None:
+    body = (
+        '<p>Yes.</p><blockquote type="cite">Lit?</blockquote><div class="gmail_quote">Old</div>'
+        '<div class="gmail_signature">Bo</div><div id="divRplyFwdMsg">From</div><div>Old</div>'
+    )
+    mail = f"Subject: Lamp\nContent-Type: text/html\n\n{body}"
+    assert text_of(written(tmp_path / "a.eml", mail)) == "Lamp\n\nYes."
+
+
+def test_captions_that_roll_up_are_said_once(tmp_path: Path) -> None:
+    lines = ("The lamp is out", "The lamp is out\nand - #1 knows", "and - #1 knows\n- ADA: why.")
+    cues = "\n\n".join(f"00:0{n}.000 --> 00:0{n + 1}.000\n{text}" for n, text in enumerate(lines))
+    captions = written(tmp_path / "a.vtt", f"WEBVTT\n\n{cues}\n")
+    assert text_of(captions) == "The lamp is out and - #1 knows why."
+
+
+def test_properties_of_notion_and_queries_of_obsidian_are_left_out(tmp_path: Path) -> None:
+    note = "# Lamp\n\nCreated: May 1\nTags: oil\n\n<aside>\nSee [[Oil#Kinds]] ==well==\n</aside>\n"
+    blocks = "\n```dataview\nTABLE x\n```\n\n```py\nx\n```\n\n```sh\ny\n```\n"
+    assert text_of(written(tmp_path / "a.md", note + blocks)) == (
+        "# Lamp\n\nSee Oil well\n\n```py\nx\n```\n\n```sh\ny\n```"
+    )
 
 
 def test_a_table_is_its_column_and_a_missing_one_is_named(tmp_path: Path) -> None:
