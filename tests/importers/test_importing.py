@@ -187,6 +187,9 @@ def test_an_import_that_was_cut_off_goes_on_with_the_files_that_are_left(home: P
     (home / "mine" / "b.txt").write_text("The oil burns.")
     run("mine/a.txt")
     (home / "data" / "import" / "manifest.json").unlink()  # as if it had ended before the end
+    leftover = home / "data" / "raw" / ".chat.jsonl.tmp-1"
+    leftover.write_text("{")
     assert "1 files were read now" in run("mine")
+    assert not leftover.exists()
     manifest = json.loads((home / "data" / "import" / "manifest.json").read_text())
     assert [Path(name).name for name in manifest["sources"]] == ["a.txt", "b.txt"]
