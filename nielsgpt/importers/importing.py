@@ -60,6 +60,7 @@ def run(paths: Sequence[Path], root: Path, choices: Choices, ask: Ask) -> Result
                 manifest["sources"][row.name] = row.key
         if choices.redact is not None:
             manifest["redact"] = choices.redact
+        result.redacted = manifest["redact"]
         if choices.pause_hours is not None:
             manifest["pause"] = choices.pause_hours
         choose_assistants(manifest, store, choices, ask, result)

@@ -104,8 +104,8 @@ def test_a_file_that_can_no_longer_be_read_keeps_what_was_read_of_it(home: Path)
 
 def test_private_data_is_replaced_where_that_is_asked_for(home: Path) -> None:
     (home / "mine" / "a.txt").write_text("Write to ada@example.org today.")
-    assert "1 e-mail (as ad*@*******.***)" in run("mine")
-    run("mine", "--redact")
+    assert "1 e-mail (as ad*@*******.***); --redact replaces it" in run("mine")
+    assert "1 e-mail (as ad*@*******.***); replaced in the corpus" in run("mine", "--redact")
     assert list(texts(home).values()) == ["Write to [e-mail] today.\n"]
 
 
