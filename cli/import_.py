@@ -2,14 +2,10 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from cli.options import PATH, root
-
-if TYPE_CHECKING:
-    pass
 
 NEEDED = ("ftfy", "mammoth", "py3langid", "pypdfium2", "pysubs2", "rensa", "selectolax", "striprtf")
 

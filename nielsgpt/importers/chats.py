@@ -9,11 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from nielsgpt.importers.content import Reading, Turn, Unreadable
+from nielsgpt.importers.content import Content, Reading, Turn, Unreadable
 from nielsgpt.importers.decode import repair
 
 Tree = dict[str, Any]
-TEXT_PARTS = ("text", "input_text", "output_text")
+TEXT_PARTS = ("text", "input_text", "output_text", "audio_transcription")
 ROLES = {
     **dict.fromkeys(("user", "human", "prompter"), "user"),
     **dict.fromkeys(("assistant", "gpt", "chatgpt", "bot", "bing", "model", "ai"), "assistant"),
@@ -29,24 +29,34 @@ PAIRS = (
 HALF = r"(?:[ap]\.?\s?m\.?|\u4e0a\u5348|\u4e0b\u5348|\uc624\uc804|\uc624\ud6c4)"
 STAMP = (
     r"(\d{1,4})[./-]\s?(\d{1,2})[./-]\s?(\d{1,4})\.?,?\s+"
-    rf"({HALF}\s?)?(\d{{1,2}})[:.](\d{{2}})(?:[:.](\d{{2}}))?(?:\s?({HALF}))?(?:\s?Uhr)?"
+    rf"(?:(?:\u00e0|klo|um|kl\.?|\u00e0s|a las)\s)?({HALF}\s?)?(\d{{1,2}})[:.](\d{{2}})"
+    rf"(?:[:.](\d{{2}}))?(?:\s?({HALF}))?(?:\s?Uhr)?"
 )
 MESSAGE = re.compile(rf"^[\u200e\u200f]?(?:\[{STAMP}\]\s?|{STAMP}\s[-\u2013]\s)(.*)$", re.I)
 AFTERNOON = re.compile("p|\u4e0b|\uc624\ud6c4", re.I)
+ENDINGS = "jpe?g|png|gif|webp|heic|mp4|mov|3gp|opus|ogg|m4a|mp3|aac|pdf|vcf|docx?|xlsx?|pptx?|zip"
 MEDIA = re.compile(
     r"^<[^<>\n]{3,60}>$"  # <Media omitted> in every language
     r"|^\u200e"  # iOS marks what it wrote itself
-    r"|^\S[^\n]*\.(?:jpe?g|png|gif|webp|mp4|mov|3gp|opus|m4a|mp3|aac|pdf|vcf|docx?) \([^()\n]+\)$"
-    r"|^(?:this message was deleted|you deleted this message|null"
-    r"|diese nachricht wurde gel\u00f6scht"
-    r"|du hast diese nachricht gel\u00f6scht|se elimin\u00f3 este mensaje|eliminaste este mensaje"
-    r"|ce message a \u00e9t\u00e9 supprim\u00e9|mensagem apagada|missed (?:voice|video) call"
-    r"|waiting for this message.*)\.?$",
+    # image omitted, Bild weggelassen, imagem ocultada, imagen omitida, image absente
+    r"|^(?:[^\W\d]+ ){1,3}(?:omitted|weggelassen|ausgelassen|ocultad[oa]|omitid[oa]|omess[oa]"
+    r"|absente?|(?:n\u00e3o )?revelad[oa])$"
+    r"|^(?:poll|umfrage|enquete|encuesta|sondage):\n"
+    r"|^(?:live )?(?:location|standort|localiza\u00e7\u00e3o|ubicaci\u00f3n|position): https?:\S+$"
+    r"|^(?:(?:this message was|you) deleted(?: this message)?|null|waiting for this message.*"
+    r"|diese nachricht wurde gel\u00f6scht|du hast diese nachricht gel\u00f6scht"
+    r"|se elimin\u00f3 este mensaje|este mensaje fue eliminado|eliminaste este mensaje"
+    r"|(?:esta )?mensagem (?:foi )?apagada|voc\u00ea apagou esta mensagem"
+    r"|ce message a \u00e9t\u00e9 supprim\u00e9|vous avez supprim\u00e9 ce message"
+    r"|missed (?:group )?(?:voice|video) call|verpasster (?:sprach|video)anruf"
+    r"|liga\u00e7\u00e3o de (?:voz|v\u00eddeo) perdida|(?:video)?llamada(?: de voz)? perdida"
+    r"|appel (?:vocal|vid\u00e9o) manqu\u00e9)\.?$",
     re.I,
 )
-EDITED = re.compile(
-    r"\s*\u200e?<(?:this message was edited|diese nachricht wurde bearbeitet)>$", re.I
+ATTACHED = re.compile(  # a caption may follow
+    rf"^\S[^\n]*\.(?:{ENDINGS}) \([^()\n]+\)(?:\n|$)|\s*\u200e<[^<>\n]+>", re.I
 )
+EDITED = re.compile(r"\s*\u200e?<[^<>\n]*(?:edit|bearbeitet|modifi)[^<>\n]*>$", re.I)
 FEWEST_STAMPS = 2
 
 
@@ -72,8 +82,10 @@ def whatsapp(text: str, reading: Reading) -> Iterator[list[Turn]]:
     turns = []
     for stamp, lines in found:
         speaker, colon, said = "\n".join(lines).strip().partition(": ")
-        said = EDITED.sub("", said).strip()
-        if not colon or "\n" in speaker or len(speaker) > 60:
+        said = said if said.startswith("\u200e") else ATTACHED.sub("", said)
+        said = re.sub("[\u2066-\u2069]", "", EDITED.sub("", said)).strip()
+        # `Ada changed the subject to "Lamps: old"` is no message of a speaker either.
+        if not colon or len(speaker) > 60 or re.search('[\n"\u201c\u201e\u00ab]', speaker):
             reading.left_out["system lines"] += 1
         elif MEDIA.match(said) or not said:
             reading.left_out["media and deleted messages"] += 1
@@ -117,7 +129,7 @@ def whatsapp_time(stamp: Sequence[str], order: str) -> float | None:
     return (moment - datetime(1970, 1, 1)).total_seconds()
 
 
-def from_tree(tree: Any, path: Path, reading: Reading) -> Iterator[list[Turn]]:
+def from_tree(tree: Any, path: Path, reading: Reading) -> Iterator[Content]:
     """The chats of an export in JSON, of whichever program; nothing where it is none."""
     for name, shape in EXPORTS.items():
         if shape(tree):
@@ -187,7 +199,7 @@ def _text_of(part: Any) -> str:
     return (
         text
         if isinstance(text, str)
-        and part.get("type", "text") in ("text", "input_text", "output_text")
+        and (part.get("type") or part.get("content_type") or "text") in TEXT_PARTS
         else ""
     )
 
@@ -222,13 +234,28 @@ def _discord(tree: Tree, path: Path, reading: Reading) -> Iterator[list[Turn]]:
             reading.left_out["media and deleted messages"] += 1
         else:
             name = str(author.get("nickname") or author.get("name") or "unknown")
-            turns.append(Turn(name, repair(text).strip(), _iso(item.get("timestamp"))))
+            turns.append(Turn(name, _discord_text(item), _iso(item.get("timestamp"))))
     yield turns
+
+
+def _discord_text(item: Tree) -> str:
+    """The text with the names of the people and emoji that it mentions, and not their numbers."""
+    names = {
+        str(who.get("id")): who.get("nickname") or who.get("name")
+        for who in _dicts(item.get("mentions"))
+    }
+    text = re.sub(r"<@!?(\d+)>", lambda m: f"@{names.get(m[1]) or 'someone'}", item["content"])
+    return repair(re.sub(r"<a?(:\w+:)\d+>|<[#@]&?\d+>", r"\1", text)).strip()
+
+
+def _discord_own(tree: list[Any], path: Path, reading: Reading) -> Iterator[Content]:
+    """A person's own messages, from the package of Discord itself; it holds no replies."""
+    yield repair("\n".join(str(item.get("Contents") or "") for item in _dicts(tree)))
 
 
 def _slack(tree: list[Any], path: Path, reading: Reading) -> Iterator[list[Turn]]:
     names = _slack_names(path.parent.parent / "users.json")
-    turns = []
+    threads: dict[Any, list[Turn]] = {None: []}  # what was answered aside, apart from the channel
     for item in _dicts(tree):
         text = item.get("text")
         if item.get("subtype") not in (None, "thread_broadcast", "me_message", "bot_message"):
@@ -239,8 +266,9 @@ def _slack(tree: list[Any], path: Path, reading: Reading) -> Iterator[list[Turn]
             profile = item.get("user_profile") or {}
             user = str(item.get("user") or item.get("username") or "unknown")
             name = profile.get("display_name") or profile.get("real_name") or names.get(user, user)
-            turns.append(Turn(str(name), _slack_text(text, names), _number(item.get("ts"))))
-    yield turns
+            turn = Turn(str(name), _slack_text(text, names), _number(item.get("ts")))
+            threads.setdefault(item.get("thread_ts"), []).append(turn)
+    yield from filter(None, threads.values())
 
 
 def _slack_names(path: Path) -> dict[str, str]:
@@ -283,15 +311,13 @@ def _chatgpt_turn(message: Any, reading: Reading) -> Turn | None:
     content, hidden = message.get("content") or {}, message.get("metadata") or {}
     role = str((message.get("author") or {}).get("role"))
     kind = content.get("content_type")
-    text = "\n\n".join(
-        part for part in content.get("parts") or () if isinstance(part, str) and part
-    )
+    text = _parts_text(content.get("parts"))
     is_talk = role in ("user", "assistant") and kind in ("text", "multimodal_text")
     is_talk = is_talk and message.get("recipient", "all") == "all"
     if not is_talk or not text.strip() or hidden.get("is_visually_hidden_from_conversation"):
         reading.left_out["messages of tools, and hidden ones"] += 1
         return None
-    text = re.sub("\ue200.*?\ue201|\u3010[^\u3011]*\u2020[^\u3011]*\u3011", "", text)  # citations
+    text = re.sub(" ?\ue200.*?\ue201|\u3010[^\u3011]*\u2020[^\u3011]*\u3011", "", text)  # citations
     return _turn(role, text, _number(message.get("create_time")))
 
 
@@ -321,6 +347,11 @@ def _has(*keys: str) -> Callable[[Any], bool]:
     return shape
 
 
+def _has_each(*keys: str) -> Callable[[Any], bool]:
+    """Whether a tree is a list of objects with these keys."""
+    return lambda tree: isinstance(tree, list) and _has(*keys)(tree)
+
+
 def _is_telegram(tree: Any) -> bool:
     if not isinstance(tree, dict):
         return False
@@ -329,26 +360,23 @@ def _is_telegram(tree: Any) -> bool:
     return isinstance(tree.get("messages"), list) and "type" in tree and "name" in tree
 
 
-def _is_slack(tree: Any) -> bool:
-    return isinstance(tree, list) and _has("type", "ts")(tree)
-
-
 EXPORTS: dict[str, Callable[[Any], bool]] = {
     "ChatGPT": _has("mapping"),
     "Claude": _has("chat_messages"),
     "Discord": lambda tree: isinstance(tree, dict) and _has("guild", "channel", "messages")(tree),
     "Telegram": _is_telegram,
-    "Slack": _is_slack,
-    "lists": lambda tree: (
-        isinstance(tree, list)
-        and (
-            _has("id", "profile", "name")(tree)
-            or _has("id", "created", "members")(tree)
-            or _has("uuid", "email_address")(tree)
+    "Slack": _has_each("type", "ts"),
+    "lists": lambda tree: any(
+        shape(tree)
+        for shape in (
+            *(_has_each("id", "profile", "name"), _has_each("id", "created", "members")),
+            *(_has_each("uuid", "email_address"), _has("id", "type", "recipients")),
         )
     ),
+    "Discord's package": _has_each("ID", "Timestamp", "Contents"),
 }
-READ: dict[str, Callable[[Any, Path, Reading], Iterator[list[Turn]]]] = {
+READ: dict[str, Callable[[Any, Path, Reading], Iterator[Content]]] = {
+    "Discord's package": _discord_own,
     "ChatGPT": lambda tree, *rest: _chatgpt(tree if isinstance(tree, list) else [tree], *rest),
     "Claude": lambda tree, *rest: _claude(tree if isinstance(tree, list) else [tree], *rest),
     "Discord": _discord,

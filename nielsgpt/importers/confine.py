@@ -96,9 +96,7 @@ class _Child:
             return Outcome(self.job, **answer)
         if time.monotonic() > self.ends:
             self.end()
-            return Outcome(
-                self.job, reason=f"it takes longer than {self.limits.time_s:g} s to read"
-            )
+            return Outcome(self.job, reason=self._too_long())
         return None
 
     def _death(self) -> str:

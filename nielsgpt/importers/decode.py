@@ -19,7 +19,7 @@ BOMS = (
 JAPANESE = ("cp932", "euc_jp")  # known by their syllables, which fill half of a text
 SAMPLE_BYTES, LITTLE_BYTES = 256 * 1024, 1000
 LOTTERY = ("cp125", "iso8859")  # on little text the guess among these is a lottery
-RARE = ("cp8", "cp7", "cp5", "cp10", "hp", "iso8859_10")
+RARE = ("cp8", "cp7", "cp5", "cp10", "hp", "mac", "iso8859_1", "iso8859_3", "iso8859_4")
 FIXES = ftfy.TextFixerConfig(
     unescape_html=False,
     uncurl_quotes=False,
@@ -44,7 +44,8 @@ def decode(data: bytes) -> str:
         if data.startswith(mark):
             return repair(data.decode(encoding, "replace"))
     if b"\0" in data[:SAMPLE_BYTES]:
-        encoding = "utf-16-le" if _every_other_is_zero(data) else ""
+        by_first_zero = {1: "utf-16-le", 0: "utf-16-be"}
+        encoding = next((by_first_zero[n] for n in (1, 0) if _every_other_is_zero(data, n)), "")
         if not encoding:
             raise Unreadable("it is binary, not text")
         return repair(data.decode(encoding, "replace"))
@@ -66,11 +67,16 @@ def guess(data: bytes) -> str:
         is_western = bad < 0.12 * min(len(data), SAMPLE_BYTES)
     except UnicodeDecodeError:
         is_western = False
-    best = from_bytes(data[:SAMPLE_BYTES]).best()
+    matches = list(from_bytes(data[:SAMPLE_BYTES]))
+    usual = [match for match in matches if not match.encoding.startswith(RARE)]
+    best = next(iter([*usual, *matches]), None)
     if best is None:
         return "cp1252"
     doubted = best.encoding.startswith((*RARE, *(LOTTERY if len(data) < LITTLE_BYTES else ())))
-    return "cp1252" if is_western and doubted else best.encoding
+    if is_western and doubted:
+        return "cp1252"
+    has_windows_marks = any(0x80 <= byte < 0xA0 for byte in data[:SAMPLE_BYTES])
+    return "iso8859_2" if best.encoding == "cp1250" and not has_windows_marks else best.encoding
 
 
 def repair(text: str) -> str:
@@ -79,10 +85,12 @@ def repair(text: str) -> str:
         text = ftfy.fix_text(text, FIXES)
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0c", "\n\n")
     text = re.sub("[\x00-\x08\x0b\x0e-\x1f\x7f\u00ad\u200b\u2060\ufeff\ufffe\uffff]", "", text)
+    text = re.sub("[\uf06e\uf076\uf0a7\uf0b7\uf0d8]", "\u2022", text)  # of symbol fonts
     text = text.replace("\u2028", "\n").replace("\u2029", "\n\n").replace("\u00a0", " ")
     return re.sub("[\ud800-\udfff]", "", text)
 
 
-def _every_other_is_zero(data: bytes) -> bool:
+def _every_other_is_zero(data: bytes, first: int) -> bool:
     sample = data[:4096]
-    return sample[1::2].count(0) > 0.8 * len(sample[1::2]) and 0 not in sample[::2]
+    zeros = sample[first::2]
+    return zeros.count(0) > 0.8 * len(zeros) and 0 not in sample[1 - first :: 2]

@@ -14,6 +14,7 @@ from nielsgpt.importers.content import Unreadable
 
 MOST_FILES = 50_000
 BLOCK_BYTES = 2**20
+TOO_LARGE = "it unpacks to more than there is room for"
 MOST_DEPTH = 3  # archives within archives
 IGNORED = frozenset(("__MACOSX", "thumbs.db", "desktop.ini"))
 
@@ -70,6 +71,8 @@ def unpack(path: str, folder: str, most_bytes: int) -> dict[str, Any]:
             items = archive.infolist()
             if len(items) > MOST_FILES:
                 raise Unreadable(f"it holds more than {MOST_FILES:,} files")
+            if sum(item.file_size for item in items) > most_bytes:
+                raise Unreadable(TOO_LARGE)
             for item in items:
                 target = place_of(item, Path(folder))
                 if target is None or item.is_dir():
@@ -103,7 +106,7 @@ def _unpack_item(archive: zipfile.ZipFile, item: zipfile.ZipInfo, target: Path, 
         while block := source.read(BLOCK_BYTES):
             size += len(block)
             if size > room:
-                raise Unreadable("it unpacks to more than there is room for")
+                raise Unreadable(TOO_LARGE)
             file.write(block)
     return size
 

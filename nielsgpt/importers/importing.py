@@ -46,6 +46,10 @@ def run(paths: Sequence[Path], root: Path, choices: Choices, ask: Ask) -> Result
     """
     store = Store(root)
     with lock(store.folder), scratch_folder(store.folder) as scratch:
+        for leftover in store.chat.parent.glob(
+            ".chat*.jsonl.tmp-*"
+        ):  # of an import that was killed
+            leftover.unlink()
         manifest = store.manifest()
         result = Result()
         rows = read_all(paths, store, choices, scratch, result)
@@ -56,6 +60,7 @@ def run(paths: Sequence[Path], root: Path, choices: Choices, ask: Ask) -> Result
                 manifest["sources"][row.name] = row.key
         if choices.redact is not None:
             manifest["redact"] = choices.redact
+        result.redacted = manifest["redact"]
         if choices.pause_hours is not None:
             manifest["pause"] = choices.pause_hours
         choose_assistants(manifest, store, choices, ask, result)

@@ -51,6 +51,7 @@ class Result:
     speakers: Counter[str] = field(default_factory=Counter)  # of chats that wait for --as
     chat_path: Path | None = None
     edited: list[str] = field(default_factory=list)
+    redacted: bool = False
 
 
 class Store:

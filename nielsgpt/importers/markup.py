@@ -6,8 +6,10 @@ its lines, and `pre` stays as it is. Navigation, notes of licence and tables of 
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import groupby
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -15,7 +17,6 @@ import mammoth
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 from striprtf.striprtf import rtf_to_text
 
-from nielsgpt.data.sources.booktext import remove_contents
 from nielsgpt.data.sources.gutenberg import extract_body
 from nielsgpt.importers import prose
 from nielsgpt.importers.content import Reading, Unreadable
@@ -45,13 +46,42 @@ CHROME_NAME = re.compile(
     re.I,
 )
 BOOK_CHROME = re.compile(
-    r"\b(?:toc|pg-boilerplate|pg-header|pg-footer|pagenum|pageno|page-?number)\b", re.I
+    r"\b(?:toc|pg-boilerplate|pg-header|pg-footer|pagenum|pageno|page-?number"
+    r"|footnotes?|endnotes?|fnanchor|noteref|reflist)(?:\b|_)",
+    re.I,
 )
 BOOK_TYPES = frozenset(
-    ("toc", "landmarks", "page-list", "pagebreak", "copyright-page", "loi", "lot", "index")
+    (
+        *("toc", "landmarks", "page-list", "pagebreak", "copyright-page", "loi", "lot", "index"),
+        *("noteref", "footnote", "footnotes", "endnote", "endnotes", "rearnote", "rearnotes"),
+    )
 )
 PAGE_ROLES = frozenset(("navigation", "banner", "contentinfo"))
-Stack = list[tuple[LexborNode | None, bool, bool]]
+CODE_STYLES = ("Source Code", "HTML Preformatted", "Preformatted Text", "Code", "Plain Text")
+CODE_MAP = "\n".join(
+    f"p{style} => pre:separator('\\n')"
+    for name in CODE_STYLES
+    for style in (f"[style-name='{name}']", f".{name.replace(' ', '')}")
+)
+
+
+class Place(NamedTuple):
+    """A node to visit (None: the end of a block), and what it lies in."""
+
+    node: LexborNode | None
+    in_link: bool = False
+    in_pre: bool = False
+    in_row: bool = False  # of a table with data: its cells stay in one line
+
+
+ODT_LISTINGS = frozenset(
+    ("table-of-content", "alphabetical-index", "tracked-changes", "illustration-index")
+)
+MOST_NUMBERED = 999
+MAIL_QUOTES = (
+    "blockquote[type=cite], .gmail_quote, .gmail_attr, .gmail_signature, .moz-cite-prefix,"
+    ".moz-signature, .yahoo_quoted, #divRplyFwdMsg, #divRplyFwdMsg ~ *, #appendonsend ~ *"
+)
 MAIN = ("main", "[role=main]", "#mw-content-text", "article")
 MAIN_SHARE = 0.4  # of a page's text: from then on an element is the page's content
 MOST_LINKED = 0.5  # of a block's characters
@@ -64,7 +94,7 @@ def read_html(path: Path, reading: Reading) -> Iterator[str]:
     found = blocks(_main(tree), is_page=True)
     text = "\n\n".join(text for text, linked in found if not _is_navigation(text, linked))
     reading.left_out["blocks of links"] += sum(_is_navigation(*block) for block in found)
-    yield prose.tidy(repair(text))
+    yield prose.tighten(repair(text))
 
 
 def read_epub(path: Path, reading: Reading) -> Iterator[str]:
@@ -88,7 +118,7 @@ def read_epub(path: Path, reading: Reading) -> Iterator[str]:
             else:
                 chapters.append("\n\n".join(text for text, _ in found))
     text = repair("\n\n".join(filter(None, chapters)))
-    yield prose.tidy(remove_contents(extract_body(text)))
+    yield prose.tighten(prose.without_contents(extract_body(text)))
 
 
 def spine(archive: zipfile.ZipFile) -> list[str]:
@@ -114,13 +144,13 @@ def read_docx(path: Path, reading: Reading) -> Iterator[str]:
     """A document of Word: its text without headers, footers, comments and contents."""
     _open(path).close()
     with path.open("rb") as file:
-        html = mammoth.convert_to_html(file).value
+        html = mammoth.convert_to_html(file, style_map=CODE_MAP).value
     html = re.sub(r'<img [^>]*src="data:[^"]*"[^>]*>', "", html)
     tree = LexborHTMLParser(html)
     found = blocks(tree.body, is_page=False) if tree.body else []
     kept = [text for text, _ in found if not prose.LEADERS.search(text)]
     reading.left_out["lines of contents"] += len(found) - len(kept)
-    yield prose.tidy(repair("\n\n".join(kept)))
+    yield prose.tighten(repair("\n\n".join(kept)))
 
 
 def read_odt(path: Path, reading: Reading) -> Iterator[str]:
@@ -128,7 +158,9 @@ def read_odt(path: Path, reading: Reading) -> Iterator[str]:
     with _open(path) as archive:
         root = _xml(_member(archive, "content.xml"))
     body = next((element for element in root.iter() if _tag(element) == "text"), root)
-    yield prose.tidy(repair("\n\n".join(filter(None, _odt_blocks(body)))))
+    found = groupby(_odt_blocks(body, _odt_code_styles(root)), key=lambda block: block[1])
+    parts = [("\n" if is_code else "\n\n").join(text for text, _ in run) for is_code, run in found]
+    yield prose.tighten(repair("\n\n".join(parts)))
 
 
 def read_rtf(path: Path, reading: Reading) -> Iterator[str]:
@@ -136,13 +168,20 @@ def read_rtf(path: Path, reading: Reading) -> Iterator[str]:
     source = path.read_bytes()
     if not source.lstrip().startswith(b"{\\rtf"):
         raise Unreadable("it is no rich text")
-    text = str(rtf_to_text(source.decode("latin-1"), errors="ignore"))  # type: ignore[no-untyped-call]
-    yield prose.tidy(repair(re.sub(r"\n(?!\n)", "\n\n", text)))
+    # striprtf makes the same of the end of a line as of that of a paragraph.
+    marked = re.sub(r"\\line\b ?", r"\\u8232 ?", source.decode("latin-1"))
+    marked = re.sub(r"\\par\s*\}\s*\\cell", r"}\\cell", marked)
+    text = str(rtf_to_text(marked, errors="ignore"))  # type: ignore[no-untyped-call]
+    text = re.sub(r"^(.*)\|$", lambda row: row[1].replace("|", " | "), text, flags=re.M)
+    text = re.sub(r"^ ?(\S{1,3})\t", r"\1 ", text, flags=re.M)  # of lists
+    yield prose.tighten(repair(text.replace("\n", "\u2029")))
 
 
 def html_text(html: str) -> str:
-    """The text of a piece of HTML, as of a mail."""
+    """The text of a mail in HTML, without what it quotes and its signature."""
     tree = LexborHTMLParser(html)
+    for node in tree.css(MAIL_QUOTES):
+        node.decompose()
     return "\n\n".join(text for text, _ in blocks(tree.body, is_page=False)) if tree.body else ""
 
 
@@ -151,22 +190,26 @@ def blocks(root: LexborNode, is_page: bool) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
     parts: list[str] = []
     linked = 0
+    mark = ""  # of an item of a list
 
     def end(verbatim: bool = False) -> None:
-        nonlocal linked
+        nonlocal linked, mark
         text = "".join(parts)
         text = text.strip("\n") if verbatim else _fold(text)
         if text.strip():
-            found.append((text, linked))
+            found.append((mark + text, linked))
+            mark = ""
         parts.clear()
         linked = 0
 
     # A stack and no recursion: a hostile page nests a million deep.
-    stack: Stack = [(root, False, False)]
+    stack = [Place(root)]
     while stack:
-        node, in_link, in_pre = stack.pop()
+        place = stack.pop()
+        node, in_link, in_pre, in_row = place
         if node is None:
             end(in_pre)
+            mark = ""
             continue
         tag = node.tag or ""
         if tag == "-text":
@@ -175,27 +218,44 @@ def blocks(root: LexborNode, is_page: bool) -> list[tuple[str, int]]:
             linked += len(text.strip()) if in_link else 0
         elif tag == "br":
             parts.append("\n")
-        elif tag in ("td", "th"):
-            parts.append("\t")
-            _push(stack, node, in_link, in_pre)
         elif tag in SILENT or tag.startswith("-") or _is_chrome(node, is_page):
             continue
-        elif tag in BLOCKS:
+        elif tag in BLOCKS and not in_row:
             end(in_pre)
-            stack.append((None, False, in_pre or tag == "pre"))
-            _push(stack, node, in_link, in_pre or tag == "pre")
+            mark = _list_mark(node) if tag == "li" else mark
+            in_pre = in_pre or tag == "pre"
+            stack.append(Place(None, in_pre=in_pre))
+            _push(stack, place._replace(in_pre=in_pre, in_row=tag == "tr" and _is_data(node)))
         else:
+            parts.append("\t" if tag in ("td", "th") else " " if tag in BLOCKS else "")
             is_link = tag == "a" and (node.parent is None or node.parent.tag not in HEADINGS)
-            _push(stack, node, in_link or is_link, in_pre)
+            _push(stack, place._replace(in_link=in_link or is_link))
     end()
     return found
 
 
-def _push(stack: Stack, node: LexborNode, in_link: bool, in_pre: bool) -> None:
-    child = node.last_child
+def _push(stack: list[Place], place: Place) -> None:
+    child = place.node.last_child if place.node is not None else None
     while child is not None:
-        stack.append((child, in_link, in_pre))
+        stack.append(place._replace(node=child))
         child = child.prev
+
+
+def _list_mark(item: LexborNode) -> str:
+    """The dash or number that an item of a list begins with."""
+    if item.parent is None or item.parent.tag != "ol":
+        return "- "
+    number, before = 1, item.prev
+    while before is not None and number < MOST_NUMBERED:
+        number += before.tag == "li"
+        before = before.prev
+    return f"{number}. "
+
+
+def _is_data(row: LexborNode) -> bool:
+    """Whether a row of a table holds data, and not the layout of a page."""
+    cells = [cell for cell in row.iter() if cell.tag in ("td", "th")]
+    return len(cells) > 1 and all(len(cell.css("p, div, table, ul, pre")) < 2 for cell in cells)
 
 
 def _fold(text: str) -> str:
@@ -205,6 +265,9 @@ def _fold(text: str) -> str:
 
 
 def _is_chrome(node: LexborNode, is_page: bool) -> bool:
+    """Whether a node is no text of its author's: navigation, a page's number, a note."""
+    if node.tag == "sup" and node.css_first("a[href*='#']"):
+        return True
     attributes = node.attributes
     if not attributes:
         return is_page and node.tag in CHROME
@@ -212,6 +275,8 @@ def _is_chrome(node: LexborNode, is_page: bool) -> bool:
     kinds = (
         (attributes.get("epub:type") or attributes.get("role") or "").removeprefix("doc-").split()
     )
+    if is_page and attributes.get("title") in ("header", "footer"):  # as LibreOffice writes them
+        return True
     if "hidden" in attributes or BOOK_CHROME.search(names) or not BOOK_TYPES.isdisjoint(kinds):
         return True
     if not is_page or node.tag in ("html", "body", "main", "article"):
@@ -252,30 +317,56 @@ def _html_text(data: bytes) -> str:
     return decode(data)
 
 
-def _odt_blocks(element: ElementTree.Element) -> Iterator[str]:
+def _odt_code_styles(root: ElementTree.Element) -> set[str | None]:
+    """The names of the styles of code: those that programs have, and what is derived from them."""
+    names: set[str | None] = {name.replace(" ", "_20_") for name in CODE_STYLES}
+    styles = (element for element in root.iter() if _tag(element) == "style")
+    return names | {
+        _attribute(each, "name")
+        for each in styles
+        if _attribute(each, "parent-style-name") in names
+    }
+
+
+def _odt_blocks(
+    element: ElementTree.Element, code_styles: Collection[str | None]
+) -> Iterator[tuple[str, bool]]:
+    """The paragraphs, and which of them are lines of code."""
     for child in element:
         tag = _tag(child)
         if tag in ("p", "h"):
-            yield _fold("".join(_odt_text(child)))
+            is_code = _attribute(child, "style-name") in code_styles
+            text = "".join(_odt_text(child))
+            text = text if is_code else _fold(text)
+            if text or is_code:
+                yield text, is_code
         elif tag == "table-row":
-            yield " | ".join("\n".join(_odt_blocks(cell)) for cell in child)
-        elif tag not in (
-            "table-of-content",
-            "alphabetical-index",
-            "tracked-changes",
-            "illustration-index",
-        ):
-            yield from _odt_blocks(child)
+            cells = (
+                "\n".join(text for text, _ in _odt_blocks(cell, code_styles)) for cell in child
+            )
+            yield " | ".join(cells), False
+        elif tag == "list-item":
+            for number, (text, is_code) in enumerate(_odt_blocks(child, code_styles)):
+                yield text if number or text.startswith("- ") else f"- {text}", is_code
+        elif tag not in ODT_LISTINGS:
+            yield from _odt_blocks(child, code_styles)
 
 
 def _odt_text(element: ElementTree.Element) -> Iterator[str]:
     yield element.text or ""
     for child in element:
         tag = _tag(child)
-        yield {"s": " ", "tab": " ", "line-break": "\n"}.get(tag, "")
+        if tag == "s":
+            yield " " * min(80, int(_attribute(child, "c") or 1))
+        yield {"tab": " ", "line-break": "\n"}.get(tag, "")
         if tag not in ("note", "annotation", "bookmark"):
             yield from _odt_text(child)
         yield child.tail or ""
+
+
+def _attribute(element: ElementTree.Element, name: str) -> str | None:
+    """An attribute by its name, in whichever namespace."""
+    return next((value for key, value in element.items() if key.rpartition("}")[2] == name), None)
 
 
 def _open(path: Path) -> zipfile.ZipFile:

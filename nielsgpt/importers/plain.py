@@ -19,27 +19,38 @@ from nielsgpt.importers.decode import decode, read_text, repair
 from nielsgpt.importers.markup import html_text
 
 FRONT_MATTER = re.compile(r"\A---\n.*?\n(?:---|\.\.\.)\n", re.S)
+PROPERTIES = re.compile(r"\A(# [^\n]+\n\n)(?:[A-Z][\w /-]{0,40}: [^\n]*\n)+(?=\n)")  # Notion
+QUERY = re.compile(r"^```(?:dataview|dataviewjs|query|tasks)\n.*?^```[ \t]*\n?", re.S | re.M)
 NOTE_MARKS: tuple[tuple[str, str], ...] = (
     (r"<!--[\s\S]*?-->|%%[\s\S]*?%%", ""),
     (r"!\[\[[^\]\n]*\]\]|!\[[^\]\n]*\]\([^)\n]*\)", ""),  # embeds and pictures
     (r"\{\{\[\[(?:TODO|DONE)\]\]\}\}\s*|\{\{[^}\n]*\}\}", ""),  # Roam
-    (r"\[\[(?:[^\]|\n]*\|)?([^\]|\n]+)\]\]", r"\1"),  # wiki links
+    (r"\[\[[^\]|\n]*\|([^\]|\n]+)\]\]", r"\1"),  # wiki links
+    (r"\[\[([^\]|\n#]+)(?:#[^\]|\n]*)?\]\]", r"\1"),
     (r"(?<!!)\[([^\]\n]+)\]\((?:[^()\n]|\([^()\n]*\))*\)", r"\1"),
     (r"\(\([\w-]{9}\)\)", ""),
-    (r"^[ \t]*(?:[-*] )?[\w -]{1,30}::.*$", ""),
+    (r"^[ \t]*(?:[-*] )?[\w -]{1,30}::.*(?:\n|$)", ""),
+    (r"==(\S[^=\n]*)==|\^\^(\S[^^\n]*)\^\^", r"\1\2"),  # highlights
+    (r"^</?aside>[ \t]*(?:\n|$)", ""),  # Notion
     (r"[ \t]\^[\w-]{4,}[ \t]*$", ""),  # Obsidian's names of blocks
     (r"^> \[![\w-]+\][+-]?[ \t]*", "> "),
 )
 BETWEEN_SPEECHES_MS = 4000
-QUOTED = re.compile(
-    r"^(?:>|On .{5,200} wrote:$|Am .{5,200} schrieb.*:$|Le .{5,200} a \u00e9crit\s?:$)"
+QUOTED = re.compile(  # the line that introduces a quote, which may be broken in two, and the quote
+    r"^(?:On|Am|Le|El|Em|Il) [^\n]{5,200}(?:\n[^\n]{1,100})?\n?(?:wrote|schrieb[^\n]{0,80}"
+    r"|a \u00e9crit|escribi\u00f3|escreveu|ha scritto)\s?:$|^>.*$",
+    re.M,
 )
 QUOTE_BEGINS = re.compile(
-    r"^(?:-{3,}\s?(?:Original Message|Urspr\u00fcngliche Nachricht|Forwarded message)\s?-{3,}"
-    r"|_{20,}|Sent from my \w+.*|Von meinem \w+ gesendet.*)$",
+    r"^(?:-{3,}\s?(?:Original Message|Urspr\u00fcngliche Nachricht|Forwarded message"
+    r"|Message d'origine|Mensaje original|Mensagem original)\s?-{3,}|_{20,}"
+    r"|(?:From|Von|De|Da): [^\n]+\n(?:Sent|Gesendet|Envoy\u00e9|Enviad[oa]|Inviato|Date|Datum)\b"
+    r"|(?:Sent from my|Von meinem|Envoy\u00e9 de(?:puis)? mon|Enviado (?:desde mi|do meu)"
+    r"|Inviato da) .{0,60}$)",
     re.I | re.M,
 )
-SPEAKER = re.compile(r"^\s*-\s*|^[A-Z][A-Z .']+:\s*")  # of a subtitle
+SPEAKER = re.compile(r"^\s*(?:-\s*)?(?:[A-Z][A-Z .']+:\s*)?")  # of a subtitle
+UNSPOKEN = re.compile(r"\[[^\]]*\]|\([A-Z' ]+\)|<[^>]+>|[\u266a\u266b]|^# | #$", re.M)
 FIELD_BYTES = 16 * 2**20
 
 
@@ -63,7 +74,7 @@ def plain_markdown(text: str) -> str:
     >>> plain_markdown("See [[Lamp|the lamp]] and ![[a.png]]`[[x]]`")
     'See the lamp and `[[x]]`'
     """
-    text = FRONT_MATTER.sub("", text)
+    text = QUERY.sub("", PROPERTIES.sub(r"\1", FRONT_MATTER.sub("", text)))
     parts = re.split(r"(^```.*?^```[ \t]*$|`[^`\n]+`)", text, flags=re.S | re.M)
     for place in range(0, len(parts), 2):
         for pattern, instead in NOTE_MARKS:
@@ -81,19 +92,20 @@ def read_subtitles(path: Path, reading: Reading) -> Iterator[Content]:
     except (pysubs2.exceptions.Pysubs2Error, ValueError):
         raise Unreadable("it holds no subtitles") from None
     spoken: list[list[str]] = [[]]
-    until, last = 0, ""
+    until = 0
+    last: list[str] = []  # a caption that rolls up repeats the lines before it
     for event in events:
-        text = re.sub(r"\[[^\]]*\]|\([A-Z' ]+\)|<[^>]+>|[\u266a\u266b#]", "", event.plaintext)
-        text = " ".join(
-            re.sub(r"^\s*-\s*|^[A-Z][A-Z .']+:\s*", "", line) for line in text.split("\n")
-        ).strip()
-        if not text or text == last:
+        shown = [
+            SPEAKER.sub("", line).strip() for line in UNSPOKEN.sub("", event.plaintext).split("\n")
+        ]
+        new = [line for line in shown if line and line not in last]
+        if not new:
             reading.left_out["descriptions and repeated lines"] += 1
             continue
         if event.start - until > BETWEEN_SPEECHES_MS:
             spoken.append([])
-        spoken[-1].append(text)
-        until, last = event.end, text
+        spoken[-1] += new
+        until, last = event.end, shown
     yield "\n\n".join(" ".join(lines) for lines in spoken if lines)
 
 
@@ -140,8 +152,7 @@ def mail_text(data: bytes, reading: Reading) -> Iterator[str]:
     text = re.split(r"^-- ?$", text, maxsplit=1, flags=re.M)[0]
     begins = QUOTE_BEGINS.search(text)
     text = text[: begins.start()] if begins and begins.start() > 0 else text
-    lines = [line for line in text.split("\n") if not QUOTED.match(line)]
-    body = prose.tidy(prose.unwrap(repair("\n".join(lines))))
+    body = prose.tidy(prose.unwrap(repair(QUOTED.sub("", text))))
     if body.strip():
         yield f"{subject}\n\n{body}" if subject else body
     else:
@@ -165,6 +176,9 @@ def read_csv(path: Path, reading: Reading) -> Iterator[Content]:
         dialect = csv.excel_tab if path.suffix.lower() == ".tsv" else csv.excel
     rows = csv.DictReader(io.StringIO(text, newline=""), dialect=dialect)
     try:
+        if chats.is_export([dict.fromkeys(rows.fieldnames or ())]):
+            yield from chats.from_tree(list(rows), path, reading)
+            return
         column = find_column(list(rows.fieldnames or ()), reading.column)
         for row in rows:
             yield from _cell(row.get(column), reading)
@@ -247,7 +261,9 @@ def find_column(names: list[str], wanted: str) -> str:
     for name in names:
         if name.strip().lower() == wanted.lower():
             return name
-    listed = ", ".join(names[:12]) or "none"
+    if not names:
+        raise Unreadable("it is empty")
+    listed = ", ".join(names[:12])
     raise Unreadable(f"it has no column {wanted!r}; name one with --column: {listed}")
 
 

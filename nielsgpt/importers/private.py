@@ -75,10 +75,9 @@ MOST_EXAMPLES = 3
 def find(text: str) -> Iterator[tuple[PrivateKind, str]]:
     """The private data in the text, kind by kind; nothing is found twice."""
     for kind in KINDS:
-        for match in kind.pattern.finditer(text):
-            if kind.holds(match[0]):
-                yield kind, match[0]
-        text = _replace(text, kind)
+        found = [match[0] for match in kind.pattern.finditer(text) if kind.holds(match[0])]
+        yield from ((kind, value) for value in found)
+        text = _replace(text, kind) if found else text
 
 
 def redact(text: str) -> str:

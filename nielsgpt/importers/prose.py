@@ -23,13 +23,19 @@ CODE = re.compile(
     r"^(?:\t| {4,})\S|[{};]$|^\s*(?:#include|def |class |import |from \w+ import )", re.M
 )
 ITEM = re.compile(r"^\s*(?:[-*+\u2022>|]|\d{1,3}[.)])\s")
-NUMBER = r"(?:\d{1,4}|[ivxlcdm]{1,7})"
+NUMBER = r"(?:\d{1,4}|c{0,3}(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3}))"
 PAGE_NUMBER = re.compile(
     rf"[\W_]*(?:(?:page|seite|p\.|pg\.|pagina|p\u00e1gina)\s*)?{NUMBER}"
     rf"(?:\s*(?:/|of|von|de|sur)\s*{NUMBER})?[\W_]*",
     re.I,
 )
 LEADERS = re.compile(r"(?:\.\s?){4,}\s*\d{1,4}\s*$|\s{3,}\d{1,4}\s*$")
+ADJACENT = re.compile(  # two items of a list, or rows of a table
+    "|".join(
+        rf"^(?={kind})(.*)\n\n(?={kind})" for kind in ("[-\u2022] ", r"\d{1,3}[.)] ", r".* \| ")
+    ),
+    re.M,
+)
 MARGIN_LINES = 2  # at the top and at the bottom of a page
 FEWEST_PAGES = 3
 
@@ -37,12 +43,16 @@ FEWEST_PAGES = 3
 def clean(text: str) -> str:
     """A book or another plain text: the licence, contents and hard line breaks taken out."""
     text = re.sub(r"[ \t]+$", "", text, flags=re.M)
-    text = unwrap(join_hyphenated(extract_body(text)))
-    return tidy(
-        remove_contents(text)
-        if re.search(r"^\W*(?:table of )?contents", text, re.I | re.M)
-        else text
-    )
+    return tidy(without_contents(unwrap(join_hyphenated(extract_body(text)))))
+
+
+def without_contents(text: str) -> str:
+    """The text without a table of contents that is headed as one."""
+    if not re.search(r"^\W*(?:the |table of )*(?:contents|index|list of illus)", text, re.I | re.M):
+        return text
+    # Spaces that a paragraph of code begins with are kept from being taken for a blank line's.
+    kept = re.sub(r"(?<=\n\n) +", lambda found: "\u00a0" * len(found[0]), text)
+    return remove_contents(kept).replace("\u00a0", " ")
 
 
 def tidy(text: str) -> str:
@@ -51,11 +61,20 @@ def tidy(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
 
 
+def tighten(text: str) -> str:
+    """Tidy, and no blank lines between the items of a list and the rows of a table.
+
+    >>> tighten("- oil\\n\\n- wick\\n\\nLight it.")
+    '- oil\\n- wick\\n\\nLight it.'
+    """
+    return ADJACENT.sub(r"\1\2\3\n", tidy(text))
+
+
 def unwrap(text: str) -> str:
     """The paragraphs of prose in one line each; verse, lists, tables and code as they are."""
     lengths = sorted(len(line) for line in text.split("\n") if line.strip())
     if not lengths:
-        return ""
+        return text
     width = lengths[int(0.98 * (len(lengths) - 1))]
     if not NARROWEST <= width <= WIDEST:
         return text
@@ -80,16 +99,20 @@ def unwrap_paragraph(paragraph: str, width: int) -> str:
     )
     if full < FULL_SHARE * (len(lines) - 1):
         return paragraph
-    return join_lines(lines)
+    return join_lines(lines).lstrip()
 
 
 def join_lines(lines: Sequence[str]) -> str:
     """Lines as one, with a space between, but for scripts that put none between words."""
-    text = lines[0].rstrip()
+    parts = [lines[0].rstrip()]
     for line in map(str.strip, lines[1:]):
-        glue = "" if text and line and _is_cjk(text[-1]) and _is_cjk(line[0]) else " "
-        text += glue + line
-    return text
+        parts += [glue(parts[-1], line), line]
+    return "".join(parts)
+
+
+def glue(text: str, line: str) -> str:
+    """A space to join a line to the text before it; nothing between Chinese or Japanese."""
+    return "" if text and line and _is_cjk(text[-1]) and _is_cjk(line[0]) else " "
 
 
 def margins(pages: Sequence[Sequence[str]]) -> list[set[int]]:

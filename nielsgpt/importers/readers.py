@@ -8,7 +8,7 @@ from typing import Any
 from nielsgpt.importers import markup, pdf, plain, private
 from nielsgpt.importers.content import Content, Reader, Reading, Unreadable, turn_record
 
-VERSION = 1  # raised when a reader reads differently, so that files are read again
+VERSION = 2  # raised when a reader reads differently, so that files are read again
 READERS: dict[str, Reader] = {
     **dict.fromkeys((".txt", ".text", ".asc", ".log"), plain.read_plain),
     **dict.fromkeys((".md", ".markdown"), plain.read_note),

@@ -39,7 +39,8 @@ def lines(result: Result, root: Path) -> Iterator[str]:
         yield f"left out as repeats: {', '.join(repeated)}"
     found = [f"{count:,} {kind} (as {examples})" for kind, count, examples in _private(result)]
     if found:
-        yield f"private data: {'; '.join(found)}; --redact replaces it"
+        end = "replaced in the corpus" if result.redacted else "--redact replaces it"
+        yield f"private data: {'; '.join(found)}; {end}"
     if result.unknown:
         kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in result.unknown.most_common(6))
         yield f"files without a reader: {kinds}"

@@ -1,5 +1,6 @@
 """An import as a page with pictures: files read, left out and repeated."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,10 +49,15 @@ def _histogram(name: str, lengths: Sequence[int]) -> str:
 
     def paint(axes: "Axes") -> None:
         import numpy as np
+        from matplotlib.ticker import MaxNLocator, NullFormatter
 
         edges = np.geomspace(max(1, min(lengths)), max(lengths) + 1, 25)
         axes.hist(list(lengths), edges.tolist(), color=CURVES[0])
         axes.set_xscale("log")
+        axes.set_axisbelow(True)
+        axes.xaxis.set_major_formatter(_write_number)
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("characters of a document")
         axes.set_ylabel("documents")
 
@@ -59,17 +65,24 @@ def _histogram(name: str, lengths: Sequence[int]) -> str:
 
 
 def _bars(name: str, counts: Mapping[str, int], unit: str) -> str:
-    top = sorted(counts.items(), key=lambda item: -item[1])[:MOST_BARS]
-    if not any(counts.values()):
+    top = [(label, count) for label, count in Counter(counts).most_common(MOST_BARS) if count]
+    if not top:
         return ""
 
     def paint(axes: "Axes") -> None:
+        from matplotlib.ticker import MaxNLocator
+
         axes.barh(range(len(top)), [count for _, count in top], color=CURVES[1])
         axes.set_yticks(range(len(top)), [label for label, _ in top])
         axes.invert_yaxis()
         axes.grid(False, axis="y")
         axes.set_axisbelow(True)
         axes.set_xlabel(unit)
-        axes.xaxis.set_major_formatter(lambda value, position: f"{value:,.0f}")
+        axes.xaxis.set_major_formatter(_write_number)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
     return draw_picture(name, name, paint)
+
+
+def _write_number(value: float, position: float) -> str:
+    return f"{value:,.0f}"

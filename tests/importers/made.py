@@ -5,21 +5,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
-def pdf(path: Path, pages: Sequence[Sequence[tuple[float, float, str]]]) -> Path:
-    """A PDF of lines of Times at (x, y)."""
+def pdf(path: Path, pages: Sequence[Sequence[tuple[float, float, str]]], style: str = "") -> Path:
+    """A PDF of lines at (x, y), in Times of 10 points. `style` is read character by character, a
+    line each: "H" is a heading, "s" small type, "c" code."""
     objects = [
         "<</Type/Catalog/Pages 2 0 R>>",
         "",
         "<</Type/Font/Subtype/Type1/BaseFont/Times-Roman>>",
+        "<</Type/Font/Subtype/Type1/BaseFont/Courier>>",
     ]
-    kids = []
+    kids, styles = [], iter(style)
+    fonts = {"H": "F1 16", "s": "F1 7", "c": "F2 10"}
     for page in pages:
-        drawn = "".join(f"BT /F1 10 Tf {x} {y} Td ({text}) Tj ET\n" for x, y, text in page)
+        drawn = "".join(
+            f"BT /{fonts.get(next(styles, ''), 'F1 10')} Tf {x} {y} Td ({text}) Tj ET\n"
+            for x, y, text in page
+        )
         objects.append(f"<</Length {len(drawn)}>>stream\n{drawn}endstream")
         kids.append(f"{len(objects) + 1} 0 R")
         objects.append(
-            "<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Resources<</Font<</F1 3 0 R>>>>"
-            f"/Contents {len(objects)} 0 R>>"
+            "<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Resources"
+            f"<</Font<</F1 3 0 R/F2 4 0 R>>>>/Contents {len(objects)} 0 R>>"
         )
     objects[1] = f"<</Type/Pages/Kids[{' '.join(kids)}]/Count {len(kids)}>>"
     text, places = "%PDF-1.4\n", []

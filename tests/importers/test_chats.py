@@ -9,7 +9,7 @@ import pytest
 from nielsgpt.importers import chats
 from nielsgpt.importers.content import Reading, Turn
 from nielsgpt.importers.dialogue import conversations
-from nielsgpt.importers.plain import read_json
+from nielsgpt.importers.plain import read_csv, read_json
 
 DAY = 86400.0
 EVENING = 1704057060.0  # 2023-12-31 21:11
@@ -55,6 +55,65 @@ def test_an_export_of_whatsapp_is_read_in_every_spelling_of_the_time(line: str) 
         Turn("Niels", "Yes.", EVENING),
     ]
     assert reading.left_out == {"system lines": 1, "media and deleted messages": 1}
+
+
+LRM = "\u200e"
+LOCALES = {
+    "Android, American": (
+        "12/31/23, 9:1{}\u202fPM - ",
+        *("Ada: Lit?", 'Ada changed the subject from "Lamps" to "Lamps: old"'),
+        *("Bo: <Media omitted>", "Bo: IMG-1.jpg (file attached)", "Bo: This message was deleted"),
+        *("Bo: POLL:\nWhich?\nOPTION: Argand (1 vote)", "Bo: location: https://m.org/?q=1,2"),
+        "Bo: Yes. <This message was edited>",
+    ),
+    "Android, German": (
+        "31.12.23, 21:1{} - ",
+        *("Ada: Lit?", "Ada hat Bo hinzugef\u00fcgt.", "Bo: <Medien ausgeschlossen>"),
+        *("Bo: a.jpg (Datei angeh\u00e4ngt)", "Bo: Diese Nachricht wurde gel\u00f6scht."),
+        *("Bo: Verpasster Sprachanruf", "Bo: Yes. <Diese Nachricht wurde bearbeitet.>"),
+    ),
+    "Android, Brazilian": (
+        "31/12/2023 21:1{} - ",
+        *("Ada: Lit?", "Ada criou este grupo", "Bo: <M\u00eddia oculta>"),
+        *("Bo: a.jpg (arquivo anexado)", "Bo: Voc\u00ea apagou esta mensagem"),
+        *("Bo: Liga\u00e7\u00e3o de voz perdida", "Bo: Yes. <Mensagem editada>"),
+    ),
+    "Android, Spanish": (
+        "31/12/23, 9:1{} p.\u202fm. - ",
+        *("Ada: Lit?", "Bo: <Multimedia omitido>", "Bo: Se elimin\u00f3 este mensaje."),
+        "Bo: Yes. <Se edit\u00f3 este mensaje.>",
+    ),
+    "Android, French": ("31/12/2023 \u00e0 21:1{} - ", "Ada: Lit?", "Bo: Yes."),
+    "iOS, American": (
+        "[12/31/23, 9:1{}:00\u202fPM] ",
+        *(f"Lamps: {LRM}Messages are encrypted.", "~\u202fAda: Lit?", f"Bo: {LRM}image omitted"),
+        *(f"Bo: {LRM}<attached: 1-PHOTO.jpg>", f"Bo: Yes. {LRM}<attached: 2-PHOTO.jpg>"),
+    ),
+    "iOS, German": ("[31.12.23, 21:1{}:00] ", "Ada: Lit?", "Bo: Bild weggelassen", "Bo: Yes."),
+    "iOS, Brazilian": (
+        "[31/12/2023, 21:1{}:00] ",
+        *("Ada: Lit?", "Bo: \u00e1udio ocultado", "Bo: figurinha omitida", "Bo: Yes."),
+    ),
+    "iOS, Finnish": ("[31.12.2023 klo 21.1{}.00] ", "Ada: Lit?", "Bo: \u2068Yes.\u2069"),
+}
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_only_what_people_wrote_is_left_of_an_export_of_whatsapp_in_any_language(
+    locale: str,
+) -> None:
+    stamp, *lines = LOCALES[locale]
+    text = "\n".join(stamp.format(minute) + line for minute, line in enumerate(lines))
+    assert chats.is_whatsapp(text)
+    (turns,) = chats.whatsapp(text, Reading())
+    assert [(turn.speaker, turn.text) for turn in turns] == [("Ada", "Lit?"), ("Bo", "Yes.")]
+    assert all(EVENING - 60 <= (turn.time or 0) < EVENING + 600 for turn in turns)
+
+
+def test_the_caption_of_a_picture_stays() -> None:
+    text = "31.12.23, 21:11 - Bo: a.jpg (Datei angeh\u00e4ngt)\nLook!\n31.12.23, 21:12 - Bo: Eh?"
+    (turns,) = chats.whatsapp(text, Reading())
+    assert [turn.text for turn in turns] == ["Look!", "Eh?"]
 
 
 def test_ambiguous_dates_are_read_in_the_order_in_which_time_passes() -> None:
@@ -109,6 +168,54 @@ def test_exports_of_discord_and_slack_are_read(tmp_path: Path) -> None:
         {"type": "message", "subtype": "channel_join", "user": "U1", "ts": "1", "text": "joined"},
     ]
     assert said(slack, channel) == [[("Ada", "@Ada & this")]]
+
+
+def test_mentions_in_discord_become_names(tmp_path: Path) -> None:
+    message = {
+        "type": "Reply",
+        "content": "Hi <@!77>, <@8> <:lamp:123>",
+        "author": {"name": "ada"},
+        "mentions": [{"id": "77", "name": "noah", "nickname": "Noah"}],
+    }
+    export = {"guild": {}, "channel": {}, "messages": [message]}
+    assert said(export, tmp_path) == [[("ada", "Hi @Noah, @someone :lamp:")]]
+
+
+def test_a_package_of_discord_is_ones_own_messages(tmp_path: Path) -> None:
+    rows = [{"ID": 1, "Timestamp": "2023-12-31 21:41:00", "Contents": text} for text in "ab"]
+    path = tmp_path / "messages.json"
+    path.write_text(json.dumps(rows))
+    assert list(read_json(path, Reading())) == ["a\nb"]
+    table = tmp_path / "messages.csv"
+    table.write_text("ID,Timestamp,Contents,Attachments\n1,2023-12-31,a,\n2,2023-12-31,b,\n")
+    assert list(read_csv(table, Reading())) == ["a\nb"]
+
+
+def test_a_thread_of_slack_is_a_conversation_of_its_own(tmp_path: Path) -> None:
+    def message(ts: str, user: str, text: str, thread: str | None = None) -> dict[str, str | None]:
+        return {"type": "message", "ts": ts, "user": user, "text": text, "thread_ts": thread}
+
+    day = [
+        message("1", "U1", "Is it lit?", "1"),
+        message("2", "U1", "Rain again."),
+        message("3", "U2", "Yes.", "1"),
+    ]
+    assert said(day, tmp_path) == [[("U1", "Rain again.")], [("U1", "Is it lit?"), ("U2", "Yes.")]]
+
+
+def test_what_was_spoken_to_chatgpt_is_read(tmp_path: Path) -> None:
+    def node(parent: str | None, role: str, kind: str, text: str) -> dict[str, Any]:
+        parts = [{"content_type": "image_asset_pointer"}, {"content_type": kind, "text": text}]
+        content = {"content_type": "multimodal_text", "parts": parts}
+        return {"parent": parent, "message": {"author": {"role": role}, "content": content}}
+
+    mapping = {
+        "q": node(None, "user", "audio_transcription", "Is it lit?"),
+        "t": node("q", "assistant", "thoughts", "Hm."),
+        "a": node("t", "assistant", "audio_transcription", "Yes \ue200cite\ue201."),
+    }
+    export = [{"mapping": mapping, "current_node": "a"}]
+    assert said(export, tmp_path) == [[("user", "Is it lit?"), ("assistant", "Yes.")]]
 
 
 def test_an_export_of_chatgpt_is_its_last_branch(tmp_path: Path) -> None:

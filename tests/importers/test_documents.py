@@ -51,6 +51,58 @@ def test_a_pdf_becomes_paragraphs_without_heads_page_numbers_and_hyphens(tmp_pat
     ]
 
 
+def test_a_pdfs_headings_verse_code_and_tables_keep_their_lines(tmp_path: Path) -> None:
+    prose = "The keeper had lit his lamp before the rain began to fall on it all"
+    lines: list[tuple[str, float, str]] = [
+        *(("H", 72.0, "Chapter 1"), ("", 86.0, prose), ("", 72.0, "and nobody asked him why.")),
+        *(("", 100.0, "Tyger Tyger, burning bright,"), ("", 100.0, "In the forests of the night;")),
+        *(("", 86.0, prose), ("", 72.0, "and he slept.")),
+        *(("c", 72.0, "def light\\(lamp\\):"), ("c", 96.0, "lamp.burn\\(\\)")),
+        *(("", 86.0, prose), ("", 72.0, "and ships came.")),
+        ("s", 72.0, "1 A note of the editor."),
+    ]
+    page = [(x, 700.0 - 12 * row - 4 * (row > 0), text) for row, (_, x, text) in enumerate(lines)]
+    style = "".join(kind or " " for kind, _, _ in lines)
+    assert text_of(made.pdf(tmp_path / "a.pdf", [page], style)).split("\n\n") == [
+        "Chapter 1",
+        f"{prose} and nobody asked him why.",
+        "Tyger Tyger, burning bright,\nIn the forests of the night;",
+        f"{prose} and he slept.",
+        "def light(lamp):\n    lamp.burn()",
+        f"{prose} and ships came.",
+    ]
+
+
+def test_a_paragraph_runs_on_over_the_end_of_a_page_and_a_heading_stays(tmp_path: Path) -> None:
+    def full(word: str) -> str:
+        return f"{word} keepers had lit their lamps before the rain began to fall"
+
+    pages = [
+        [
+            (72.0, 760.0, "Chapter 1: Rain"),
+            (86.0, 700.0, full("Six")),
+            (72.0, 688.0, full("of a.")),
+        ],
+        [(72.0, 760.0, "Chapter 2: Wind"), (72.0, 700.0, full("Two")), (86.0, 688.0, full("Ten"))],
+        [(72.0, 760.0, "Chapter 3: Snow"), (86.0, 700.0, full("All")), (72.0, 688.0, "and so on.")],
+    ]
+    assert text_of(made.pdf(tmp_path / "a.pdf", pages, 3 * "H  ")).split("\n\n") == [
+        *("Chapter 1: Rain", f"{full('Six')} {full('of a.')}"),
+        *("Chapter 2: Wind", full("Two"), full("Ten")),
+        *("Chapter 3: Snow", f"{full('All')} and so on."),
+    ]
+    text = text_of(made.pdf(tmp_path / "b.pdf", [page[1:] for page in pages[:2]]))
+    assert text.split("\n\n") == [f"{full('Six')} {full('of a.')} {full('Two')}", full("Ten")]
+
+
+def test_contents_with_dots_are_left_out_of_a_pdf_and_the_page_they_are_on_is_read(
+    tmp_path: Path,
+) -> None:
+    lines = ("Contents", "The lamp ........ 3", "The rain ........ 9", NIGHT)
+    page = [(72.0, 700.0 - 30 * row, text) for row, text in enumerate(lines)]
+    assert text_of(made.pdf(tmp_path / "a.pdf", [page])) == NIGHT
+
+
 def test_a_pdf_of_pictures_and_a_broken_one_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="pictures and no text; run ocrmypdf"):
         read(made.pdf(tmp_path / "a.pdf", [[]]))
@@ -66,6 +118,23 @@ def test_a_book_is_read_in_the_order_of_its_chapters(tmp_path: Path, version: st
     ]
     book = made.epub(tmp_path / "a.epub", chapters, version)
     assert text_of(book) == "One\n\nThe lamp is lit.\n\nTwo\n\nRoses are red,\nviolets blue."
+
+
+def test_lists_tables_and_code_of_a_book_keep_their_lines_and_notes_are_left_out(
+    tmp_path: Path,
+) -> None:
+    chapter = (
+        '<h2>Contents</h2><p>Lit.<sup><a href="#f1">1</a></sup> Out.<a class="noteref" href="#f2">2'
+        "</a></p><ul><li><p>oil</p></li><li>wick</li></ul><ol><li>trim</li><li>light</li></ol>"
+        "<table><tr><td><p>Lamp</p></td><td>2</td></tr><tr><td>Oil</td><td>3</td></tr></table>"
+        "<pre>if lit:\n    rest()\n\n    sleep()</pre>"
+        '<aside epub:type="footnote"><p>One note.</p></aside><p class="footnote">Another.</p>'
+        f"<table><tr><td><p>{NIGHT}</p><p>{NIGHT}</p></td><td></td></tr></table>"
+    )
+    assert text_of(made.epub(tmp_path / "a.epub", [chapter])).split("\n\n", 1)[1] == (
+        "- oil\n- wick\n\n1. trim\n2. light\n\nLamp | 2\nOil | 3\n\n"
+        f"if lit:\n    rest()\n\n    sleep()\n\n{NIGHT}\n\n{NIGHT}"
+    )
 
 
 def test_a_protected_book_is_named_as_such(tmp_path: Path) -> None:
@@ -94,6 +163,18 @@ def test_documents_of_word_and_libreoffice_are_their_paragraphs(tmp_path: Path) 
     )
     odt = made.archive(tmp_path / "a.odt", {"content.xml": content})
     assert text_of(odt) == "The lamp\n\nLit again."
+    code = (
+        '<o xmlns:t="urn:t"><t:style t:name="P1" t:parent-style-name="Preformatted_20_Text"/>'
+        '<t:text><t:p t:style-name="P1">if lit:</t:p>'
+        '<t:p t:style-name="P1"><t:s t:c="4"/>rest()</t:p><t:list><t:list-item><t:p>oil</t:p>'
+        "</t:list-item><t:list-item><t:p>wick</t:p></t:list-item></t:list></t:text></o>"
+    )
+    odt = made.archive(tmp_path / "b.odt", {"content.xml": code})
+    assert text_of(odt) == "if lit:\n    rest()\n\n- oil\n- wick"
+    verse = written(
+        tmp_path / "b.rtf", r"{\rtf1\ansi Roses,\line violets.\par {Tea\par}\cell 2\cell\row }"
+    )
+    assert text_of(verse) == "Roses,\nviolets.\n\nTea | 2"
     rtf = written(
         tmp_path / "a.rtf", r"{\rtf1\ansi\ansicpg1252 The keeper\'92s lamp.\par Caf\'e9.}"
     )
@@ -106,6 +187,9 @@ def test_documents_of_word_and_libreoffice_are_their_paragraphs(tmp_path: Path) 
         ("Der Wärter öffnet die Tür und grüßt höflich. Draußen stürmt es.", "latin-1"),
         ("Der Wärter öffnet die Tür und grüßt höflich. Draußen stürmt es.", "utf-16"),
         ("The lamp is lit every evening.", "utf-16-le"),
+        ("The lamp is lit every evening.", "utf-16-be"),
+        ("Strażnik zapalił lampę. Łódź wróciła późno. " * 4, "iso8859_2"),
+        ("Лодка вернулась перед бурей, и никто не спросил. " * 3, "koi8-r"),
         ("Лодка вернулась перед бурей, и никто не спросил почему. " * 3, "cp1251"),
         ("灯台は毎晩明かりをともす。船は嵐の前に帰ってきた。", "shift_jis"),
         ("灯台は毎晩明かりをともす。船は嵐の前に帰ってきた。", "utf-8-sig"),
@@ -153,6 +237,49 @@ def test_a_mailbox_is_its_mails_without_headers_quotes_and_signatures(tmp_path: 
     )
     found = read(written(tmp_path / "a.mbox", mails))
     assert found == ["L\u00e4mp\n\nIt is out.", "Re\n\nLit again."]
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "On Mon, Jan 1, 2024 at 9:00 AM Ada <ada@x.org>\nwrote:\n\n> Is it lit?\n>> Really?",
+        "Am 01.01.24 um 10:00 schrieb Ada:\n> Brennt sie?",
+        "Le lun. 1 janv. 2024 \u00e0 10:00, Ada <ada@x.org> a \u00e9crit :\n> Allum\u00e9e ?",
+        "Von: Ada <ada@x.org>\nGesendet: Montag\nAn: Bo\n\nBrennt sie?",
+        "-----Original Message-----\nFrom: Ada\n\nIs it lit?",
+        "Envoy\u00e9 de mon iPhone",
+        "-- \nBo\nKeeper",
+    ],
+)
+def test_a_mail_is_its_own_words_whichever_program_quoted_another(
+    tmp_path: Path, quoted: str
+) -> None:
+    mail = f"Subject: Lamp\nContent-Type: text/plain; charset=utf-8\n\nYes.\n\n{quoted}\n"
+    assert text_of(written(tmp_path / "a.eml", mail)) == "Lamp\n\nYes."
+
+
+def test_a_mail_in_html_is_read_without_quotes_and_signature(tmp_path: Path) -> None:
+    body = (
+        '<p>Yes.</p><blockquote type="cite">Lit?</blockquote><div class="gmail_quote">Old</div>'
+        '<div class="gmail_signature">Bo</div><div id="divRplyFwdMsg">From</div><div>Old</div>'
+    )
+    mail = f"Subject: Lamp\nContent-Type: text/html\n\n{body}"
+    assert text_of(written(tmp_path / "a.eml", mail)) == "Lamp\n\nYes."
+
+
+def test_captions_that_roll_up_are_said_once(tmp_path: Path) -> None:
+    lines = ("The lamp is out", "The lamp is out\nand - #1 knows", "and - #1 knows\n- ADA: why.")
+    cues = "\n\n".join(f"00:0{n}.000 --> 00:0{n + 1}.000\n{text}" for n, text in enumerate(lines))
+    captions = written(tmp_path / "a.vtt", f"WEBVTT\n\n{cues}\n")
+    assert text_of(captions) == "The lamp is out and - #1 knows why."
+
+
+def test_properties_of_notion_and_queries_of_obsidian_are_left_out(tmp_path: Path) -> None:
+    note = "# Lamp\n\nCreated: May 1\nTags: oil\n\n<aside>\nSee [[Oil#Kinds]] ==well==\n</aside>\n"
+    blocks = "\n```dataview\nTABLE x\n```\n\n```py\nx\n```\n\n```sh\ny\n```\n"
+    assert text_of(written(tmp_path / "a.md", note + blocks)) == (
+        "# Lamp\n\nSee Oil well\n\n```py\nx\n```\n\n```sh\ny\n```"
+    )
 
 
 def test_a_table_is_its_column_and_a_missing_one_is_named(tmp_path: Path) -> None:

@@ -104,8 +104,8 @@ def test_a_file_that_can_no_longer_be_read_keeps_what_was_read_of_it(home: Path)
 
 def test_private_data_is_replaced_where_that_is_asked_for(home: Path) -> None:
     (home / "mine" / "a.txt").write_text("Write to ada@example.org today.")
-    assert "1 e-mail (as ad*@*******.***)" in run("mine")
-    run("mine", "--redact")
+    assert "1 e-mail (as ad*@*******.***); --redact replaces it" in run("mine")
+    assert "1 e-mail (as ad*@*******.***); replaced in the corpus" in run("mine", "--redact")
     assert list(texts(home).values()) == ["Write to [e-mail] today.\n"]
 
 
@@ -187,6 +187,9 @@ def test_an_import_that_was_cut_off_goes_on_with_the_files_that_are_left(home: P
     (home / "mine" / "b.txt").write_text("The oil burns.")
     run("mine/a.txt")
     (home / "data" / "import" / "manifest.json").unlink()  # as if it had ended before the end
+    leftover = home / "data" / "raw" / ".chat.jsonl.tmp-1"
+    leftover.write_text("{")
     assert "1 files were read now" in run("mine")
+    assert not leftover.exists()
     manifest = json.loads((home / "data" / "import" / "manifest.json").read_text())
     assert [Path(name).name for name in manifest["sources"]] == ["a.txt", "b.txt"]

@@ -188,7 +188,7 @@ def test_a_source_that_became_shorter_meanwhile_is_said(
     real = build_caches._Stage._cut
     with (
         monkeypatch.context() as patched,
-        pytest.raises(DataError, match=r"ends after \d+ documents, and 1,0"),
+        pytest.raises(DataError, match=r"ends after \d+ documents, but 1,0"),
     ):
         patched.setattr(build_caches._Stage, "_cut", lambda stage, skip: real(stage, 10**9))
         build_caches.build_all(workspace, BYTES)
