@@ -1,8 +1,9 @@
 """Find near-duplicates (drafts, copies, chats saved after each turn), to keep them in one split.
 
 A text is represented by the smallest hashes of its 16-byte substrings (a bottom-k sketch, Broder
-1997). Two texts are near-duplicates if their sketches share 40 %, or if one is a conversation that
-begins with the other. Connected texts form a group, which goes to one split. Nothing is dropped.
+1997). Two documents are near-duplicates if their sketches share 10 %: pieces of a file are cut at
+other places in an earlier draft, so that a piece overlaps several. Two conversations are if they
+share 40 %, for many have formulas in common, or if one begins with the other. Connected texts form a group, which goes to one split. Nothing is dropped.
 """
 
 import hashlib
@@ -16,11 +17,11 @@ from numpy.typing import NDArray
 from nielsgpt.conversation import Conversation, Document
 
 Hashes = NDArray[np.uint64]
-SKETCH = 48  # hashes per text
-KEYS = 6  # the hashes of a sketch by which a text is looked up
-MIN_SIMILARITY = 0.4  # chunks that overlap by half have a third in common
+SKETCH = 96  # hashes per text
+KEYS = 24  # the hashes of a sketch by which a text is looked up
+MIN_SIMILARITY: dict[type, float] = {Document: 0.1, Conversation: 0.4}
 MIN_HASHES = 8  # shorter sketches are not compared
-MAX_TEXTS = 500_000  # about 600 MB of memory
+MAX_TEXTS = 200_000  # about 700 MB of memory
 CHUNK_BYTES = 2**14  # bytes hashed at once
 MULTIPLIER = 0x9E3779B97F4A7C15
 REPEATS = "exact repeats of another text"
@@ -72,7 +73,7 @@ def sketch_text(text: str) -> Hashes:
     smallest = np.empty(0, np.uint64)
     for start in range(0, len(data), CHUNK_BYTES):
         hashes = _hash_runs(data[start : start + CHUNK_BYTES + 15])
-        smallest = np.unique(np.concatenate([smallest, hashes]))[:SKETCH]
+        smallest = np.unique(np.concatenate([smallest, hashes]))[:SKETCH].copy()
     return smallest
 
 
@@ -114,7 +115,7 @@ class _Index:
             for other in dict.fromkeys(self._by_hash.setdefault(key, number) for key in keys):
                 if (
                     estimate_similarity(self._sketches[number], self._sketches[other])
-                    >= MIN_SIMILARITY
+                    >= MIN_SIMILARITY[type(item)]
                 ):
                     self._link(number, other)
         if isinstance(item, Conversation):

@@ -94,3 +94,24 @@ def test_a_text_longer_than_a_piece_is_like_its_copy() -> None:
         duplicates.estimate_similarity(*(duplicates.sketch_text(d.text) for d in (one, other)))
         > 0.5
     )
+
+
+def test_an_earlier_draft_cut_at_other_places_stays_with_its_text() -> None:
+    words = prose(1, 6000)
+    draft = words[:700] + prose(2, 40) + words[900:]
+    pieces = [
+        [Document(" ".join(text[start : start + 300])) for start in range(0, len(text), 300)]
+        for text in (words, draft)
+    ]
+    unrelated = [Document(" ".join(prose(seed))) for seed in range(100, 160)]
+    found = find_duplicates([*pieces[0], *pieces[1], *unrelated])
+    groups = {found.group(piece) for both in pieces for piece in both}
+    assert len(groups) <= 3
+    alone = sum(found.group(piece) is None for both in pieces for piece in both)
+    assert alone <= 0.1 * sum(map(len, pieces)), "those of the part that was taken out"
+
+
+def test_what_is_kept_of_a_text_is_its_sketch_alone() -> None:
+    sketch = duplicates.sketch_text(" ".join(prose(1, 3000)))
+    assert sketch.base is None
+    assert len(sketch) == duplicates.SKETCH
