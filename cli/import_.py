@@ -87,12 +87,15 @@ def _ask(people: Counter[str]) -> str | None:
     names = [name for name, _ in people.most_common(20)]
     for number, name in enumerate(names, start=1):
         click.echo(f"{number:3}  {name} ({people[name]:,} messages)")
-    given: str = click.prompt(
+    while given := click.prompt(
         "Who becomes the assistant? A number or a name; Enter skips the chats",
         default="",
         show_default=False,
-    )
-    given = given.strip()
-    if given.isdecimal() and 1 <= int(given) <= len(names):
-        return names[int(given) - 1]
-    return next((name for name in people if name.casefold() == given.casefold()), None)
+    ).strip():
+        if given.isdecimal() and 1 <= int(given) <= len(names):
+            return names[int(given) - 1]
+        for name in people:
+            if name.casefold() == given.casefold():
+                return name
+        click.echo(f"nobody is called {given!r}")
+    return None

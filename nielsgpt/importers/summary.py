@@ -33,7 +33,7 @@ def table(result: Result) -> str:
 def lines(result: Result, root: Path) -> Iterator[str]:
     """Lines on new, repeated, private and unknown content, and the next command."""
     unread = sum(bool(row.reason) for row in result.rows)
-    yield f"{result.new:,} files were read now, {unread:,} could not be read"
+    yield f"read now: {result.new:,}; could not be read: {unread:,}"
     repeated = [f"{count:,} {what}" for what, count in result.repeats.items() if count]
     if repeated:
         yield f"left out as repeats: {', '.join(repeated)}"
@@ -50,12 +50,22 @@ def lines(result: Result, root: Path) -> Iterator[str]:
         names = ", ".join(f"{name} ({n:,})" for name, n in result.speakers.most_common(6))
         who = shlex.quote(result.speakers.most_common(1)[0][0])
         yield f"the chats wait: run the same command with --as {who}, or another of {names}"
-    if result.chat_path is not None and result.chat_path.name != "chat.jsonl":
-        path = result.chat_path.relative_to(root)
-        yield (
-            "data/raw/chat.jsonl is yours; train on the imported chats with "
-            f"--set data.chat.path={path}"
-        )
+    yield from _next_command(result, root)
+
+
+def _next_command(result: Result, root: Path) -> Iterator[str]:
+    """Training on what was imported; the primer stands in for the kind that is missing."""
+    over = []
+    if not any(row.documents for row in result.rows):
+        over.append('data.mix_pretrain={"primer":1}')
+    if result.chat_path is None:
+        over.append('data.mix_sft={"primer":1}')
+    elif result.chat_path.name != "chat.jsonl":
+        yield "data/raw/chat.jsonl is yours, so the imported chats are in another file"
+        over.append(f"data.chat.path={result.chat_path.relative_to(root)}")
+    if result.chat_path is not None or len(over) < 2:
+        sets = "".join(f" --set {shlex.quote(setting)}" for setting in over)
+        yield f"next: nielsgpt pipeline --config mine.json{sets}"
 
 
 def write(result: Result, root: Path) -> Path:

@@ -54,14 +54,14 @@ def test_a_folder_becomes_text_and_conversations_that_training_reads(home: Path)
 def test_a_second_import_reads_only_what_changed(home: Path) -> None:
     (home / "mine" / "a.txt").write_text("The lamp is lit.")
     (home / "mine" / "b.txt").write_text("The oil burns.")
-    assert "2 files were read now" in run("mine")
+    assert "read now: 2;" in run("mine")
     (home / "mine" / "b.txt").write_text("The oil is out.")
-    assert "1 files were read now" in run("mine")
+    assert "read now: 1;" in run("mine")
     assert sorted(texts(home).values()) == ["The lamp is lit.\n", "The oil is out.\n"]
     assert (
         len(list((home / "data" / "import" / "read").iterdir())) == 4
     )  # what was replaced is gone
-    assert "0 files were read now" in run("mine/a.txt")
+    assert "read now: 0;" in run("mine/a.txt")
     assert len(texts(home)) == 2
 
 
@@ -189,7 +189,13 @@ def test_an_import_that_was_cut_off_goes_on_with_the_files_that_are_left(home: P
     (home / "data" / "import" / "manifest.json").unlink()  # as if it had ended before the end
     leftover = home / "data" / "raw" / ".chat.jsonl.tmp-1"
     leftover.write_text("{")
-    assert "1 files were read now" in run("mine")
+    assert "read now: 1;" in run("mine")
     assert not leftover.exists()
     manifest = json.loads((home / "data" / "import" / "manifest.json").read_text())
     assert [Path(name).name for name in manifest["sources"]] == ["a.txt", "b.txt"]
+
+
+def test_the_next_command_trains_on_what_there_is(home: Path) -> None:
+    (home / "mine" / "a.txt").write_text("The lamp is lit.")
+    line = run("mine").splitlines()[-2]
+    assert line == "next: nielsgpt pipeline --config mine.json --set 'data.mix_sft={\"primer\":1}'"

@@ -3,7 +3,8 @@
 A text is represented by the smallest hashes of its 16-byte substrings (a bottom-k sketch, Broder
 1997). Two documents are near-duplicates if their sketches share 10 %: pieces of a file are cut at
 other places in an earlier draft, so that a piece overlaps several. Two conversations are if they
-share 40 %, for many have formulas in common, or if one begins with the other. Connected texts form a group, which goes to one split. Nothing is dropped.
+share 40 %, for many have formulas in common, or if one begins with the other. Connected texts form
+a group, which goes to one split. Nothing is dropped.
 """
 
 import hashlib
