@@ -41,8 +41,9 @@ def command(
     trained stays when its text or settings change: a table lists what changed, and --rebuild does
     a stage again.
     """
+    from nielsgpt.checkpoint.exam_report import format_table
     from nielsgpt.config.settings import PHASES
-    from nielsgpt.pipeline import exam, pipeline, train_phase
+    from nielsgpt.pipeline import pipeline, train_phase
     from nielsgpt.training.resume_choice import AUTOMATIC
 
     if hours and minutes:
@@ -57,7 +58,7 @@ def command(
         if not train_phase.is_finished(workspace, phase):
             in_processes(workspace, phase, AUTOMATIC, nproc)
     report = pipeline.run(workspace)
-    marks = f"\n{exam.table(report)}\n" if report else ""
+    marks = f"\n{format_table(report)}\n" if report else ""
     click.echo(f"{marks}\n{pipeline.farewell(workspace)}")
 
 

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nielsgpt.checkpoint import checkpoint_file, load_model
-from nielsgpt.checkpoint.checkpoint_file import State
-from nielsgpt.checkpoint.run_metadata import RunMetadata
+from nielsgpt.checkpoint.contents import RunMetadata, State
 from nielsgpt.config.settings import Phase
 from nielsgpt.distributed.group import ProcessGroup
 from nielsgpt.doctor.trust import require_trusted

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nielsgpt.checkpoint.run_metadata import RunMetadata
+from nielsgpt.checkpoint.contents import RunMetadata
 from nielsgpt.config.settings import PHASES, Phase, Settings
 from nielsgpt.conversation import Conversation, Document
 from nielsgpt.data.cache import build

@@ -4,8 +4,9 @@ import ctypes
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 
@@ -43,9 +44,15 @@ class ExecutionConfig:
             f"{self.threads} threads, micro-batches of {self.micro_batch_size}"
         )
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """The same as plain values."""
         return asdict(self)
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, object]) -> Self:
+        """The config of these values, as this version of torch computes it."""
+        known: Any = {**facts, "torch_version": str(torch.__version__)}
+        return cls(**known)
 
 
 def apply_execution(device: str, threads: int) -> None:

@@ -176,7 +176,7 @@ class Mixture:
         return {"since": self.since, "before": dict(self.before), "read": counts}
 
     def load(self, drawn: int, state: MixtureState) -> None:
-        """Continue after `drawn` rows. Under other shares each source goes on where it was."""
+        """Continue after `drawn` rows. Under other shares each source continues where it was."""
         self.since, self.before = state["since"], self._of_sources(state["before"])
         if self.state(drawn)["read"] != state["read"]:
             self.since, self.before = drawn, self._of_sources(state["read"])
