@@ -39,12 +39,12 @@ def command(
     A killed sweep resumes, and nothing is measured twice. Vocabulary, optimizer and
     batch are those of the settings.
     """
+    from nielsgpt.errors import best_effort
     from nielsgpt.experiments import grid as grids
     from nielsgpt.experiments import sweep_summary
     from nielsgpt.experiments.execution import execution_of_configuration
     from nielsgpt.experiments.sweep import SUMMARY, Sweep, SweepOptions
     from nielsgpt.report import run_plots
-    from nielsgpt.system.best_effort import best_effort
 
     if grid is not None and small:
         raise click.UsageError("--grid and --small exclude each other")

@@ -1,4 +1,4 @@
-"""nielsgpt config."""
+"""nielsgpt config, and docs/commands.md, made from the commands themselves."""
 
 import json
 from typing import TYPE_CHECKING
@@ -9,6 +9,15 @@ from cli.options import dotted, with_workspace
 
 if TYPE_CHECKING:
     from nielsgpt.system.workspace import Workspace
+HEAD = """# Commands
+
+Made by `nielsgpt config --commands`. `make NAME` runs `nielsgpt NAME` with ARGS, CONFIG and
+DEVICE, and `make run ARGS="..."` any other command; `make help` lists the targets. Without
+`--config`, every command means `configs/quickstart.json`.
+
+Errors are one line. The exit code is 2 where you can put it right, 1 where a run failed, and 129,
+130 or 143 where a signal stopped it after saving. `nielsgpt --debug COMMAND` shows the traceback.
+"""
 
 
 @click.command("config")
@@ -32,8 +41,8 @@ def command(
             raise click.exceptions.Exit(1)
         click.echo(f"OK {len(files)} files scanned")
     elif commands:
+        from cli.config import command_reference
         from cli.main import nielsgpt
-        from cli.reference import command_reference
 
         click.echo(command_reference(nielsgpt), nl=False)
     elif docs:
@@ -44,3 +53,37 @@ def command(
             click.echo(f"{name} = {json.dumps(values[name])}  # {meaning}")
     else:
         click.echo(workspace.settings.model_dump_json(indent=2))
+
+
+def command_reference(group: click.Group) -> str:
+    """Every command with its help, its arguments and its options, in Markdown."""
+    context = click.Context(group, info_name="nielsgpt")
+    lines = [HEAD]
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        lines += _section(command, f"nielsgpt {name}", context)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _section(command: click.Command, path: str, parent: click.Context) -> list[str]:
+    context = click.Context(command, info_name=path.rsplit(" ", 1)[-1], parent=parent)
+    usage = " ".join(command.collect_usage_pieces(context))
+    purpose = " ".join((command.help or "").split())
+    lines = [f"## {path}", "", "```", f"{path} {usage}", "```", "", purpose, ""]
+    options = [p.get_help_record(context) for p in command.params if isinstance(p, click.Option)]
+    rows = [record for record in options if record is not None]
+    if rows:
+        lines += ["| option | meaning |", "|---|---|"]
+        lines += [f"| `{_cell(names)}` | {_cell(meaning)} |" for names, meaning in rows]
+        lines.append("")
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            lines += _section(inner, f"{path} {name}", context)
+    return lines
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -44,7 +44,7 @@ def command(
     from nielsgpt.checkpoint.exam_report import format_table
     from nielsgpt.config.settings import PHASES
     from nielsgpt.pipeline import pipeline, train_phase
-    from nielsgpt.training.resume_choice import AUTOMATIC
+    from nielsgpt.training.run import AUTOMATIC
 
     if hours and minutes:
         raise click.UsageError("--hours and --minutes exclude each other")

@@ -17,11 +17,11 @@ from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, prompt
 from nielsgpt.data.catalog import fingerprint_primer, primer_persona
 from nielsgpt.data.primer import exam_items, handwritten
+from nielsgpt.errors import best_effort
 from nielsgpt.inference.generate import GeneratedIds, generate_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.report import page
 from nielsgpt.system.atomic_files import fingerprint, write_sealed
-from nielsgpt.system.best_effort import best_effort
 from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers.base import Tokenizer
 

@@ -44,8 +44,7 @@ def check(workspace: Workspace, again: Collection[str] = ()) -> None:
     """Raise what would end the pipeline after hours, before anything is done; `again` are the
     stages that are to be made again."""
     from nielsgpt.pipeline import train_phase
-    from nielsgpt.training.resume_choice import Resume
-    from nielsgpt.training.run import check_settings
+    from nielsgpt.training.run import Resume, check_settings
 
     continued = set(staleness.begun(workspace)) - set(again)
     for phase in PHASES:

@@ -21,11 +21,10 @@ from nielsgpt.data.cache import build
 from nielsgpt.data.catalog import Source, find_source, find_sources
 from nielsgpt.data.sources import files
 from nielsgpt.data.tokenize import find_place
-from nielsgpt.errors import DataError, TokenizerError
-from nielsgpt.report import tokenizer_plot, tokenizer_report
+from nielsgpt.errors import DataError, TokenizerError, best_effort
+from nielsgpt.report import tokenizer_report
 from nielsgpt.report.tokenizer_report import Report
 from nielsgpt.system.atomic_files import fingerprint, write_json, write_sealed
-from nielsgpt.system.best_effort import best_effort
 from nielsgpt.system.folder_lock import lock
 from nielsgpt.system.workspace import Workspace, set_aside
 from nielsgpt.tokenizers import registry
@@ -180,7 +179,7 @@ def report(workspace: Workspace, paths: list[Path], hub: dict[str, int]) -> tupl
     measured = tokenizer_report.measure(tokenizer, found, settings.model)
     write_json(workspace.tokenizer / "report.json", measured)
     with best_effort("the plot"):
-        tokenizer_plot.write(measured, workspace.tokenizer / "report.png")
+        tokenizer_report.draw(measured, workspace.tokenizer / "report.png")
     return measured, workspace.tokenizer
 
 

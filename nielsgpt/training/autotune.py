@@ -20,7 +20,7 @@ from nielsgpt.model.gpt import GPT
 from nielsgpt.system import compile_cache, device, machine
 from nielsgpt.system.atomic_files import fingerprint
 from nielsgpt.system.device import ExecutionConfig
-from nielsgpt.training.forward_backward import ForwardBackward, prepare_model
+from nielsgpt.training.loss import ForwardBackward, prepare_model
 
 log = logging.getLogger("nielsgpt")
 BLOCKS = 1  # of the model that is timed

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from nielsgpt.checkpoint.contents import MetricsRow, State
-from nielsgpt.errors import RunError, Stopped
-from nielsgpt.system.best_effort import best_effort
+from nielsgpt.errors import RunError, Stopped, best_effort
 from nielsgpt.system.signals import watch_stop_signals
 from nielsgpt.training.run_log import RunLog
 from nielsgpt.training.spike_guard import MOST_ROLLBACKS

@@ -19,7 +19,6 @@ from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training import assemble, staleness
-from nielsgpt.training.resume_choice import AUTOMATIC, Resume
 from nielsgpt.training.time_budget import TimeBudget
 
 # What may change without the mathematics of a step changing.
@@ -28,6 +27,17 @@ HARDWARE = {
     *("trackers", "sample_prompts", "sample_tokens", "minutes"),
 }
 ENOUGH = 0.9  # of a time budget that a run has planned and made its last step in
+
+
+@dataclass(frozen=True)
+class Resume:
+    """The state a phase resumes from: its newest, a file's, or none (`fresh`)."""
+
+    path: Path | None = None
+    fresh: bool = False
+
+
+AUTOMATIC = Resume()
 
 
 @dataclass(frozen=True)

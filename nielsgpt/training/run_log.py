@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from nielsgpt.checkpoint.contents import Facts, MetricsRow
-from nielsgpt.errors import NielsError
+from nielsgpt.errors import NielsError, best_effort
 from nielsgpt.progress import Progress
 from nielsgpt.system.atomic_files import (
     explain_unwritable,
@@ -26,7 +26,6 @@ from nielsgpt.system.atomic_files import (
     write_sealed,
     write_text,
 )
-from nielsgpt.system.best_effort import best_effort
 from nielsgpt.system.machine import MachineFacts
 from nielsgpt.training.trackers import Tracker, scalars
 

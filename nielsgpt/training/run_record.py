@@ -14,9 +14,8 @@ from nielsgpt.checkpoint.contents import RunMetadata, State, list_differences
 from nielsgpt.config.settings import Phase
 from nielsgpt.model.gpt import flops_per_token, parameter_count
 from nielsgpt.system import launcher, machine
-from nielsgpt.system.atomic_files import fingerprint, read_json, write_sealed
+from nielsgpt.system.atomic_files import read_json, write_sealed
 from nielsgpt.system.device import ExecutionConfig
-from nielsgpt.system.matrix_peak import matrix_peak
 from nielsgpt.training import memory_estimate, run_log, staleness
 from nielsgpt.training.run import TrainingRun
 from nielsgpt.training.run_log import RunMeta
@@ -50,17 +49,6 @@ def gpu(trainer: Trainer) -> str | None:
     if not trainer.execution.device.startswith("cuda"):
         return None
     return str(torch.cuda.get_device_name(trainer.execution.device))
-
-
-def peak_flops(execution: ExecutionConfig) -> float:
-    """FLOP/s of a large matrix product in the run's precision, measured once a machine."""
-    known = machine.facts(), str(torch.__version__), execution.device, execution.precision
-    key = fingerprint(known, execution.threads)
-    found = machine.recall("peaks", key)
-    if found is None:
-        found = matrix_peak(execution.device, execution.dtype)
-        machine.remember("peaks", key, found)
-    return float(found)
 
 
 def close_run(folder: Path, trainer: Trainer, outcome: str) -> None:

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from nielsgpt.errors import SettingsError, first_line
-from nielsgpt.system.best_effort import best_effort
+from nielsgpt.errors import SettingsError, best_effort, first_line
 
 SCALARS = {
     "train_loss": "train/loss",

@@ -23,8 +23,8 @@ from nielsgpt.model.gpt import GPT
 from nielsgpt.system.device import ExecutionConfig, is_out_of_memory
 from nielsgpt.training.ema import EMA
 from nielsgpt.training.evaluate import Evaluation, evaluate
-from nielsgpt.training.forward_backward import ForwardBackward, prepare_model
 from nielsgpt.training.grad_scaler import GradScaler
+from nielsgpt.training.loss import ForwardBackward, prepare_model
 from nielsgpt.training.lr_schedule import LRSchedule, lr_at
 from nielsgpt.training.optimizer import Optimizer
 from nielsgpt.training.spike_guard import SpikeGuard
