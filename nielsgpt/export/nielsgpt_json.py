@@ -19,7 +19,7 @@ from nielsgpt.checkpoint.contents import Facts, State
 from nielsgpt.config.settings import ModelSettings, Phase, Settings
 from nielsgpt.errors import DataError, first_line
 from nielsgpt.export.hf_folder import WEIGHTS
-from nielsgpt.export.import_weights import read_weights
+from nielsgpt.export.tensors import read_weights
 from nielsgpt.export.trained import TrainedModel
 from nielsgpt.system.atomic_files import unseal, write_sealed
 from nielsgpt.tokenizers import registry

@@ -23,7 +23,7 @@ from nielsgpt.data.sources import files
 from nielsgpt.data.tokenize import find_place
 from nielsgpt.errors import DataError, TokenizerError, best_effort
 from nielsgpt.report import tokenizer_report
-from nielsgpt.report.tokenizer_report import Report
+from nielsgpt.report.tokenizer_report import TokenizerReport
 from nielsgpt.system.atomic_files import fingerprint, write_json, write_sealed
 from nielsgpt.system.folder_lock import lock
 from nielsgpt.system.workspace import Workspace, set_aside
@@ -164,7 +164,9 @@ def _take(workspace: Workspace, metadata: RunMetadata | None, here: str | None) 
     log.info("tokenizer: that of %s", path)
 
 
-def report(workspace: Workspace, paths: list[Path], hub: dict[str, int]) -> tuple[Report, Path]:
+def report(
+    workspace: Workspace, paths: list[Path], hub: dict[str, int]
+) -> tuple[TokenizerReport, Path]:
     """Measure the tokenizer and write report.json and report.png beside it; with the folder.
 
     On these files and this many validation bytes of these sources of the Hub; where none
