@@ -75,7 +75,7 @@ def train(workspace: Workspace) -> Tokenizer:
     counts: dict[str, dict[str, int]] = {}
     with lock(workspace.tokenizer):
         made = registry.train(asked, _count_characters(shares, workspace.settings, counts))
-        known = {
+        known: registry.Provenance = {
             "made_from": made_from,
             "settings": asked.model_dump(mode="json"),
             "trained_on": counts,

@@ -64,7 +64,7 @@ def format_card(
 
 
 def _row(holding: SplitSummary, shares: Mapping[tuple[str, str], float]) -> list[str]:
-    meta, source = holding.meta, str(holding.meta["source"])
+    meta, source = holding.meta, holding.meta["source"]
     return [
         holding.phase,
         source,
@@ -78,7 +78,7 @@ def _row(holding: SplitSummary, shares: Mapping[tuple[str, str], float]) -> list
 
 
 def _sources(holdings: Sequence[SplitSummary], origins: Mapping[str, str]) -> str:
-    names = dict.fromkeys(str(holding.meta["source"]) for holding in holdings)
+    names = dict.fromkeys(holding.meta["source"] for holding in holdings)
     rows = [
         [source, origins.get(source, ""), INVENTED if source == "primer" else f"_{UNSAID}_"]
         for source in names
@@ -111,7 +111,7 @@ def table(splits: Sequence[SplitSummary], now: float) -> list[list[str]]:
 def findings(splits: Sequence[SplitSummary]) -> list[str]:
     """A line for each thing that was found in a source when it was looked at, and how often."""
     found = dict.fromkeys(
-        (str(split.meta["source"]), what, count)
+        (split.meta["source"], what, count)
         for split in splits
         for what, count in split.meta.get("found", {}).items()
     )
@@ -125,7 +125,7 @@ def _split_row(split: SplitSummary, now: float) -> list[str]:
     left_out = f"{split.left_out:,} of {meta.get('replies', 0):,}" if is_chat else NONE
     return [
         split.phase,
-        str(meta["source"]),
+        meta["source"],
         split.side,
         f"{meta['documents']:,}",
         format_count(meta["tokens"]),
@@ -134,7 +134,7 @@ def _split_row(split: SplitSummary, now: float) -> list[str]:
         NONE if is_chat else share,
         share if is_chat else NONE,
         left_out,
-        str(meta["inputs"]),
+        meta["inputs"],
         format_bytes(split.disk_bytes),
         format_age(now - split.modified_at),
     ]
