@@ -22,9 +22,8 @@ from cli.options import settle
 from nielsgpt.experiments import candidates, worker
 from nielsgpt.experiments import grid as grids
 from nielsgpt.experiments.candidates import Candidate
-from nielsgpt.experiments.open_planner import open_planner
 from nielsgpt.experiments.pilots import PilotBudget, PilotJob
-from nielsgpt.experiments.plan import INTERVAL, Planner
+from nielsgpt.experiments.plan import INTERVAL, Planner, open_planner
 from nielsgpt.experiments.results_store import ResultsStore
 from nielsgpt.experiments.throughput import PlanOption
 from nielsgpt.experiments.worker import JobLimits

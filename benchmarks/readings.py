@@ -16,8 +16,7 @@ from cli.options import settle
 from nielsgpt.experiments import candidates
 from nielsgpt.experiments import grid as grids
 from nielsgpt.experiments.candidates import Candidate
-from nielsgpt.experiments.open_planner import open_planner
-from nielsgpt.experiments.plan import Planner
+from nielsgpt.experiments.plan import Planner, open_planner
 from nielsgpt.format import align_columns
 from nielsgpt.model.gpt import parameter_count
 from nielsgpt.pipeline import pipeline

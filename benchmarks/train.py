@@ -28,8 +28,7 @@ from nielsgpt.config.settings import ModelSettings, PhaseSettings
 from nielsgpt.data.cache.loader import Batch
 from nielsgpt.model.gpt import GPT, flops_per_token
 from nielsgpt.system import device
-from nielsgpt.system.device import ExecutionConfig
-from nielsgpt.system.matrix_peak import matrix_peak
+from nielsgpt.system.device import ExecutionConfig, matrix_peak
 from nielsgpt.training.trainer import Trainer
 
 STEPS, WARM_UP = 8, 3

@@ -46,12 +46,12 @@ def command(
     Each configuration runs in its own processes. A stopped sweep resumes, and nothing is measured
     twice. Vocabulary size, optimizer and batch size come from the settings.
     """
+    from nielsgpt.errors import best_effort
     from nielsgpt.experiments import grid as grids
     from nielsgpt.experiments import sweep_summary
     from nielsgpt.experiments.execution import execution_of_configuration
     from nielsgpt.experiments.sweep import SUMMARY, Sweep, SweepOptions
     from nielsgpt.report import run_plots
-    from nielsgpt.system.best_effort import best_effort
 
     if grid is not None and small:
         raise click.UsageError("--grid and --small exclude each other")

@@ -88,14 +88,14 @@ def show(workspace: "Workspace", cache_dir: str | None) -> None:
 
     from nielsgpt.data.cache import inventory
     from nielsgpt.format import align_columns
-    from nielsgpt.report import cache_table
+    from nielsgpt.report import cache_report
 
     workspace = _with(workspace, cache_dir=cache_dir)
     found = list(
         inventory.list_splits(_folders(workspace), workspace.settings.model.context_length)
     )
-    click.echo(align_columns(cache_table.table(found, time.time())))
-    for line in cache_table.findings(found):
+    click.echo(align_columns(cache_report.table(found, time.time())))
+    for line in cache_report.findings(found):
         click.echo(line)
 
 
@@ -108,7 +108,7 @@ def card(workspace: "Workspace", out: Path | None) -> None:
     from nielsgpt.config.settings import PHASES, Settings
     from nielsgpt.data import availability
     from nielsgpt.data.cache import inventory
-    from nielsgpt.report import data_card
+    from nielsgpt.report import cache_report
     from nielsgpt.system.atomic_files import write_text
 
     settings = workspace.settings
@@ -122,7 +122,7 @@ def card(workspace: "Workspace", out: Path | None) -> None:
     tree, plain = (one.model_dump(mode="json", include=kept) for one in (settings, Settings()))
     over = difference(tree, plain)
     path = out or workspace.cache / "DATA.md"
-    write_text(path, data_card.text(settings.name, found, shares, origins, over))
+    write_text(path, cache_report.format_card(settings.name, found, shares, origins, over))
     click.echo(path)
 
 

@@ -104,8 +104,7 @@ def _row(verdict: "CheckResult") -> str:
 
 def _peaks(device: str, verdicts: list["CheckResult"]) -> str:
     """The speed of products in each precision that the device has."""
-    from nielsgpt.system.device import DTYPES
-    from nielsgpt.system.matrix_peak import matrix_peak
+    from nielsgpt.system.device import DTYPES, matrix_peak
 
     here = {verdict.execution.precision for verdict in verdicts if verdict.failure is None}
     peaks = [f"{name} {matrix_peak(device, DTYPES[name]) / 1e9:,.0f}" for name in sorted(here)]

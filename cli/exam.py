@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 @click.option("--final", is_flag=True, help="Ask the questions reserved for a final score.")
 def command(workspace: "Workspace", wrong: int, final: bool) -> None:
     """Score the model on questions with known answers that training phrased differently."""
-    from nielsgpt.pipeline import exam
+    from nielsgpt.checkpoint import exam_report
+    from nielsgpt.pipeline.exam import run_exam
 
-    report = exam.run_exam(workspace, final)
-    click.echo(exam.table(report))
+    report = run_exam(workspace, final)
+    click.echo(exam_report.format_table(report))
     if wrong:
-        terminal.write(f"{exam.wrong_answers(report, wrong)}\n")
+        terminal.write(f"{exam_report.format_wrong_answers(report, wrong)}\n")

@@ -27,15 +27,15 @@ def check(
     ctx: click.Context, exercise: str | None, start: bool, file: Path | None, timeout_s: float
 ) -> None:
     """Check your answer to an exercise of docs/learn; without EXERCISE, list them all."""
-    from nielsgpt.micro import checking, exercises
+    from nielsgpt.micro import checking
 
     if exercise is None:
-        for name, each in exercises.EXERCISES.items():
+        for name, each in checking.EXERCISES.items():
             click.echo(f"{name:5} {each.function:20} {each.page}")
         return
     path = file or checking.default_path(exercise)
     if start:
-        exercises.start(exercise, path)
+        checking.start(exercise, path)
         click.echo(f"wrote {path}; check it with: nielsgpt micro check {exercise}")
         return
     wrong = checking.check(exercise, path, timeout_s)

@@ -96,7 +96,7 @@ def resume_options(command: Command) -> Command:
     @click.option("--no-resume", is_flag=True, help="Start from scratch; old files are set aside.")
     @functools.wraps(command)
     def chosen(*args: Any, resume: Path | None, no_resume: bool, **rest: Any) -> Any:
-        from nielsgpt.training.resume_choice import Resume
+        from nielsgpt.training.run import Resume
 
         if resume is not None and no_resume:
             raise click.UsageError("--resume and --no-resume contradict each other")

@@ -42,9 +42,10 @@ def command(
     Stages that are up to date are skipped, and a stopped run resumes. A trained model is kept when
     its text or settings change: a table lists the changes, and --rebuild runs a stage again.
     """
+    from nielsgpt.checkpoint.exam_report import format_table
     from nielsgpt.config.settings import PHASES
-    from nielsgpt.pipeline import exam, pipeline, train_phase
-    from nielsgpt.training.resume_choice import AUTOMATIC
+    from nielsgpt.pipeline import pipeline, train_phase
+    from nielsgpt.training.run import AUTOMATIC
 
     if hours and minutes:
         raise click.UsageError("--hours and --minutes exclude each other")
@@ -58,7 +59,7 @@ def command(
         if not train_phase.is_finished(workspace, phase):
             in_processes(workspace, phase, AUTOMATIC, nproc)
     report = pipeline.run(workspace)
-    marks = f"\n{exam.table(report)}\n" if report else ""
+    marks = f"\n{format_table(report)}\n" if report else ""
     click.echo(f"{marks}\n{pipeline.farewell(workspace)}")
 
 

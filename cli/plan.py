@@ -43,8 +43,8 @@ def command(
     from nielsgpt.config import load
     from nielsgpt.experiments import grid as grids
     from nielsgpt.experiments import plan_summary
-    from nielsgpt.experiments.open_planner import open_planner
     from nielsgpt.experiments.pilots import PilotBudget
+    from nielsgpt.experiments.plan import open_planner
     from nielsgpt.pipeline import pipeline
     from nielsgpt.system import machine
     from nielsgpt.system.folder_lock import lock

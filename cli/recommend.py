@@ -1,7 +1,7 @@
 """nielsgpt recommend."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -69,9 +69,7 @@ def _tokens(workspace: "Workspace") -> dict[str, tuple[int, int]]:
 
     found, folder = {}, workspace.splits("pretrain")
     for source in workspace.settings.data.mix_pretrain:
-        metas: list[dict[str, Any] | None] = [
-            shards.read_meta(folder, f"{source}_{split}") for split in ("train", "val")
-        ]
+        metas = [shards.read_meta(folder, f"{source}_{split}") for split in ("train", "val")]
         if metas[0] is not None:
             train, val = (int((meta or {"tokens": 0})["tokens"]) for meta in metas)
             found[source] = train, val

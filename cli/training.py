@@ -12,7 +12,7 @@ from cli.options import resettled, resume_options, with_workspace
 if TYPE_CHECKING:
     from nielsgpt.config.settings import Phase
     from nielsgpt.system.workspace import Workspace
-    from nielsgpt.training.resume_choice import Resume
+    from nielsgpt.training.run import Resume
 
 ABOVE_0 = click.FloatRange(0, min_open=True)
 

@@ -1,5 +1,11 @@
 """The errors a person can meet: one line each, naming the thing, the value and the next command."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+log = logging.getLogger("nielsgpt")
+
 
 class NielsError(Exception):
     """Something the user can put right: leaves the command line with `exit_code`, untraced."""
@@ -48,3 +54,18 @@ class Stopped(NielsError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+@contextmanager
+def best_effort(what: str) -> Iterator[None]:
+    """Let the block fail with one warning that names `what`; only a stop comes through.
+
+    The traceback is logged for --debug.
+    """
+    try:
+        yield
+    except Stopped:
+        raise
+    except Exception as error:
+        log.warning("%s failed (%s); continuing without it", what, first_line(error)[:200])
+        log.debug("%s", what, exc_info=True)

@@ -14,15 +14,15 @@ import shutil
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from nielsgpt.checkpoint.run_metadata import RunMetadata
+from nielsgpt.checkpoint.contents import Entry, RunMetadata, State
 from nielsgpt.config.settings import Phase
 from nielsgpt.errors import CheckpointError, DataError
 from nielsgpt.system.atomic_files import (
@@ -37,33 +37,6 @@ from nielsgpt.system.atomic_files import (
 
 log = logging.getLogger("nielsgpt")
 FORMAT_VERSION = 1
-Entry = dict[str, Any]  # what the small file holds: the metadata, the size, the sha256
-
-
-class State(TypedDict, total=False):
-    """A checkpoint's content, key by key as on disk; an export has some of it alone."""
-
-    format: int
-    step: int
-    drawn: int
-    best: float
-    best_raw: float
-    waited: int
-    weights: dict[str, Tensor]
-    optimizer: list[dict[str, Any]]
-    average: dict[str, Any] | None
-    guard: dict[str, Any]
-    loss_scale: dict[str, Any]
-    horizon: dict[str, Any]
-    micro_batch_size: int
-    lowered: bool
-    seconds: float
-    due: dict[str, Any] | None
-    tokenizer: dict[str, Any]
-    settings: dict[str, Any]
-    facts: dict[str, Any]
-
-
 _digests: dict[tuple[int, ...], str] = {}  # by what changes when a file does
 
 
@@ -79,12 +52,8 @@ def save(path: Path, state: State) -> None:
             torch.save({"format": FORMAT_VERSION, **state}, file)
             file.flush()
             os.fsync(file.fileno())
-        entry = {
-            **state.get("facts", {}),
-            "bytes": beside.stat().st_size,
-            "sha256": _digest(beside),
-        }
-        _place(beside, path, entry)
+        own: Entry = {"bytes": beside.stat().st_size, "sha256": _digest(beside)}
+        _place(beside, path, cast(Entry, {**state.get("facts", {}), **own}))
 
 
 def share(path: Path, target: Path, entry: Entry) -> None:
@@ -109,7 +78,7 @@ def link_latest_and_best(path: Path, phase: Phase) -> None:
     for name in ("latest.pt", *(["best.pt"] if entry["improved"] else [])):
         for place in [folder] if later else [folder, folder.parent]:
             if entry_to_replace(place / name).get("sha256") != entry["sha256"]:
-                share(path, place / name, dict(entry))
+                share(path, place / name, entry)
 
 
 def read_metadata(path: Path) -> RunMetadata | None:
@@ -125,11 +94,12 @@ def metadata_of(state: State) -> RunMetadata:
 
 def read_entry(path: Path) -> Entry:
     """The small file of a checkpoint; empty when it vouches for another file."""
-    entry = read_json(path.with_suffix(".json"))
-    if not isinstance(entry, dict) or not path.is_file():
+    found: Entry | None = read_json(path.with_suffix(".json"))
+    if not isinstance(found, dict) or not path.is_file():
         return {}
+    entries: list[Entry] = [found, found.get("replaces", Entry())]
     digest = _digest(path)
-    return next((e for e in (entry, entry.get("replaces", {})) if e.get("sha256") == digest), {})
+    return next((entry for entry in entries if entry.get("sha256") == digest), Entry())
 
 
 def entry_to_replace(path: Path) -> Entry:
@@ -162,18 +132,18 @@ def load(path: Path, *parts: str, lazy: bool = False) -> State:
     mapped = lazy and zipfile.is_zipfile(path)
     try:
         with warnings.catch_warnings(action="ignore"):  # torch's thoughts on foreign pickles
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            loaded: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a foreign file fails in as many ways as there are files
         reason = describe(error)
         if reason.startswith("Weights only"):
             reason = "it holds more than tensors and plain values, and code is never run"
         raise CheckpointError(f"{path} is not a checkpoint that can be read ({reason})") from None
-    if not isinstance(state, dict) or state.get("format") != FORMAT_VERSION:
+    if not isinstance(loaded, dict) or loaded.get("format") != FORMAT_VERSION:
         raise CheckpointError(f"{path} is not a nielsgpt checkpoint of format {FORMAT_VERSION}")
     for part in parts:
-        if not isinstance(state.get(part), dict):
+        if not isinstance(loaded.get(part), dict):
             raise CheckpointError(f"{path} has no {part}; name another checkpoint")
-    return cast(State, state)
+    return cast(State, loaded)
 
 
 def newest_first(folder: Path) -> list[Path]:
@@ -236,13 +206,6 @@ def weights_sha256(weights: dict[str, Tensor]) -> str:
         digest.update(shape.encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def list_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Field by field, what two flat dicts disagree about."""
-    for key in sorted({*before, *now}):
-        if before.get(key) != now.get(key):
-            yield f"{key}: checkpoint {before.get(key)}, settings {now.get(key)}"
 
 
 def _step_of(path: Path) -> tuple[int, str]:

@@ -1,13 +1,12 @@
 """The model and the tokenizer that a checkpoint holds, whoever wrote it."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from nielsgpt.checkpoint import checkpoint_file
-from nielsgpt.checkpoint.checkpoint_file import State
+from nielsgpt.checkpoint.contents import PackedTokenizer, State
 from nielsgpt.config.settings import ModelSettings, Settings
 from nielsgpt.errors import CheckpointError, NielsError
 from nielsgpt.model.gpt import GPT
@@ -33,7 +32,7 @@ def load_model(path: Path) -> tuple[State, GPT, Tokenizer]:
         ) from None
 
 
-def pack_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
+def pack_tokenizer(tokenizer: Tokenizer) -> PackedTokenizer:
     """A tokenizer as tensors and plain values."""
     files = {
         name: torch.frombuffer(bytearray(content), dtype=torch.uint8)

@@ -2,14 +2,12 @@
 
 import shlex
 import time
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from nielsgpt.checkpoint import checkpoint_file
+from nielsgpt.checkpoint.contents import read_small_file
 from nielsgpt.config.settings import Phase
-from nielsgpt.errors import CheckpointError, DataError
-from nielsgpt.system.atomic_files import read_json
+from nielsgpt.errors import CheckpointError
 from nielsgpt.system.workspace import Workspace
 
 # Under checkpoints/<name>/, the first that is there.
@@ -50,7 +48,7 @@ def newest_first(root: Path, phase: Phase) -> list[Path]:
     return sorted(found, key=lambda path: (-path.stat().st_mtime, path))
 
 
-def own_settings(path: Path) -> dict[str, Any]:
+def own_settings(path: Path) -> dict[str, object]:
     """The name of a checkpoint's model, and how it draws by the settings that it was trained with.
 
     Raises CheckpointError for what is no checkpoint.
@@ -64,10 +62,7 @@ def _phase_of(path: Path) -> str | None:
 
     The newest weights of a name are pretraining's until SFT has finished some.
     """
-    with suppress(DataError):
-        facts = read_json(path.with_suffix(".json"))
-        return facts.get("phase") if isinstance(facts, dict) else None
-    return None
+    return read_small_file(path.with_suffix(".json")).get("phase")
 
 
 def _age(seconds: float) -> str:

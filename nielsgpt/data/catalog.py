@@ -23,7 +23,6 @@ from nielsgpt.data.sources import (
     hf_chats,
     hf_hub,
     hf_text,
-    plaintext,
     roam,
 )
 from nielsgpt.data.sources.http import RetryPolicy
@@ -180,7 +179,7 @@ def _personal_source(
     def look() -> duplicates.Duplicates:
         counts = Counter({HIDDEN: hidden})
         seen = duplicates.find_duplicates(walk(counts))
-        return replace(seen, counts=+(counts + seen.counts + plaintext.count_changes(found)))
+        return replace(seen, counts=+(counts + seen.counts + cleaning.count_changes(found)))
 
     def group() -> Iterator[Any]:
         seen = look()

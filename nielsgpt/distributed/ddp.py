@@ -72,7 +72,7 @@ class DDPGroup(ProcessGroup):
         self, make: Callable[[], ExecutionConfig], phase_settings: PhaseSettings
     ) -> ExecutionConfig:
         """The leader's engine, on this rank's device, with micro-batches that can be shared."""
-        execution = ExecutionConfig(**self.broadcast_object(lambda: make().facts()))
+        execution = ExecutionConfig.from_facts(self.broadcast_object(lambda: make().facts()))
         device.apply_execution(execution.device, execution.threads)
         if phase_settings.micro_batch_size:
             return execution

@@ -16,10 +16,11 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from nielsgpt.checkpoint.contents import State
 from nielsgpt.config.settings import PhaseSettings
 from nielsgpt.data.cache.loader import IGNORED, Batch
 from nielsgpt.distributed.ddp import DDPGroup
-from nielsgpt.distributed.group import Parts, State
+from nielsgpt.distributed.group import Parts
 from nielsgpt.errors import SettingsError
 from nielsgpt.system.device import ExecutionConfig
 
@@ -73,20 +74,19 @@ class FSDPGroup(DDPGroup):
             yield hand[self.rank] if self.rank < len(hand) else blank
         self._apart()  # no backward pass follows, which would put the head's weights apart again
 
-    def gather_state(self, state: dict[str, Any]) -> dict[str, Any]:
+    def gather_state(self, state: State) -> State:
         """The state with whole tensors, on the CPU of every rank."""
-        gathered: dict[str, Any] = _walk(state)
+        gathered: State = _walk(state)
         return gathered
 
     def scatter_state(self, state: State, model: nn.Module, parts: Parts) -> State:
         """A whole state as this rank holds it."""
         named = dict(model.named_parameters())
-        kept = dict(state)
+        kept = state.copy()
         kept["weights"] = {name: _part(t, named.get(name)) for name, t in state["weights"].items()}
-        if state.get("average"):
-            means = state["average"]["weights"]
-            means = {name: _part(t, named[name]) for name, t in means.items()}
-            kept["average"] = {**state["average"], "weights": means}
+        if average := state.get("average"):
+            means = {name: _part(t, named[name]) for name, t in average["weights"].items()}
+            kept["average"] = {**average, "weights": means}
         kept["optimizer"] = [
             {**one, "state": _place_moments(one["state"], part.param_groups)}
             for one, (part, _) in zip(state["optimizer"], parts, strict=True)
@@ -113,9 +113,7 @@ def _part(tensor: Tensor, like: Tensor | None) -> Tensor:
     return distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None)
 
 
-def _place_moments(
-    moments: dict[int, dict[str, Any]], groups: list[dict[str, Any]]
-) -> dict[int, dict[str, Any]]:
+def _place_moments(moments: Any, groups: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     """An optimizer's state, each tensor cut as its parameter is."""
     parameters = [p for group in groups for p in group["params"]]
     return {

@@ -9,13 +9,13 @@ from typing import Any, Protocol, TypeVar
 
 from torch import nn
 
+from nielsgpt.checkpoint.contents import State
 from nielsgpt.config.settings import DeviceSettings, PhaseSettings
 from nielsgpt.data.cache.loader import Batch
 from nielsgpt.distributed.tree_sum import TreeSum
 from nielsgpt.system.device import ExecutionConfig
 
 T = TypeVar("T")
-State = Mapping[str, Any]
 Parts = Sequence[tuple[Any, float]]  # the optimizers, with their share of the rate
 
 
@@ -105,7 +105,7 @@ class ProcessGroup:
         """The object that rank 0 makes: plain values and tensors. The others do not call `make`."""
         return make()
 
-    def gather_state(self, state: dict[str, Any]) -> dict[str, Any]:
+    def gather_state(self, state: State) -> State:
         """A state whose tensors are whole, whoever holds which part of them."""
         return state
 

@@ -13,8 +13,8 @@ from nielsgpt.config.settings import ModelSettings, PhaseSettings
 from nielsgpt.data.cache.loader import IGNORED
 from nielsgpt.model.gpt import GPT
 from nielsgpt.system.device import DTYPES, ExecutionConfig
-from nielsgpt.training.forward_backward import ForwardBackward, prepare_model
 from nielsgpt.training.grad_scaler import GradScaler
+from nielsgpt.training.loss import ForwardBackward, prepare_model
 from nielsgpt.training.optimizer import Optimizer
 
 SHAPE = {"n_head": 2, "n_embd": 64, "context_length": 32}

@@ -56,7 +56,8 @@ def require_trusted(execution: ExecutionConfig) -> None:
 def identify(execution: ExecutionConfig) -> str:
     """A fingerprint of this config on this machine; it changes with everything that computes."""
     config = {name: v for name, v in execution.facts().items() if name != "micro_batch_size"}
-    hardware = {name: machine.facts()[name] for name in ("processor", "system")}
+    here = machine.facts()
+    hardware = {"processor": here["processor"], "system": here["system"]}
     if execution.device.startswith("cuda"):
         hardware["gpu"] = torch.cuda.get_device_name(execution.device)
         with suppress(OSError):

@@ -9,15 +9,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nielsgpt.config.settings import Settings
+from nielsgpt.data import availability
+from nielsgpt.data.cache import shards
 from nielsgpt.errors import RunError
+from nielsgpt.experiments import worker
 from nielsgpt.experiments.candidates import Candidate, resolve_settings
 from nielsgpt.experiments.data_budget import DataBudget
+from nielsgpt.experiments.execution import execution_of_shape
 from nielsgpt.experiments.pilots import PilotBudget, PilotJob, PilotRace, PilotRun
 from nielsgpt.experiments.results_store import ResultsStore
 from nielsgpt.experiments.scaling_law import LossForecast, ScalingLaw, TrainingPoint
 from nielsgpt.experiments.throughput import PlanOption, Throughput
 from nielsgpt.experiments.worker import JobLimits, ResultRow
 from nielsgpt.progress import Progress
+from nielsgpt.system.atomic_files import fingerprint
+from nielsgpt.system.workspace import Workspace
+from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.training.assemble import split_identity
 
 log = logging.getLogger("nielsgpt")
 FinishedPilot = tuple[PlanOption, ResultRow]
@@ -166,3 +174,28 @@ class Planner:
             option.candidate.batch_tokens,
             self.data_budget.discount_repeats(tokens),
         )
+
+
+def open_planner(workspace: Workspace, tokenizer: Tokenizer) -> Planner:
+    """The planner of a workspace and its tokenizer; results are kept in bench/."""
+    workspace = availability.drop_uncached(workspace, "pretrain")
+    folder, mix = workspace.splits("pretrain"), workspace.settings.data.mix_pretrain
+    metas = {name: shards.read_meta(folder, f"{name}_train") or {} for name in mix}
+    splits = [f"{name}_{split}" for name in sorted(mix) for split in shards.SPLITS]
+    data = fingerprint(tokenizer.fingerprint, [split_identity(folder, split) for split in splits])
+    results, size = workspace.root / "bench", tokenizer.vocab_size
+    return Planner(
+        workspace.settings,
+        str(workspace.root.resolve()),
+        DataBudget({name: int(meta["tokens"]) for name, meta in metas.items()}, mix),
+        data,
+        Throughput(
+            workspace.settings,
+            size,
+            lambda candidate: execution_of_shape(
+                workspace, candidate.shape, candidate.batch_size, size
+            ),
+            ResultsStore(results / "speeds.jsonl", worker.run_job),
+        ),
+        ResultsStore(results / "pilots.jsonl", worker.run_job),
+    )

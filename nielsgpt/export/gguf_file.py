@@ -5,19 +5,22 @@ from pathlib import Path
 
 import gguf
 import numpy as np
-from gguf import GGMLQuantizationType, LlamaFileType
+from gguf import GGMLQuantizationType, LlamaFileType, TokenType
 from numpy.typing import NDArray
 
-from nielsgpt.errors import RunError
-from nielsgpt.export import gguf_tokenizer
+from nielsgpt.conversation import Specials
+from nielsgpt.errors import RunError, TokenizerError
 from nielsgpt.export.atomic_folder import check_replaceable, create_file
 from nielsgpt.export.chat_template import build_jinja_template, build_modelfile
 from nielsgpt.export.hf_configs import find_inner_width, find_norm_eps
 from nielsgpt.export.tensors import export_tensors, find_family
+from nielsgpt.export.token_table import TokenEntry, TokenKind, TokenTable, build_token_table
 from nielsgpt.export.trained import TrainedModel
 from nielsgpt.model.gpt import GPT
 from nielsgpt.model.variants import VARIANTS
 from nielsgpt.system.atomic_files import write_text
+from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.tokenizers.sentence_piece import SPACE
 
 DTYPES = {
     "f32": (GGMLQuantizationType.F32, LlamaFileType.ALL_F32),
@@ -27,6 +30,13 @@ DTYPES = {
 BLOCK = 32  # numbers that share a scale in q8_0
 FLOAT32_NAMES = ("position_embd.weight",)  # float32 in llama.cpp, like all vectors
 Array = NDArray[np.generic]
+TYPES: dict[TokenKind, TokenType] = {
+    "normal": TokenType.NORMAL,
+    "unknown": TokenType.UNKNOWN,
+    "control": TokenType.CONTROL,
+    "byte": TokenType.BYTE,
+}
+UNREACHABLE = "<U+2581>"  # llama.cpp reads this character of a text as a space
 
 
 def write(trained: TrainedModel, out: Path, dtype: str, force: bool) -> None:
@@ -37,12 +47,12 @@ def write(trained: TrainedModel, out: Path, dtype: str, force: bool) -> None:
     """
     is_export, existing = _read_model_name(out)
     check_replaceable(out, trained.name, existing, is_export, force)
-    table = gguf_tokenizer.build_supported_table(trained.tokenizer)
+    table = build_supported_table(trained.tokenizer)
     with create_file(out) as path:
         writer = gguf.GGUFWriter(path, find_family(trained.model).gguf)
         _add_metadata(writer, trained, dtype)
         _add_shape(writer, trained.model)
-        gguf_tokenizer.add_tokenizer(writer, table, trained.tokenizer.specials)
+        add_tokenizer(writer, table, trained.tokenizer.specials)
         writer.add_chat_template(build_jinja_template(for_transformers=False))
         for name, array, quantization in quantize_tensors(trained.model, dtype):
             writer.add_tensor(name, array, raw_dtype=quantization)
@@ -120,3 +130,49 @@ def _add_shape(writer: gguf.GGUFWriter, model: GPT) -> None:
         writer.add_rope_freq_base(shape.rope_theta)
     if find_family(model).gguf == "gptneox":
         writer.add_parallel_residual(False)
+
+
+def build_supported_table(tokenizer: Tokenizer) -> TokenTable:
+    """The vocabulary of a tokenizer for which llama.cpp gives the same ids, else TokenizerError."""
+    if tokenizer.kind == "word":
+        raise _list_unsupported("kind word")
+    table = build_token_table(tokenizer)
+    if table.format == "unigram":
+        raise _list_unsupported("algorithm unigram")
+    return table
+
+
+def add_tokenizer(writer: gguf.GGUFWriter, table: TokenTable, specials: Specials) -> None:
+    """Write the vocabulary and the special tokens; no token is added before or after a text."""
+    if table.format == "pieces":
+        writer.add_tokenizer_model("llama")
+        writer.add_token_list([_mark_spaces(entry) for entry in table.entries])
+        writer.add_token_scores([entry.score for entry in table.entries])
+    else:
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("gpt-2")
+        writer.add_token_list([entry.text for entry in table.entries])
+        # llama.cpp refuses a file without merges; no text has two bytes FF, so this never applies.
+        never = (table.entries[0xFF].text, table.entries[0xFF].text)
+        writer.add_token_merges([" ".join(pair) for pair in table.merges or (never,)])
+    writer.add_token_types([TYPES[entry.kind] for entry in table.entries])
+    writer.add_bos_token_id(specials.end)
+    writer.add_eos_token_id(specials.end)
+    writer.add_eot_token_id(specials.end)
+    writer.add_pad_token_id(specials.end)
+    writer.add_add_bos_token(False)
+    writer.add_add_eos_token(False)
+    writer.add_add_space_prefix(False)
+
+
+def _mark_spaces(entry: TokenEntry) -> str:
+    if entry.kind != "normal":
+        return entry.text
+    return UNREACHABLE if entry.text == SPACE else entry.text.replace(" ", SPACE)
+
+
+def _list_unsupported(feature: str) -> TokenizerError:
+    return TokenizerError(
+        f"llama.cpp does not support a tokenizer of {feature}; use --to hf, or train "
+        "one of kind sentencepiece with algorithm bpe, or of kind bpe, char or byte"
+    )

@@ -18,8 +18,7 @@ from nielsgpt.errors import DataError, RunError, first_line
 from nielsgpt.export import hub_repository, nielsgpt_json
 from nielsgpt.export.atomic_folder import create_folder
 from nielsgpt.export.hf_folder import WEIGHTS
-from nielsgpt.export.hub_repository import HubRepository, RemoteFile
-from nielsgpt.export.hub_repository_errors import convert_hub_errors
+from nielsgpt.export.hub_repository import HubRepository, RemoteFile, convert_hub_errors
 from nielsgpt.system import machine
 from nielsgpt.system.atomic_files import read_json, write_json
 from nielsgpt.system.folder_lock import lock

@@ -1,4 +1,5 @@
-"""A model's repository on the Hub: its name, its commit, its files and their hashes.
+"""A model's repository on the Hub: its name, its commit, its files and their hashes; its errors in
+one line each, a table that extends that of datasets.
 
 `huggingface_hub` reads HF_ENDPOINT and HF_HOME on import, so it is only imported for requests.
 """
@@ -7,14 +8,56 @@ import hashlib
 import logging
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nielsgpt.errors import DataError
-from nielsgpt.export.hub_repository_errors import convert_hub_errors
+from nielsgpt.data.sources.hub_errors import (
+    ABSENT,
+    DAMAGED,
+    DISABLED,
+    GATED,
+    LOGIN,
+    NETWORK,
+    NO_REVISION,
+    HubFault,
+    explain_full_disk,
+    find_fault,
+    to_phrase,
+)
+from nielsgpt.errors import DataError, NielsError
 from nielsgpt.system.atomic_files import file_sha256
 
 NAME_PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
+# The first that matches counts.
+MODEL_FAULTS = (
+    HubFault("OfflineModeIsEnabled", "HF_HUB_OFFLINE is set", "unset it and run the command again"),
+    HubFault("HFValidationError", "is not a valid repository name", "write owner/name"),
+    GATED,
+    HubFault("RevisionNotFoundError", NO_REVISION, "name another one with --revision"),
+    HubFault("DisabledRepoError", DISABLED, "name another repository"),
+    HubFault("RepositoryNotFoundError", ABSENT, LOGIN),
+    HubFault("HfHubHTTPError", "the Hub refuses the token", LOGIN, statuses=(401,)),
+    HubFault(
+        "HfHubHTTPError",
+        "the token lacks the permission",
+        "use one with write access, and a name under your own user or organization",
+        statuses=(403,),
+    ),
+    HubFault(
+        "HfHubHTTPError",
+        "somebody else changed it meanwhile",
+        "run the command again",
+        statuses=(409, 412),
+    ),
+    HubFault(
+        "HfHubHTTPError", "the Hub limits requests", "run the command again later", statuses=(429,)
+    ),
+    *NETWORK,
+    DAMAGED,
+    HubFault("ValueError", "{error}", "check its name and --revision"),
+)
 
 
 @dataclass(frozen=True)
@@ -90,3 +133,28 @@ def find_repository(name: str, revision: str | None = None) -> HubRepository | N
     ]
     folders = [item.path for item in listing if not isinstance(item, RepoFile)]
     return HubRepository(name, commit, bool(info.private), tuple(entries), tuple(folders))
+
+
+@contextmanager
+def convert_hub_errors(repository: str, folder: Path) -> Iterator[None]:
+    """Turn the library's errors into our one-line errors; `folder`: where its files are written."""
+    try:
+        yield
+    except NielsError:
+        raise
+    except Exception as error:
+        if (explained := _explain(error, repository, folder)) is None:
+            raise
+        raise explained from error
+
+
+def _explain(error: BaseException, repository: str, folder: Path) -> NielsError | None:
+    """The error in one line: the repository, what is wrong, what to do; None if it is unknown."""
+    if full := explain_full_disk(error, folder):
+        return full
+    if (match := find_fault(error, MODEL_FAULTS)) is None:
+        return None
+    cause, fault = match
+    return DataError(
+        f"{repository}: {fault.problem.format(error=to_phrase(cause))}; {fault.remedy}"
+    )

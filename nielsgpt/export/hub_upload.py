@@ -7,7 +7,7 @@ from pathlib import Path
 from nielsgpt.data.sources.hub_errors import LOGIN
 from nielsgpt.errors import DataError
 from nielsgpt.export import gguf_file, hf_folder, hub_repository, model_card, nielsgpt_json
-from nielsgpt.export.hub_repository_errors import convert_hub_errors
+from nielsgpt.export.hub_repository import convert_hub_errors
 from nielsgpt.export.trained import TrainedModel
 from nielsgpt.system.atomic_files import write_text
 

@@ -1,8 +1,10 @@
 """The model card: what was measured; the license is left to the owner."""
 
 from nielsgpt import __version__
+from nielsgpt.checkpoint.contents import Facts
+from nielsgpt.checkpoint.exam_report import ExamReport
 from nielsgpt.export.tensors import find_family
-from nielsgpt.export.trained import Metadata, TrainedModel
+from nielsgpt.export.trained import TrainedModel
 from nielsgpt.format import markdown_table
 from nielsgpt.model.gpt import parameter_count
 
@@ -99,14 +101,14 @@ def _list_figures(trained: TrainedModel) -> list[tuple[str, str]]:
     return rows
 
 
-def _count_tokens(metadata: Metadata) -> int:
+def _count_tokens(metadata: Facts) -> int:
     if "tokens_seen" in metadata:
         return int(metadata["tokens_seen"])
     batch_size, shape = metadata["numbers"]["batch_size"], metadata["shape"]
     return int(metadata["step"] * batch_size * shape["context_length"])
 
 
-def _build_exam(exam: Metadata | None) -> str:
+def _build_exam(exam: ExamReport | None) -> str:
     if exam is None:
         return ""
     rows = [

@@ -9,16 +9,17 @@ import base64
 import binascii
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nielsgpt import __version__
 from nielsgpt.checkpoint import checkpoint_file, load_model
+from nielsgpt.checkpoint.contents import Facts, State
 from nielsgpt.config.settings import ModelSettings, Phase, Settings
 from nielsgpt.errors import DataError, first_line
 from nielsgpt.export.hf_folder import WEIGHTS
-from nielsgpt.export.import_weights import read_weights
+from nielsgpt.export.tensors import read_weights
 from nielsgpt.export.trained import TrainedModel
 from nielsgpt.system.atomic_files import unseal, write_sealed
 from nielsgpt.tokenizers import registry
@@ -88,7 +89,7 @@ def write(trained: TrainedModel, folder: Path) -> None:
     write_sealed(folder / OWN_FILE, {"nielsgpt": __version__, **content.model_dump(mode="json")})
 
 
-def read_checkpoint(folder: Path) -> checkpoint_file.State:
+def read_checkpoint(folder: Path) -> State:
     """The checkpoint of a folder with nielsgpt.json. Raises DataError if it is damaged."""
     text = (folder / OWN_FILE).read_bytes()
     try:
@@ -111,7 +112,7 @@ def read_checkpoint(folder: Path) -> checkpoint_file.State:
         "average": None,
         "tokenizer": load_model.pack_tokenizer(tokenizer),
         "settings": settings.model_dump(mode="json"),
-        "facts": content.facts.model_dump(mode="json"),
+        "facts": cast(Facts, content.facts.model_dump(mode="json")),
     }
 
 

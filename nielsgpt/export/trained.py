@@ -1,19 +1,18 @@
 """A trained model for export: a checkpoint's model, tokenizer, metadata and exam scores."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nielsgpt.checkpoint import checkpoint_file, load_model
+from nielsgpt.checkpoint.contents import Facts
+from nielsgpt.checkpoint.exam_report import EXAM_FILE, ExamReport, read_report
 from nielsgpt.checkpoint.select import chat_weights
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.model.gpt import GPT
 from nielsgpt.system.atomic_files import fingerprint, read_json
 from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers.base import Tokenizer
-
-EXAM_FILE = "exam.json"
-Metadata = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -27,10 +26,10 @@ class TrainedModel:
     model: GPT
     tokenizer: Tokenizer
     generation: GenerationSettings
-    metadata: Metadata
+    metadata: Facts
     settings: str
-    exam: Metadata | None
-    pretraining: Metadata | None
+    exam: ExamReport | None
+    pretraining: Facts | None
 
     @property
     def name(self) -> str:
@@ -44,10 +43,10 @@ def open_trained(workspace: Workspace, path: Path | None = None) -> TrainedModel
     Raises CheckpointError with the command that makes the checkpoint.
     """
     state, model, tokenizer = load_model.load_model(path or chat_weights(workspace))
-    metadata: Metadata = state["facts"]
+    metadata = state["facts"]
     sha256 = checkpoint_file.weights_sha256(checkpoint_file.kept_weights(state))
     folder = workspace.root / "checkpoints" / str(metadata["name"])
-    exam = read_json(folder / EXAM_FILE)
+    exam = read_report(folder / EXAM_FILE)
     return TrainedModel(
         model,
         tokenizer,
@@ -59,9 +58,9 @@ def open_trained(workspace: Workspace, path: Path | None = None) -> TrainedModel
     )
 
 
-def _find_pretraining(folder: Path, sha256: str | None) -> Metadata | None:
+def _find_pretraining(folder: Path, sha256: str | None) -> Facts | None:
     """The metadata of the pretrained weights with this hash, or None."""
     if sha256 is None:
         return None
-    candidates = (read_json(path) for path in sorted(folder.glob("*.json")))
+    candidates: Iterator[Facts | None] = (read_json(path) for path in sorted(folder.glob("*.json")))
     return next((one for one in candidates if one and one.get("weights_sha256") == sha256), None)

@@ -21,10 +21,9 @@ from torch import Tensor
 
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.errors import RunError
-from nielsgpt.inference.eval_mode import eval_mode
 from nielsgpt.inference.kvcache import KVCache
 from nielsgpt.inference.sampling import TopLogprobs, compute_top_logprobs, sample
-from nielsgpt.model.gpt import GPT
+from nielsgpt.model.gpt import GPT, eval_mode
 
 FinishReason = Literal["stop", "length"]
 Ids = tuple[int, ...]

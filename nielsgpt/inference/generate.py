@@ -1,4 +1,6 @@
-"""From a prompt to new ids and to text: prefill the prompt once, then decode one id at a time.
+"""From a prompt to new ids and to text, and the log-probabilities of a given text.
+
+A prompt is prefilled once, then one id at a time is decoded.
 
 The window rule: the model sees the newest `context_length` ids. When the context is full and one
 more id comes, the oldest half is dropped and the newest `context_length // 2` ids are prefilled
@@ -17,9 +19,8 @@ import torch
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.inference.batcher import Batcher, FinishReason, GenerationRequest
 from nielsgpt.inference.detokenizer import Detokenizer
-from nielsgpt.inference.eval_mode import eval_mode
-from nielsgpt.inference.sampling import make_generator
-from nielsgpt.model.gpt import GPT
+from nielsgpt.inference.sampling import TopLogprobs, compute_top_logprobs, make_generator
+from nielsgpt.model.gpt import GPT, eval_mode
 from nielsgpt.tokenizers.base import Tokenizer
 
 
@@ -154,3 +155,18 @@ def stream_text(
         if piece := detokenizer.flush():
             yield piece
     return reason
+
+
+@torch.inference_mode()
+def compute_logprobs(
+    model: GPT, ids: Sequence[int], count: int
+) -> list[tuple[float | None, TopLogprobs]]:
+    """For each id, its natural log-probability given those before it, and the `count` top ids.
+
+    The first id has None. Takes at least one id and at most a full context.
+    """
+    with eval_mode(model):
+        device = model.embedding.weight.device
+        logits = model(torch.tensor([list(ids)]).to(device))[0].cpu()  # (T, V)
+    pairs = zip(logits, ids[1:], strict=False)
+    return [(None, ()), *(compute_top_logprobs(row, token, count) for row, token in pairs)]

@@ -1,4 +1,7 @@
-"""A learner's answer, tried in a process of its own: it may crash, hang or print what it likes."""
+"""The exercises by name, and a learner's answer to one.
+
+An answer is tried in a process of its own: it may crash, hang or print what it likes.
+"""
 
 import contextlib
 import json
@@ -13,10 +16,16 @@ from types import ModuleType
 from typing import Any
 
 from nielsgpt.micro.errors import MicroError
-from nielsgpt.micro.exercises import find
+from nielsgpt.micro.exercise import Exercise
+from nielsgpt.micro.exercises_arrays import ARRAYS
+from nielsgpt.micro.exercises_bpe import BPE
+from nielsgpt.micro.exercises_model import MODEL
+from nielsgpt.micro.exercises_scalar import SCALAR
+from nielsgpt.micro.files import write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 CHILD = "from nielsgpt.micro.checking import judge; judge()"
+EXERCISES: dict[str, Exercise] = {**SCALAR, **ARRAYS, **MODEL, **BPE}
 
 
 def check(name: str, path: Path, timeout_s: float) -> str | None:
@@ -24,7 +33,7 @@ def check(name: str, path: Path, timeout_s: float) -> str | None:
 
     Raises MicroError if the exercise or the file does not exist.
     """
-    find(name)
+    find_exercise(name)
     if not path.is_file():
         raise MicroError(
             f"{path} is not there; begin with: nielsgpt micro check {name} --start"
@@ -77,7 +86,7 @@ def judge() -> None:
 
 def try_out(name: str, path: Path, tell: Callable[[str], None]) -> str | None:
     """None where the answer in the file is right, else what is wrong, exceptions included."""
-    exercise, cases = find(name), ["while reading the file"]
+    exercise, cases = find_exercise(name), ["while reading the file"]
     with contextlib.suppress(ValueError):
         path = path.relative_to(Path.cwd())
 
@@ -113,3 +122,31 @@ def _where(error: Exception, path: Path) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
     return f" ({path}, line {lines[-1]})" if lines else ""
+
+
+def find_exercise(name: str) -> Exercise:
+    """The exercise of this name. Raises MicroError listing them all."""
+    if name not in EXERCISES:
+        raise MicroError(f"there is no exercise {name}; there are {', '.join(EXERCISES)}")
+    return EXERCISES[name]
+
+
+def stub(name: str) -> str:
+    """The text of a file to begin with: what to write, and where to read about it."""
+    exercise = find_exercise(name)
+    imports = f"\n{exercise.imports}" if exercise.imports else ""
+    return (
+        f'"""Exercise {name[2:]}, from {exercise.page}.\n\n'
+        f'Check it with: nielsgpt micro check {name}\n"""\n{imports}\n\n'
+        f'def {exercise.signature}:\n    """{exercise.task}"""\n'
+        "    raise NotImplementedError\n"
+    )
+
+
+def start(name: str, path: Path) -> None:
+    """Write the stub. Raises MicroError where a file is already."""
+    if path.exists():
+        raise MicroError(
+            f"{path} is there already; check it with: nielsgpt micro check {name}, or move it away"
+        )
+    write_text(path, stub(name))

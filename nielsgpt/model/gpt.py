@@ -4,7 +4,8 @@ Initialization: embeddings and linear layers N(0, 0.02); the two layers that wri
 stream at zero, so that an untrained block is the identity; norms at one, biases at zero.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -182,6 +183,35 @@ def flops_per_token(model: GPT) -> int:
     matrices = sum(p.numel() for p in model.blocks.parameters() if p.dim() == 2)
     attention = model.n_layer * model.shape.n_embd * model.context_length
     return 6 * (matrices + model.head_weight.numel()) + 6 * attention
+
+
+def head_shares(shape: ModelSettings, vocab_size: int) -> dict[str, float]:
+    """The head's share of a model's parameters and of its FLOPs per training token.
+
+    `parameters`: V C / total, counting tied weights once; `flops`: 6 V C / `flops_per_token`;
+    `of_parameters`: the total number of parameters.
+    """
+    with torch.device("meta"):
+        model = GPT(shape, vocab_size)
+    head, total = model.head_weight.numel(), parameter_count(model)
+    return {
+        "parameters": head / total,
+        "flops": 6 * head / flops_per_token(model),
+        "of_parameters": total,
+    }
+
+
+@contextmanager
+def eval_mode(model: torch.nn.Module) -> Iterator[None]:
+    """Put the model in evaluation mode, and afterwards back in the mode it had."""
+    if not model.training:
+        yield
+        return
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train()
 
 
 def _initialize_weights(module: nn.Module) -> None:

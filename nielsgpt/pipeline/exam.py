@@ -1,33 +1,37 @@
 """The exam as a stage: score the model on questions with known answers and keep the scores."""
 
 import logging
-from typing import Any
 
 from nielsgpt.checkpoint import checkpoint_file, load_model
+from nielsgpt.checkpoint.exam_report import (
+    EXAM_FILE,
+    FINAL_FILE,
+    ExamReport,
+    ExamScores,
+    SectionScore,
+    WrongAnswer,
+    read_report,
+)
 from nielsgpt.checkpoint.select import chat_weights
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import Conversation, prompt
 from nielsgpt.data.catalog import fingerprint_primer, primer_persona
 from nielsgpt.data.primer import exam_items, handwritten
-from nielsgpt.export.trained import EXAM_FILE
+from nielsgpt.errors import best_effort
 from nielsgpt.inference.generate import GeneratedIds, generate_all
 from nielsgpt.model.gpt import GPT
 from nielsgpt.report import page
-from nielsgpt.system.atomic_files import fingerprint, read_json, write_sealed
-from nielsgpt.system.best_effort import best_effort
+from nielsgpt.system.atomic_files import fingerprint, write_sealed
 from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers.base import Tokenizer
 
 log = logging.getLogger("nielsgpt")
 LONGEST_REPLY = 128
-FINAL_FILE = "exam_final.json"
 # What only a model that was taught a persona can answer.
 PERSONA_SECTIONS = ("refusals", "unknowables", "dialogues", *handwritten.SECTIONS)
-NEVER_KNOWING = 'always saying "I don\'t know" scores 100 % here: read it with the known facts'
-Report = dict[str, Any]
 
 
-def run_exam(workspace: Workspace, final: bool = False) -> Report:
+def run_exam(workspace: Workspace, final: bool = False) -> ExamReport:
     """The scores of the model's best weights, from checkpoints/<name>/exam.json if up to date.
 
     A reply has ended when the model itself closed it within 128 tokens. `final` asks the
@@ -46,12 +50,12 @@ def run_exam(workspace: Workspace, final: bool = False) -> Report:
     if "primer" not in settings.mix("sft"):
         asked = [item for item in asked if item.section not in PERSONA_SECTIONS]
     inputs = fingerprint(weights, fingerprint_primer(speaker), *drawn, repr(asked))
-    before: Report | None = read_json(file)
+    before = read_report(file)
     if before is not None and before.get("inputs") == inputs:
         log.info("exam: up to date")
         return before
     state, model, codec = load_model.load_model(path)
-    report = {
+    report: ExamReport = {
         "inputs": inputs,
         "weights_sha256": weights,
         "checkpoint": str(path),
@@ -71,7 +75,7 @@ def _marks(
     tokenizer: Tokenizer,
     workspace: Workspace,
     items: list[exam_items.Item],
-) -> Report:
+) -> ExamScores:
     settings = workspace.settings
     log.info("exam: %d questions", len(items))
     greedy = settings.generation.model_copy(
@@ -79,7 +83,7 @@ def _marks(
     )
     conversations = [item.conversation for item in items]
     replies = [tokenizer.decode(c.ids) for c in ask(model, tokenizer, conversations, greedy)]
-    wrong = [
+    wrong: list[WrongAnswer] = [
         {
             "section": item.section,
             "question": item.conversation.messages[-1].content,
@@ -88,7 +92,7 @@ def _marks(
         for item, reply in zip(items, replies, strict=True)
         if not exam_items.correct(item, reply)
     ]
-    sections = [
+    sections: list[SectionScore] = [
         {
             "section": score.section,
             "right": score.right,
@@ -121,26 +125,3 @@ def ask(
         stop_ids=[specials.end],
         banned_ids=specials.roles,
     )
-
-
-def table(report: Report) -> str:
-    """The scores as lines of text."""
-    lines = [f"{'':18}  {'right':>9}  {'score':>6}  {'95 % interval':>15}  {'chance':>6}"]
-    for row in report["sections"]:
-        low, high = row["interval"]
-        count = f"{row['right']}/{row['total']}"
-        score = row["right"] / row["total"]
-        interval = f"{low:.1%} - {high:.1%}"
-        lines.append(
-            f"{row['section']:18}  {count:>9}  {score:>6.1%}  {interval:>15}  {row['chance']:>6.1%}"
-        )
-    if any(row["section"] == "far questions" for row in report["sections"]):
-        lines.append(f"far questions: {NEVER_KNOWING}")
-    lines.append(f"replies that the model ended itself: {report['ended']} of {report['replies']}")
-    return "\n".join(lines)
-
-
-def wrong_answers(report: Report, most: int) -> str:
-    """The first wrong answers, to look at."""
-    rows = report["wrong"][:most]
-    return "\n".join(f"{r['section']}: {r['question']} -> {r['reply']}" for r in rows)

@@ -3,8 +3,8 @@ when its output is fresh."""
 
 import logging
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
 
+from nielsgpt.checkpoint.exam_report import EXAM_FILE, FINAL_FILE, ExamReport
 from nielsgpt.config.settings import PHASES, Phase
 from nielsgpt.data import availability
 from nielsgpt.data.cache.distributed_build import BuildPart
@@ -44,8 +44,7 @@ def check(workspace: Workspace, again: Collection[str] = ()) -> None:
     """Raise what would end the pipeline after hours, before anything is done; `again` are the
     stages that are to be made again."""
     from nielsgpt.pipeline import train_phase
-    from nielsgpt.training.resume_choice import Resume
-    from nielsgpt.training.run import check_settings
+    from nielsgpt.training.run import Resume, check_settings
 
     continued = set(staleness.begun(workspace)) - set(again)
     for phase in PHASES:
@@ -72,7 +71,7 @@ def rebuild(workspace: Workspace, stages: Iterable[str]) -> None:
         "caches": [*map(workspace.splits, PHASES), workspace.cache / "parts"],
         "pretrain": [workspace.checkpoints / "pretrain"],
         "sft": [workspace.checkpoints / "sft"],
-        "exam": [workspace.checkpoints / name for name in ("exam.json", "exam_final.json")],
+        "exam": [workspace.checkpoints / name for name in (EXAM_FILE, FINAL_FILE)],
     }
     if "pretrain" in again and "tokenizer" not in again:
         train_tokenizer.keep(availability.drop_unreadable(workspace))
@@ -84,7 +83,7 @@ def rebuild(workspace: Workspace, stages: Iterable[str]) -> None:
                     log.info("%s: earlier files are kept in %s", stage, set_aside(path))
 
 
-def run(workspace: Workspace) -> dict[str, Any] | None:
+def run(workspace: Workspace) -> ExamReport | None:
     """Every stage in turn; what was trained stays, and what changed since is said in a table.
 
     Returns the exam's report, or None where there is nothing to examine.
@@ -139,7 +138,7 @@ def farewell(workspace: Workspace) -> str:
         "model": workspace.checkpoints / "best.pt",
         "tokenizer": workspace.tokenizer,
         "caches": workspace.cache,
-        "exam": workspace.checkpoints / "exam.json",
+        "exam": workspace.checkpoints / EXAM_FILE,
         "runs": workspace.runs,
     }
     lines = [f"{what:10} {where}" for what, where in places.items() if where.exists()]

@@ -8,6 +8,7 @@ import torch
 from nielsgpt.config.settings import GenerationSettings, PhaseSettings
 from nielsgpt.conversation import Conversation, Message, prompt
 from nielsgpt.inference.generate import generate_all
+from nielsgpt.model.gpt import eval_mode
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training.loop import Sampler
 from nielsgpt.training.trainer import Trainer
@@ -28,16 +29,15 @@ def make_sampler(
 
     def ask(trainer: Trainer) -> Sequence[tuple[str, str]]:
         model, average = trainer.model, trainer.ema
-        before, training = model.compute_dtype, model.training
+        before = model.compute_dtype
         model.compute_dtype = torch.float32
         try:
-            with average.apply() if average else nullcontext():
+            with eval_mode(model), average.apply() if average else nullcontext():
                 replies = generate_all(
-                    model.eval(), asked, greedy, stop_ids=[specials.end], banned_ids=specials.roles
+                    model, asked, greedy, stop_ids=[specials.end], banned_ids=specials.roles
                 )
         finally:
             model.compute_dtype = before
-            model.train(training)
         return [(text, tokenizer.decode(r.ids)) for text, r in zip(texts, replies, strict=True)]
 
     return ask

@@ -12,17 +12,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nielsgpt.checkpoint import checkpoint_file, load_model
-from nielsgpt.checkpoint.checkpoint_file import State
-from nielsgpt.checkpoint.run_metadata import RunMetadata
+from nielsgpt.checkpoint.contents import RunMetadata, State
 from nielsgpt.config.settings import Phase
 from nielsgpt.distributed.group import ProcessGroup
 from nielsgpt.doctor.trust import require_trusted
-from nielsgpt.errors import Stopped
+from nielsgpt.errors import Stopped, best_effort
 from nielsgpt.pipeline.samples import make_sampler
 from nielsgpt.progress import clock
 from nielsgpt.report import page
 from nielsgpt.system import machine
-from nielsgpt.system.best_effort import best_effort
+from nielsgpt.system.device import peak_flops
 from nielsgpt.system.workspace import Workspace
 from nielsgpt.training import assemble, autotune, memory_estimate, run_record, staleness
 from nielsgpt.training import run as runs
@@ -31,8 +30,7 @@ from nielsgpt.training.autotune import TuningKey
 from nielsgpt.training.checkpoint_manager import CheckpointManager
 from nielsgpt.training.loop import Sampler, TrainingLoop
 from nielsgpt.training.resume import check_fits, find_state
-from nielsgpt.training.resume_choice import AUTOMATIC, Resume
-from nielsgpt.training.run import TrainingRun
+from nielsgpt.training.run import AUTOMATIC, Resume, TrainingRun
 from nielsgpt.training.run_log import RunLog
 from nielsgpt.training.trackers import Tracker, open_trackers
 from nielsgpt.training.trainer import Trainer
@@ -159,7 +157,7 @@ def _open_run_log(run: TrainingRun, trainer: Trainer, metadata: RunMetadata) -> 
         meta = run_record.describe(trainer, metadata)
         if run.settings.training.report:
             with best_effort("measuring the peak speed"):
-                meta["peak_flops"] = run_record.peak_flops(trainer.execution)
+                meta["peak_flops"] = peak_flops(trainer.execution)
         run_logs.write_meta(folder, meta, settings)
         if run.group.is_single and trainer.execution.device == "cpu":
             memory_estimate.make_fit(trainer, machine.available_bytes())

@@ -14,18 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nielsgpt.checkpoint.run_metadata import RunMetadata
+from nielsgpt.checkpoint.contents import RunMetadata
 from nielsgpt.config.settings import PHASES, Phase, Settings
 from nielsgpt.conversation import Conversation, Document
 from nielsgpt.data.cache import build
 from nielsgpt.data.catalog import Source, find_source, find_sources
 from nielsgpt.data.sources import files
 from nielsgpt.data.tokenize import find_place
-from nielsgpt.errors import DataError, TokenizerError
-from nielsgpt.report import tokenizer_plot, tokenizer_report
-from nielsgpt.report.tokenizer_report import Report
+from nielsgpt.errors import DataError, TokenizerError, best_effort
+from nielsgpt.report import tokenizer_report
+from nielsgpt.report.tokenizer_report import TokenizerReport
 from nielsgpt.system.atomic_files import fingerprint, write_json, write_sealed
-from nielsgpt.system.best_effort import best_effort
 from nielsgpt.system.folder_lock import lock
 from nielsgpt.system.workspace import Workspace, set_aside
 from nielsgpt.tokenizers import registry
@@ -76,7 +75,7 @@ def train(workspace: Workspace) -> Tokenizer:
     counts: dict[str, dict[str, int]] = {}
     with lock(workspace.tokenizer):
         made = registry.train(asked, _count_characters(shares, workspace.settings, counts))
-        known = {
+        known: registry.Provenance = {
             "made_from": made_from,
             "settings": asked.model_dump(mode="json"),
             "trained_on": counts,
@@ -166,7 +165,9 @@ def _take(workspace: Workspace, metadata: RunMetadata | None, here: str | None) 
     log.info("tokenizer: that of %s", path)
 
 
-def report(workspace: Workspace, paths: list[Path], hub: dict[str, int]) -> tuple[Report, Path]:
+def report(
+    workspace: Workspace, paths: list[Path], hub: dict[str, int]
+) -> tuple[TokenizerReport, Path]:
     """Measure the tokenizer and write report.json and report.png beside it; with the folder.
 
     On these files and this many validation bytes of these sources of the Hub; where none
@@ -181,7 +182,7 @@ def report(workspace: Workspace, paths: list[Path], hub: dict[str, int]) -> tupl
     measured = tokenizer_report.measure(tokenizer, found, settings.model)
     write_json(workspace.tokenizer / "report.json", measured)
     with best_effort("the plot"):
-        tokenizer_plot.write(measured, workspace.tokenizer / "report.png")
+        tokenizer_report.draw(measured, workspace.tokenizer / "report.png")
     return measured, workspace.tokenizer
 
 

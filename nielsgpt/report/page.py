@@ -5,7 +5,7 @@ content security policy also forbids scripts and requests.
 """
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from nielsgpt.checkpoint.exam_report import ExamReport
 from nielsgpt.format import format_bytes
 from nielsgpt.report import run_plots
 from nielsgpt.report.drawing import CURVES, INKS
 from nielsgpt.report.run_figures import FIGURES, NONE, compare_figures, compare_settings, flatten
-from nielsgpt.report.run_reader import RunRecord, Tree, read
+from nielsgpt.report.run_reader import RunRecord, read
 from nielsgpt.system.atomic_files import write_text
-from nielsgpt.training.run_log import SETTINGS
+from nielsgpt.training.run_log import SETTINGS, RunMeta
 
 PAGE, PLOTS_FOLDER = "report.html", "plots"
 MAX_COMPARED = len(CURVES)
@@ -35,7 +36,7 @@ UNIT_FORMATS: dict[str, Callable[[float], str]] = {
 Pair = tuple[str, str]
 
 
-def write(folder: Path, exam: Tree | None) -> Path:
+def write(folder: Path, exam: ExamReport | None) -> Path:
     """Write report.html and plots/*.png to a run's folder; returns the path of the page.
 
     `exam` is the content of checkpoints/<name>/exam.json if it scored this run's weights.
@@ -111,7 +112,7 @@ def _list_metadata(record: RunRecord) -> list[tuple[str, list[Pair]]]:
     weights = {"weights sha256": meta.get("weights_sha256"), **_subtree(meta, "origin")}
     versions = {"version": meta.get("version"), "seed": meta.get("seed")}
     dates = {"created": meta.get("created_at"), "ended": meta.get("ended_at")}
-    trees = {
+    trees: dict[str, Mapping[str, object]] = {
         "Machine": hardware,
         "Execution": {**_subtree(meta, "engine"), "memory": meta.get("memory")},
         "Data and weights": weights,
@@ -121,12 +122,12 @@ def _list_metadata(record: RunRecord) -> list[tuple[str, list[Pair]]]:
     return [(title, pairs) for title, pairs in tables.items() if pairs]
 
 
-def _subtree(meta: Tree, name: str) -> Tree:
+def _subtree(meta: RunMeta, name: str) -> dict[str, object]:
     value = meta.get(name)
     return value if isinstance(value, dict) else {}
 
 
-def _format_leaves(tree: Tree) -> list[Pair]:
+def _format_leaves(tree: Mapping[str, object]) -> list[Pair]:
     """The known leaves as text; a number whose name ends in a unit is shown in that unit."""
     pairs = []
     known = {name: value for name, value in tree.items() if value is not None}

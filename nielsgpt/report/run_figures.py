@@ -9,6 +9,7 @@ from typing import Any
 from nielsgpt.format import format_bytes, format_count
 from nielsgpt.progress import clock
 from nielsgpt.report.run_reader import RunRecord
+from nielsgpt.training.run_log import Memory
 
 NONE = "-"
 DAY_S = 86400
@@ -39,7 +40,7 @@ def _steps(record: RunRecord) -> str:
 
 
 def _peak_memory(record: RunRecord) -> str:
-    return format_known((record.meta.get("memory") or {}).get("peak_bytes"), format_bytes)
+    return format_known(record.meta.get("memory", Memory()).get("peak_bytes"), format_bytes)
 
 
 def _parameters(record: RunRecord) -> str:
@@ -93,7 +94,7 @@ def compare_settings(records: Sequence[RunRecord]) -> list[list[str]]:
     return [row for row in rows if len(set(row[1:])) > 1]
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flatten(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     """The leaves of a tree as (dotted name, text): {"a": {"b": None}} gives ("a.b", "null")."""
     for name, value in tree.items():
         if isinstance(value, Mapping) and value:

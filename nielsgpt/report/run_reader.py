@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nielsgpt.checkpoint.contents import read_small_file
+from nielsgpt.checkpoint.exam_report import EXAM_FILE, ExamReport, read_report
 from nielsgpt.errors import DataError, NielsError
-from nielsgpt.system.atomic_files import read_json
 from nielsgpt.training import run_log
+from nielsgpt.training.run_log import Event, RunMeta, Sample
 
-Tree = dict[str, Any]
 Column = NDArray[np.float64]
 LATEST = "latest"
 SILENT_AFTER_S = 3600.0
@@ -30,11 +31,11 @@ class RunRecord:
 
     run_id: str
     folder: Path
-    meta: Tree
-    settings: Tree
+    meta: RunMeta
+    settings: dict[str, object]
     rows: dict[str, Column]
-    samples: list[Tree]
-    events: list[Tree]
+    samples: list[Sample]
+    events: list[Event]
 
     def column(self, name: str) -> Column:
         """The column, all NaN if metrics.csv has no column of this name."""
@@ -119,11 +120,11 @@ def read(folder: Path) -> RunRecord:
     return RunRecord(
         folder.name,
         folder,
-        _read_tree(folder / run_log.META),
-        _read_tree(folder / run_log.SETTINGS),
+        run_log.read_meta(folder),
+        run_log.read_settings(folder),
         _read_columns(folder / run_log.METRICS),
-        run_log.lines(folder / run_log.SAMPLES),
-        run_log.lines(folder / run_log.EVENTS),
+        run_log.read_samples(folder),
+        run_log.read_events(folder),
     )
 
 
@@ -156,12 +157,15 @@ def find(runs: Path, name: str) -> RunRecord:
     )
 
 
-def read_exam(record: RunRecord, checkpoints: Path) -> Tree | None:
+def read_exam(record: RunRecord, checkpoints: Path) -> ExamReport | None:
     """The exam in `checkpoints`/<name>/exam.json, if it scored this run's best weights."""
     folder = checkpoints / record.name
-    exam, best = _read_tree(folder / "exam.json"), _read_tree(folder / "best.json")
-    same = exam.get("weights_sha256") == best.get("weights_sha256") is not None
-    return exam if same and best.get("run_id") == record.run_id else None
+    with suppress(NielsError):
+        exam, best = read_report(folder / EXAM_FILE), read_small_file(folder / "best.json")
+        scored = exam.get("weights_sha256") if exam is not None else None
+        same = scored is not None and scored == best.get("weights_sha256")
+        return exam if same and best.get("run_id") == record.run_id else None
+    return None
 
 
 def _reduce(values: Column, reduce: Callable[[Column], Any]) -> float:
@@ -179,13 +183,6 @@ def _list_folders(runs: Path) -> Iterator[Path]:
 
 def _short_id(folder: Path) -> str:
     return folder.name.rsplit("-", 1)[-1]
-
-
-def _read_tree(path: Path) -> Tree:
-    with suppress(NielsError):
-        value = read_json(path)
-        return value if isinstance(value, dict) else {}
-    return {}
 
 
 def _read_columns(path: Path) -> dict[str, Column]:

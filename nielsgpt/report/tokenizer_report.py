@@ -1,20 +1,56 @@
 """Measure a tokenizer on text: tokens per byte, also by script, frequent tokens, and its cost."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from nielsgpt.config.settings import ModelSettings
 from nielsgpt.conversation import SPECIAL_TEXTS
+from nielsgpt.report.drawing import CURVES
+from nielsgpt.report.run_plots import render_figure
 from nielsgpt.report.unicode_scripts import SCRIPTS, classify_bytes
+from nielsgpt.system.atomic_files import write_atomically
 from nielsgpt.tokenizers.base import Tokenizer
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BATCH_TEXTS = 256
 TOP_TOKENS = 20
-Report = dict[str, Any]
+INCHES = (9.0, 4.6)
+BAR_HEIGHT = 0.4  # of a row
+
+
+class TextFigures(TypedDict):
+    """Totals and rates over texts; `fallback_rate`: the share of ids that stand for one byte."""
+
+    tokens: int
+    characters: int
+    bytes: int
+    tokens_per_byte: float
+    tokens_per_character: float
+    fallback_rate: float
+
+
+class TokenizerReport(TypedDict):
+    """report.json: rates by source and by script, the most frequent tokens, and the head's cost."""
+
+    kind: str
+    vocab_size: int
+    fingerprint: str
+    combined: TextFigures
+    sources: dict[str, TextFigures]
+    scripts_of_text: dict[str, float]
+    scripts_of_samples: dict[str, float]
+    specials: dict[str, int]
+    top: list[list[Any]]  # [id, count, text]
+    head: dict[str, float]
 
 
 class Tally:
@@ -48,8 +84,8 @@ class Tally:
         for name in ("ids", "script_tokens", "script_bytes"):
             getattr(self, name).__iadd__(getattr(other, name))
 
-    def figures(self) -> dict[str, float]:
-        """Totals and rates; `fallback_rate` is the share of ids that stand for a single byte."""
+    def figures(self) -> TextFigures:
+        """Totals and rates."""
         tokens = int(self.ids.sum())
         single_bytes = int(self.ids[[*self._tokenizer.byte_ids]].sum())
         return {
@@ -69,9 +105,9 @@ class Tally:
 
 def measure(
     tokenizer: Tokenizer, sources: Mapping[str, Iterable[str]], shape: ModelSettings
-) -> Report:
+) -> TokenizerReport:
     """The report on the texts of each source; `shape` is the model that will use the tokenizer."""
-    combined, rows = Tally(tokenizer), {}
+    combined, rows = Tally(tokenizer), dict[str, TextFigures]()
     for name, texts in sources.items():
         tally, remaining = Tally(tokenizer), iter(texts)
         while batch := list(islice(remaining, BATCH_TEXTS)):
@@ -108,7 +144,7 @@ def format_token(tokenizer: Tokenizer, token: int) -> str:
         return repr(content)[1:]
 
 
-def format_report(report: Report) -> Iterator[str]:
+def format_report(report: TokenizerReport) -> Iterator[str]:
     """The report as lines of text."""
     yield f"{report['kind']}, {report['vocab_size']:,} ids, {report['fingerprint']}"
     for name, row in {"combined": report["combined"], **report["sources"]}.items():
@@ -142,6 +178,50 @@ def _measure_samples(tokenizer: Tokenizer) -> dict[str, float]:
 
 
 def _measure_head(shape: ModelSettings, vocab_size: int) -> dict[str, float]:
-    from nielsgpt.model.flops import head_shares  # loads torch
+    from nielsgpt.model.gpt import head_shares  # loads torch
 
     return head_shares(shape, vocab_size)
+
+
+def draw(report: TokenizerReport, path: Path) -> None:
+    """Draw the report to a PNG file."""
+
+    def paint(figure: "Figure") -> None:
+        left, right = figure.subplots(1, 2)
+        _draw_scripts(left, report)
+        _draw_tokens(right, report)
+        for axes in (left, right):
+            axes.invert_yaxis()
+            axes.grid(False, axis="y")
+            axes.set_axisbelow(True)
+        figure.legend(loc="outside upper left", ncols=2)
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")  # a token its font cannot draw
+        picture = render_figure(paint, inches=INCHES)
+    with write_atomically(path) as file:
+        file.write(picture)
+
+
+def _draw_scripts(axes: "Axes", report: TokenizerReport) -> None:
+    """Two bars for each script: the built-in sample and the given text."""
+    names = list(report["scripts_of_samples"])
+    shown = (
+        (report["scripts_of_samples"], "built-in sample"),
+        (report["scripts_of_text"], "this text"),
+    )
+    for index, (rates_of, label) in enumerate(shown):
+        rates = [rates_of.get(name, 0.0) for name in names]
+        rows = [row + BAR_HEIGHT * index - BAR_HEIGHT / 2 for row in range(len(names))]
+        axes.barh(rows, rates, height=0.38, color=CURVES[index], label=label)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel(f"tokens per byte ({report['kind']}, {report['vocab_size']:,} ids)")
+
+
+def _draw_tokens(axes: "Axes", report: TokenizerReport) -> None:
+    """A bar for each of the most frequent tokens."""
+    counts = [count for _, count, _ in report["top"]]
+    axes.barh(range(len(counts)), counts, color=CURVES[0])
+    axes.set_yticks(range(len(counts)), [text for _, _, text in report["top"]])
+    axes.set_xlabel("times in this text")
+    axes.xaxis.set_major_formatter(lambda value, position: f"{value:,.0f}")

@@ -19,9 +19,9 @@ from nielsgpt.serve.responses import (
     TokenLogprob,
     TopLogprob,
     Usage,
+    format_token,
 )
 from nielsgpt.serve.streaming import find_finish_reason, make_head
-from nielsgpt.serve.token_text import format_token
 
 
 @dataclass

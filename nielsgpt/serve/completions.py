@@ -10,9 +10,15 @@ from pydantic import BaseModel
 from nielsgpt.inference.sampling import TopLogprobs
 from nielsgpt.serve.engine import Piece, RowRequest
 from nielsgpt.serve.prepare import ServedModel
-from nielsgpt.serve.responses import Completion, CompletionChoice, CompletionLogprobs, Usage
+from nielsgpt.serve.responses import (
+    Completion,
+    CompletionChoice,
+    CompletionLogprobs,
+    TextOffsets,
+    Usage,
+    format_token,
+)
 from nielsgpt.serve.streaming import find_finish_reason, make_head
-from nielsgpt.serve.token_text import TextOffsets, format_token
 
 
 @dataclass

@@ -16,7 +16,7 @@ import uvicorn
 from nielsgpt.config.settings import ServeSettings
 from nielsgpt.errors import RunError, SettingsError
 from nielsgpt.inference.batcher import Batcher
-from nielsgpt.inference.logprobs import compute_logprobs
+from nielsgpt.inference.generate import compute_logprobs
 from nielsgpt.model.gpt import GPT
 from nielsgpt.serve.access import make_access_policy
 from nielsgpt.serve.app import build_app

@@ -11,7 +11,7 @@ import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import psutil
 
@@ -20,8 +20,18 @@ from nielsgpt.system import limits
 from nielsgpt.system.atomic_files import read_json, write_sealed
 
 
-def facts() -> dict[str, Any]:
-    """A description of the machine as plain values: processor, cores, memory, system, Python."""
+class MachineFacts(TypedDict):
+    """A description of a machine."""
+
+    processor: str
+    cores: int
+    memory_bytes: int
+    system: str
+    python: str
+
+
+def facts() -> MachineFacts:
+    """The description of this machine."""
     return {
         "processor": processor(),
         "cores": core_count(),
@@ -81,7 +91,7 @@ def recall(kind: str, key: str) -> Any:
 
 def remember(kind: str, key: str, value: Any) -> None:
     """Keep a JSON value for later runs; where the folder may not be written, do without."""
-    known: dict[str, Any] = {}
+    known: dict[str, object] = {}
     with suppress(NielsError, RuntimeError):
         known = read_json(_memory(kind)) or {}
     with suppress(NielsError, RuntimeError):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from nielsgpt import __version__
 from nielsgpt.config.settings import TokenizerSettings
@@ -24,6 +24,30 @@ class Kind:
 
     train: Callable[[TokenizerSettings, Iterable[str]], Tokenizer]
     restore: Callable[[Mapping[str, bytes]], Tokenizer]
+
+
+class Provenance(TypedDict, total=False):
+    """The text and the settings that a tokenizer was trained on, as files of any version know them.
+
+    `made_from` is their fingerprint, `kept_for` the one of those that it stays for all the same.
+    """
+
+    made_from: str | None
+    kept_for: str
+    settings: dict[str, object]
+    trained_on: dict[str, dict[str, int]]
+
+
+class TokenizerMeta(Provenance, total=False):
+    """meta.json of a tokenizer."""
+
+    kind: str
+    vocab_size: int
+    specials: dict[str, int]
+    fingerprint: str
+    files: list[str]
+    library: str
+    library_version: str
 
 
 KINDS = {
@@ -55,7 +79,7 @@ def restore(kind: str, files: Mapping[str, bytes]) -> Tokenizer:
         ) from None
 
 
-def save(tokenizer: Tokenizer, folder: Path, provenance: Mapping[str, Any]) -> None:
+def save(tokenizer: Tokenizer, folder: Path, provenance: Provenance) -> None:
     """Write the tokenizer's files, then its meta file, which also records `provenance`.
 
     First removes the previous tokenizer, starting with its meta, so that no meta ever names the
@@ -68,7 +92,7 @@ def save(tokenizer: Tokenizer, folder: Path, provenance: Mapping[str, Any]) -> N
         with write_atomically(folder / name) as file:
             file.write(content)
     is_ours = tokenizer.library == "nielsgpt"
-    meta = {
+    meta: TokenizerMeta = {
         "kind": tokenizer.kind,
         "vocab_size": tokenizer.vocab_size,
         "specials": asdict(tokenizer.specials),
@@ -81,9 +105,9 @@ def save(tokenizer: Tokenizer, folder: Path, provenance: Mapping[str, Any]) -> N
     write_sealed(folder / META_FILE, meta)
 
 
-def read_meta(folder: Path) -> dict[str, Any] | None:
+def read_meta(folder: Path) -> TokenizerMeta | None:
     """The folder's meta, or None if there is no finished tokenizer."""
-    meta = read_json(folder / META_FILE)
+    meta: TokenizerMeta | None = read_json(folder / META_FILE)
     if meta is not None and not isinstance(meta, dict):
         raise TokenizerError(
             f"{folder / META_FILE} is damaged; delete it and run 'nielsgpt tokenizer'"

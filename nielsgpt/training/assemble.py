@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 import nielsgpt
 from nielsgpt.checkpoint import checkpoint_file
+from nielsgpt.checkpoint.contents import Shape, list_differences
 from nielsgpt.checkpoint.select import pretrained_weights
 from nielsgpt.config.settings import ModelSettings, Phase
 from nielsgpt.data.cache import shards
@@ -32,7 +33,7 @@ def model_at_start(
     workspace: Workspace,
     phase: Phase,
     tokenizer: Tokenizer,
-    shape: Mapping[str, Any],
+    shape: Shape,
     reads: bool = True,
 ) -> GPT:
     """The phase's model at step 0: seeded weights, a file's, or for SFT pretraining's best.
@@ -55,13 +56,13 @@ def model_at_start(
     return model
 
 
-def check_start(workspace: Workspace, phase: Phase, path: Path, shape: Mapping[str, Any]) -> None:
+def check_start(workspace: Workspace, phase: Phase, path: Path, shape: Shape) -> None:
     """Raise CheckpointError for each field of the shape that the starting weights have not."""
     before = checkpoint_file.read_metadata(path)
     if before is None:
         before = checkpoint_file.metadata_of(checkpoint_file.load(path, "facts", lazy=True))
     known = {field: before.shape.get(field) for field in shape}
-    diff = list(checkpoint_file.list_differences(known, shape))
+    diff = list(list_differences(known, shape))
     if not diff:
         return
     if workspace.settings.phase(phase).init_from is None:
@@ -112,14 +113,13 @@ def with_shape_of_start(workspace: Workspace, phase: Phase) -> Workspace:
     if not phase_settings.init_strict or not path.is_file():
         return workspace
     kept = checkpoint_file.load(path, "settings", "facts", lazy=True)
-    told = {**kept["settings"].get("model", {}), "attention": workspace.settings.model.attention}
+    model: Any = kept["settings"].get("model", {})
+    told = {**model, "attention": workspace.settings.model.attention}
     try:
         shape = ModelSettings.model_validate(told)
     except ValidationError:
         raise CheckpointError(f"{path} lacks the model's shape; name another checkpoint") from None
-    changed = checkpoint_file.list_differences(
-        shape.model_dump(), workspace.settings.model.model_dump()
-    )
+    changed = list_differences(shape.model_dump(), workspace.settings.model.model_dump())
     if said := "; ".join(changed):
         log.info("%s: the model has the shape of %s (%s)", phase, path, said)
     return replace(workspace, settings=workspace.settings.model_copy(update={"model": shape}))

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict
 
 import torch
 
@@ -20,7 +20,7 @@ from nielsgpt.model.gpt import GPT
 from nielsgpt.system import compile_cache, device, machine
 from nielsgpt.system.atomic_files import fingerprint
 from nielsgpt.system.device import ExecutionConfig
-from nielsgpt.training.forward_backward import ForwardBackward, prepare_model
+from nielsgpt.training.loss import ForwardBackward, prepare_model
 
 log = logging.getLogger("nielsgpt")
 BLOCKS = 1  # of the model that is timed
@@ -28,6 +28,17 @@ ROUNDS = 4
 MARGIN = 0.9  # of the rule's time: what another way must stay under
 TOKENS_AT_ONCE = {"cpu": 4096, "mps": 8192, "cuda": 32768}  # by rule
 WORTH_COMPILING_S = 120.0  # of training uncompiled: below it, compiling costs more than it gains
+
+
+class Tuning(TypedDict, total=False):
+    """The answer, as engines.json keeps it; `slower` tells which part of the best speed the others
+    reached."""
+
+    engine: dict[str, object]
+    row_s: float
+    compiled_row_s: float
+    compile_s: float
+    slower: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class TuningKey:
 
 
 def choose_execution(
-    question: TuningKey, before: Mapping[str, Any] | None = None
+    question: TuningKey, before: Mapping[str, object] | None = None
 ) -> ExecutionConfig:
     """The engine for this machine: as the settings say, as the run began (`before`), as remembered,
     or as measured now, in this order.
@@ -66,7 +77,7 @@ def choose_execution(
     if not settings.measure:
         return default_execution(question, where)
     key = question.key(where)
-    found = machine.recall("engines", key)
+    found: Tuning | None = machine.recall("engines", key)
     if found is None:
         log.info("autotuning once on this machine: up to a minute")
         found = _measure(question, default_execution(question, where))
@@ -106,10 +117,10 @@ def _size(question: TuningKey, where: str) -> int:
     return phase.micro_batch_size or largest_divisor(phase.batch_size, at_once)
 
 
-def _fixed_by_settings(question: TuningKey, found: Mapping[str, Any]) -> ExecutionConfig:
+def _fixed_by_settings(question: TuningKey, found: Mapping[str, object]) -> ExecutionConfig:
     """The execution config found, with the explicit settings applied."""
     settings, phase = question.settings, question.phase
-    chosen = ExecutionConfig(**{**found, "torch_version": str(torch.__version__)})
+    chosen = ExecutionConfig.from_facts(found)
     if settings.precision != "auto":
         chosen = replace(chosen, precision=settings.precision)
     if question.shape.attention != "auto":
@@ -123,7 +134,7 @@ def _fixed_by_settings(question: TuningKey, found: Mapping[str, Any]) -> Executi
     return chosen
 
 
-def _measure(question: TuningKey, ruled: ExecutionConfig) -> dict[str, Any]:
+def _measure(question: TuningKey, ruled: ExecutionConfig) -> Tuning:
     """The fastest engine, the seconds a row with and without compiling, and what was slower."""
     race = TuningTrials(question)
     best = replace(ruled, compiled=False)
@@ -131,17 +142,18 @@ def _measure(question: TuningKey, ruled: ExecutionConfig) -> dict[str, Any]:
         best = race.winner([best, *choices(question, best)])
     forms = [best, *_attentions(question, best)]
     best = race.winner(forms)
-    found = {"row_s": race.row_s(best)}
+    found = Tuning(row_s=race.row_s(best))
     if ruled.compiled:
         began, uncompiled = time.monotonic(), best
         best = race.winner([replace(form, compiled=True) for form in forms])
         spent = (time.monotonic() - began) / len(forms) * question.shape.n_layer / BLOCKS
-        found |= {"compiled_row_s": race.row_s(best), "compile_s": spent}
+        found["compiled_row_s"], found["compile_s"] = race.row_s(best), spent
         race.slower["not compiled"] = race.row_s(best) / race.row_s(uncompiled)
-    return {"engine": best.facts(), **found, "slower": race.slower}
+    found["engine"], found["slower"] = best.facts(), race.slower
+    return found
 
 
-def _gains(found: Mapping[str, Any], question: TuningKey) -> bool:
+def _gains(found: Tuning, question: TuningKey) -> bool:
     """Whether compiling pays within this phase."""
     if "compiled_row_s" not in found:
         return False
@@ -150,8 +162,8 @@ def _gains(found: Mapping[str, Any], question: TuningKey) -> bool:
     uncompiled = rows * found["row_s"]
     if phase.minutes is not None:
         uncompiled = 60 * phase.minutes
-    gain: float = uncompiled * (1 - found["compiled_row_s"] / found["row_s"])
-    return bool(uncompiled > WORTH_COMPILING_S and gain > found["compile_s"])
+    gain = uncompiled * (1 - found["compiled_row_s"] / found["row_s"])
+    return uncompiled > WORTH_COMPILING_S and gain > found["compile_s"]
 
 
 def _threads(question: TuningKey, best: ExecutionConfig) -> Iterable[ExecutionConfig]:
@@ -254,7 +266,7 @@ def _row(question: TuningKey, execution: ExecutionConfig) -> Callable[[], None]:
     return run
 
 
-def _describe(found: Mapping[str, Any]) -> str:
+def _describe(found: Tuning) -> str:
     """One line: what is slower here."""
     shares = [f"{what} {share:.0%}" for what, share in found["slower"].items()]
     return (

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nielsgpt.checkpoint import checkpoint_file
-from nielsgpt.checkpoint.run_metadata import RunMetadata
+from nielsgpt.checkpoint.contents import RunMetadata, State
 from nielsgpt.errors import RunError
 from nielsgpt.system import machine
 from nielsgpt.training.trainer import Trainer
@@ -25,7 +25,7 @@ class CheckpointManager:
         self,
         folder: Path,
         metadata: RunMetadata,
-        belongings: checkpoint_file.State,
+        belongings: State,
         keep: int,
         enabled: bool = True,
     ) -> None:
@@ -63,7 +63,7 @@ class CheckpointManager:
         )
         self._writing = self._thread.submit(self._write, path, state, metadata)
 
-    def newest(self) -> checkpoint_file.State | None:
+    def newest(self) -> State | None:
         """The newest state that verifies."""
         self.finish()
         found = checkpoint_file.load_newest(self.folder)
@@ -75,7 +75,7 @@ class CheckpointManager:
         if writing is not None:
             writing.result()
 
-    def _write(self, path: Path, state: checkpoint_file.State, metadata: RunMetadata) -> None:
+    def _write(self, path: Path, state: State, metadata: RunMetadata) -> None:
         sha256 = checkpoint_file.weights_sha256(checkpoint_file.kept_weights(state))
         state["facts"] = replace(metadata, weights_sha256=sha256).to_dict()
         checkpoint_file.save(path, state)

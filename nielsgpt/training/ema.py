@@ -4,12 +4,13 @@ Early on the mean forgets faster, with decay (1 + t) / (10 + t), so that it does
 start along (Polyak and Juditsky 1992; the ramp as in TensorFlow's ExponentialMovingAverage).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from nielsgpt.checkpoint.contents import EMAState
 
 
 class EMA:
@@ -48,12 +49,12 @@ class EMA:
         """The mean by the parameters' names."""
         return dict(zip(self._names, self._mean, strict=True))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> EMAState:
         """The values that a resumed run needs."""
         return {"updates": self.updates, "weights": self.weights()}
 
     @torch.no_grad()
-    def load(self, state: Mapping[str, Any]) -> None:
+    def load(self, state: EMAState) -> None:
         """Restore `state()`."""
         self.updates = int(state["updates"])
         for mean, name in zip(self._mean, self._names, strict=True):

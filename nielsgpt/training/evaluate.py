@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from nielsgpt.data.cache.loader import IGNORED, Batch
-from nielsgpt.model.gpt import GPT
+from nielsgpt.model.gpt import GPT, eval_mode
 from nielsgpt.training.loss import linear_cross_entropy
 
 
@@ -44,10 +44,8 @@ def evaluate(
     model: GPT, batches: Iterable[Batch], byte_lengths: torch.Tensor, device: str
 ) -> Evaluation:
     """The model's loss over the batches; the model's mode is what it was afterwards."""
-    training = model.training
-    model.eval()
     nats, tokens, text_bytes = 0.0, 0, 0
-    try:
+    with eval_mode(model):
         for batch in batches:
             targets = torch.from_numpy(batch.targets)
             counted = targets[targets != IGNORED]
@@ -55,6 +53,4 @@ def evaluate(
             nats += float(linear_cross_entropy(hidden, model.head_weight, targets.to(device)))
             tokens += counted.numel()
             text_bytes += int(byte_lengths[counted].sum())
-    finally:
-        model.train(training)
     return Evaluation(nats, tokens, text_bytes)

@@ -4,10 +4,9 @@ The scale halves when a gradient overflows and doubles after 2,000 steps without
 et al. 2018). Other precisions have the scale 1, which never moves.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
+
+from nielsgpt.checkpoint.contents import GradScalerState
 
 FIRST, MOST, PATIENCE = 2.0**14, 2.0**20, 2000
 
@@ -32,11 +31,11 @@ class GradScaler:
             self.value, self.calm = self.value * 2, 0
         return False
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> GradScalerState:
         """The values that a resumed run needs."""
         return {"value": self.value, "calm": self.calm}
 
-    def load(self, state: Mapping[str, Any]) -> None:
+    def load(self, state: GradScalerState) -> None:
         """Restore `state()`."""
         if self.moves:
             self.value, self.calm = float(state["value"]), int(state["calm"])

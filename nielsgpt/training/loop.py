@@ -4,16 +4,16 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
 
-from nielsgpt.errors import RunError, Stopped
-from nielsgpt.system.best_effort import best_effort
+from nielsgpt.checkpoint.contents import MetricsRow, State
+from nielsgpt.errors import RunError, Stopped, best_effort
 from nielsgpt.system.signals import watch_stop_signals
 from nielsgpt.training.run_log import RunLog
 from nielsgpt.training.spike_guard import MOST_ROLLBACKS
 from nielsgpt.training.time_budget import TimeBudget
-from nielsgpt.training.trainer import Row, StepInterrupted, Trainer
+from nielsgpt.training.trainer import StepInterrupted, Trainer
 
 log = logging.getLogger("nielsgpt")
 TIMED_SAVES = 3  # that are waited for and timed, so that one stall does not decide
@@ -27,7 +27,7 @@ class Checkpoints(Protocol):
 
     def save(self, trainer: Trainer, improved: bool) -> None: ...
 
-    def newest(self) -> Mapping[str, Any] | None: ...
+    def newest(self) -> State | None: ...
 
     def finish(self) -> None: ...
 
@@ -95,7 +95,7 @@ class TrainingLoop:
             self._plan_last_step()
         self._finish_step()
 
-    def _train(self) -> Row:
+    def _train(self) -> MetricsRow:
         """The step itself, and the events in it."""
         trainer, size = self.trainer, self.trainer.micro_batch_size
         row = trainer.take_step()

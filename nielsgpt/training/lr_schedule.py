@@ -7,10 +7,10 @@ little time is left, the rate falls by at most `steepest_fall` per step: the run
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
+from nielsgpt.checkpoint.contents import ScheduleState
 from nielsgpt.config.settings import PhaseSettings
 
 FAR = 10**9  # steps: the end of a phase whose pace is not known yet
@@ -86,12 +86,19 @@ class LRSchedule:
             return self
         return LRSchedule(min(self.warmup, step), step, min(1.0, share), FAR)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> ScheduleState:
         """The same as plain values."""
-        return asdict(self)
+        return {
+            "warmup": self.warmup,
+            "start": self.start,
+            "progress": self.progress,
+            "end": self.end,
+            "rising": self.rising,
+            "risen": self.risen,
+        }
 
     @classmethod
-    def load(cls, state: Mapping[str, Any]) -> Self:
+    def load(cls, state: ScheduleState) -> Self:
         """The schedule that `state()` was made from."""
         return cls(**state)
 

@@ -5,13 +5,10 @@ when a person asks for that.
 """
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from nielsgpt.checkpoint import checkpoint_file
-from nielsgpt.checkpoint.checkpoint_file import State
-from nielsgpt.checkpoint.run_metadata import RunMetadata
+from nielsgpt.checkpoint.contents import RunMetadata, Shape, State, list_differences
 from nielsgpt.errors import CheckpointError
 from nielsgpt.system.workspace import set_aside
 from nielsgpt.training.run import TrainingRun, check_start
@@ -77,9 +74,9 @@ def _check_whole(path: Path, state: State) -> None:
         )
 
 
-def check_fits(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_fits(path: Path, before: Shape, now: Shape) -> None:
     """Raise CheckpointError field by field where a checkpoint's shape is not the settings'."""
-    diff = "; ".join(checkpoint_file.list_differences(before, now))
+    diff = "; ".join(list_differences(before, now))
     if diff:
         raise CheckpointError(
             f"{path} does not fit these settings: {diff}; keep its settings, choose another name "

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self, cast
 
 from nielsgpt.checkpoint import checkpoint_file
-from nielsgpt.checkpoint.checkpoint_file import State
-from nielsgpt.checkpoint.run_metadata import RunMetadata
+from nielsgpt.checkpoint.contents import Numbers, RunMetadata, Shape, State
 from nielsgpt.config.settings import Phase, PhaseSettings, Settings
 from nielsgpt.data import availability
 from nielsgpt.distributed.group import ProcessGroup
@@ -20,7 +19,6 @@ from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training import assemble, staleness
-from nielsgpt.training.resume_choice import AUTOMATIC, Resume
 from nielsgpt.training.time_budget import TimeBudget
 
 # What may change without the mathematics of a step changing.
@@ -29,6 +27,17 @@ HARDWARE = {
     *("trackers", "sample_prompts", "sample_tokens", "minutes"),
 }
 ENOUGH = 0.9  # of a time budget that a run has planned and made its last step in
+
+
+@dataclass(frozen=True)
+class Resume:
+    """The state a phase resumes from: its newest, a file's, or none (`fresh`)."""
+
+    path: Path | None = None
+    fresh: bool = False
+
+
+AUTOMATIC = Resume()
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,7 @@ def describe_run(
     settings, phase_settings = workspace.settings, workspace.settings.phase(phase)
     check_settings(workspace, phase)
     mix, splits = settings.mix(phase), workspace.splits(phase)
-    numbers = phase_settings.model_dump(exclude=HARDWARE | {"max_steps"})
+    numbers = cast(Numbers, phase_settings.model_dump(exclude=HARDWARE | {"max_steps"}))
     return RunMetadata(
         phase=phase,
         name=settings.name,
@@ -154,7 +163,7 @@ def check_settings(workspace: Workspace, phase: Phase) -> None:
         )
 
 
-def check_start(workspace: Workspace, phase: Phase, shape: dict[str, Any], resume: Resume) -> None:
+def check_start(workspace: Workspace, phase: Phase, shape: Shape, resume: Resume) -> None:
     """Raise CheckpointError where a phase that starts at step 0 cannot take its starting weights.
 
     A phase that was begun took them then: they may have changed since, or be gone.
@@ -170,9 +179,9 @@ def previous_metadata(workspace: Workspace, phase: Phase, resume: Resume) -> Run
     return None if resume.fresh else staleness.newest_metadata(workspace.checkpoints / phase)
 
 
-def model_shape(settings: Settings) -> dict[str, Any]:
+def model_shape(settings: Settings) -> Shape:
     """The model's settings that a checkpoint must share."""
-    return settings.model.model_dump(exclude={"attention"})
+    return cast(Shape, settings.model.model_dump(exclude={"attention"}))
 
 
 def weights_identity(path: Path) -> str | None:
@@ -192,10 +201,10 @@ def _existing_start(workspace: Workspace, phase: Phase) -> Path | None:
     return path
 
 
-def _origin(workspace: Workspace, phase: Phase, resume: Resume) -> dict[str, Any]:
+def _origin(workspace: Workspace, phase: Phase, resume: Resume) -> dict[str, str]:
     """The identity of each source's training split and of the starting weights."""
     splits = workspace.splits(phase)
-    origin: dict[str, Any] = {
+    origin = {
         name: assemble.split_identity(splits, f"{name}_train")
         for name in workspace.settings.mix(phase)
     }
@@ -207,10 +216,11 @@ def _origin(workspace: Workspace, phase: Phase, resume: Resume) -> dict[str, Any
             raise
         return origin | {k: v for k, v in before.origin.items() if k == "start"}
     if path is not None:
-        origin["start"] = weights_identity(path)
-        if origin["start"] is None:
+        start = weights_identity(path)
+        if start is None:
             raise CheckpointError(
                 f"{path} is damaged: its sha256 is not the one in its .json; delete it to start "
                 "from latest.pt, or train again with 'nielsgpt pretrain --no-resume'"
             )
+        origin["start"] = start
     return origin

@@ -14,11 +14,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
+from nielsgpt.checkpoint.contents import Facts, MetricsRow
+from nielsgpt.errors import NielsError, best_effort
 from nielsgpt.progress import Progress
-from nielsgpt.system.atomic_files import explain_unwritable, write_json, write_sealed, write_text
-from nielsgpt.system.best_effort import best_effort
+from nielsgpt.system.atomic_files import (
+    explain_unwritable,
+    read_json,
+    write_json,
+    write_sealed,
+    write_text,
+)
+from nielsgpt.system.machine import MachineFacts
 from nielsgpt.training.trackers import Tracker, scalars
 
 if TYPE_CHECKING:
@@ -32,6 +40,61 @@ DOCUMENTED = (
     *("throughput_tps", "grad_norm"),
 )
 OPTIONAL = ("micro_batch_size", "supervised_tokens", "rate_scale")
+
+
+class Hardware(MachineFacts):
+    """The machine that a run was trained on."""
+
+    torch: str
+    gpu: str | None
+
+
+class Memory(TypedDict, total=False):
+    """The memory that a run was expected to need, and the most that it took."""
+
+    forecast_bytes: int
+    peak_bytes: int | None
+
+
+class RunMeta(Facts, total=False):
+    """run_meta.json; the last five are written when the run ends."""
+
+    arch: str
+    device: str
+    train_config: dict[str, object]
+    model_config: dict[str, object]
+    params: int
+    flops_per_token: float
+    tokens_per_step: int
+    created_at: str
+    hardware: Hardware
+    command: list[str]
+    version: str
+    peak_flops: float
+    outcome: str
+    ended_at: str
+    seconds: float
+    steps: int
+    memory: Memory
+
+
+class Event(TypedDict, total=False):
+    """A line of events.jsonl."""
+
+    time: str
+    phase: str
+    step: int
+    kind: str
+    text: str
+
+
+class Sample(TypedDict, total=False):
+    """A line of samples.jsonl."""
+
+    phase: str
+    step: int
+    prompt: str
+    reply: str
 
 
 def new_run_id() -> str:
@@ -67,12 +130,12 @@ class RunLog:
         own = [f"{name}_{figure}" for name in sources for figure in ("loss", "bits_per_byte")]
         self.columns = [*DOCUMENTED, "phase", "val_bits_per_byte", *own, *OPTIONAL]
         self.progress = Progress(phase, total, start, enabled)
-        self._last: dict[str, Any] = {}
+        self._last: dict[str, object] = {}
         self._elapsed = self._keep(start, EVENTS, SAMPLES)
         self._began = self._mark = time.monotonic()
         self._tokens = 0
 
-    def record(self, row: Mapping[str, Any], evaluations: Mapping[str, "Evaluation"]) -> None:
+    def record(self, row: MetricsRow, evaluations: Mapping[str, "Evaluation"]) -> None:
         """Note one step; a row is written every `log_every` steps and at each evaluation."""
         if not self.enabled:
             return
@@ -92,12 +155,12 @@ class RunLog:
         Kinds are skip, rollback, out of memory, horizon, early stop, stopped.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        line = {"time": now, "phase": self.phase, "step": step, "kind": kind, "text": text}
+        line: Event = {"time": now, "phase": self.phase, "step": step, "kind": kind, "text": text}
         self._append(EVENTS, _jsonl([line]))
 
     def samples(self, step: int, pairs: Sequence[tuple[str, str]]) -> None:
         """Note what the model answers at a step, as (prompt, reply)."""
-        noted = [
+        noted: list[Sample] = [
             {"phase": self.phase, "step": step, "prompt": prompt, "reply": reply}
             for prompt, reply in pairs
         ]
@@ -133,9 +196,7 @@ class RunLog:
                 write_text(path, _jsonl(line for line in lines(path) if line["step"] <= step))
         return float(kept[-1]["time_sec"]) if kept else 0.0
 
-    def _full(
-        self, row: Mapping[str, Any], evaluations: Mapping[str, "Evaluation"]
-    ) -> dict[str, Any]:
+    def _full(self, row: MetricsRow, evaluations: Mapping[str, "Evaluation"]) -> dict[str, object]:
         """The row with each source's figures, the time, and the pace since the last one."""
         now = time.monotonic()
         pace = self._tokens / max(now - self._mark, 1e-9)
@@ -162,7 +223,7 @@ class RunLog:
         except OSError as error:
             raise explain_unwritable(path, error) from error
 
-    def _csv(self, rows: Iterable[Mapping[str, Any]]) -> str:
+    def _csv(self, rows: Iterable[Mapping[str, object]]) -> str:
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns, extrasaction="ignore", lineterminator="\n")
         writer.writerows(rows)
@@ -176,7 +237,17 @@ def rows(path: Path) -> list[dict[str, str]]:
     return [row for row in whole if row.get("iter", "").isdecimal()]
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
+def read_events(folder: Path) -> list[Event]:
+    """The events of a run."""
+    return lines(folder / EVENTS)
+
+
+def read_samples(folder: Path) -> list[Sample]:
+    """The samples of a run."""
+    return lines(folder / SAMPLES)
+
+
+def lines(path: Path) -> list[Any]:
     """The whole lines of an events.jsonl or samples.jsonl that name their step."""
     found = []
     for line in _whole_lines(path):
@@ -196,11 +267,30 @@ def _whole_lines(path: Path) -> list[str]:
         return []
 
 
-def _jsonl(values: Iterable[Mapping[str, Any]]) -> str:
+def _jsonl(values: Iterable[Mapping[str, object]]) -> str:
     return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
 
 
-def write_meta(folder: Path, meta: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+def write_meta(folder: Path, meta: RunMeta, settings: Mapping[str, object]) -> None:
     """run_meta.json and resolved_settings.json of a run."""
-    write_sealed(folder / META, dict(meta))
+    write_sealed(folder / META, meta)
     write_json(folder / SETTINGS, dict(settings))
+
+
+def read_meta(folder: Path) -> RunMeta:
+    """run_meta.json of a run; empty where it is gone or damaged."""
+    meta: RunMeta = _read_object(folder / META)
+    return meta
+
+
+def read_settings(folder: Path) -> dict[str, object]:
+    """resolved_settings.json of a run; empty where it is gone or damaged."""
+    settings: dict[str, object] = _read_object(folder / SETTINGS)
+    return settings
+
+
+def _read_object(path: Path) -> Any:
+    with suppress(NielsError):
+        value = read_json(path)
+        return value if isinstance(value, dict) else {}
+    return {}

@@ -4,32 +4,30 @@ import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 
 import nielsgpt
 from nielsgpt.checkpoint import checkpoint_file
-from nielsgpt.checkpoint.checkpoint_file import State
-from nielsgpt.checkpoint.run_metadata import RunMetadata
+from nielsgpt.checkpoint.contents import RunMetadata, State, list_differences
 from nielsgpt.config.settings import Phase
 from nielsgpt.model.gpt import flops_per_token, parameter_count
 from nielsgpt.system import launcher, machine
-from nielsgpt.system.atomic_files import fingerprint, read_json, write_sealed
+from nielsgpt.system.atomic_files import read_json, write_sealed
 from nielsgpt.system.device import ExecutionConfig
-from nielsgpt.system.matrix_peak import matrix_peak
 from nielsgpt.training import memory_estimate, run_log, staleness
 from nielsgpt.training.run import TrainingRun
+from nielsgpt.training.run_log import RunMeta
 from nielsgpt.training.trainer import Trainer
 
 log = logging.getLogger("nielsgpt")
 
 
-def describe(trainer: Trainer, metadata: RunMetadata) -> dict[str, object]:
+def describe(trainer: Trainer, metadata: RunMetadata) -> RunMeta:
     """The content of run_meta.json when a run begins or resumes."""
     numbers, shape = trainer.phase, trainer.model.shape
-    return {
-        **metadata.to_dict(),
+    own: RunMeta = {
         "arch": shape.variant,
         "device": trainer.execution.device,
         "train_config": numbers.model_dump(),
@@ -43,6 +41,7 @@ def describe(trainer: Trainer, metadata: RunMetadata) -> dict[str, object]:
         "version": nielsgpt.__version__,
         "outcome": "running",
     }
+    return cast(RunMeta, {**metadata.to_dict(), **own})
 
 
 def gpu(trainer: Trainer) -> str | None:
@@ -52,27 +51,20 @@ def gpu(trainer: Trainer) -> str | None:
     return str(torch.cuda.get_device_name(trainer.execution.device))
 
 
-def peak_flops(execution: ExecutionConfig) -> float:
-    """FLOP/s of a large matrix product in the run's precision, measured once a machine."""
-    known = machine.facts(), str(torch.__version__), execution.device, execution.precision
-    key = fingerprint(known, execution.threads)
-    found = machine.recall("peaks", key)
-    if found is None:
-        found = matrix_peak(execution.device, execution.dtype)
-        machine.remember("peaks", key, found)
-    return float(found)
-
-
 def close_run(folder: Path, trainer: Trainer, outcome: str) -> None:
     """Note in run_meta.json how the run ended and how long it took."""
     path = folder / run_log.META
-    before = read_json(path) or {}
-    ended = datetime.now(UTC).isoformat(timespec="seconds")
-    how = {"outcome": outcome, "ended_at": ended, "seconds": round(trainer.seconds, 1)}
-    peak = memory_estimate.peak_bytes(trainer.execution.device)
-    figures = {"forecast_bytes": memory_estimate.of_trainer(trainer).bytes, "peak_bytes": peak}
-    seen = {"tokens_seen": trainer.tokens_seen}
-    write_sealed(path, {**before, **how, "steps": trainer.step, "memory": figures, **seen})
+    meta: RunMeta = read_json(path) or RunMeta()
+    meta["outcome"] = outcome
+    meta["ended_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    meta["seconds"] = round(trainer.seconds, 1)
+    meta["steps"] = trainer.step
+    meta["memory"] = {
+        "forecast_bytes": memory_estimate.of_trainer(trainer).bytes,
+        "peak_bytes": memory_estimate.peak_bytes(trainer.execution.device),
+    }
+    meta["tokens_seen"] = trainer.tokens_seen
+    write_sealed(path, meta)
 
 
 def log_start(trainer: Trainer, phase: Phase, folder: Path) -> None:
@@ -116,9 +108,9 @@ def log_changes(run: TrainingRun, state: State, is_complete: bool) -> bool:
     return bool(changed)
 
 
-def log_changed_execution(before: Mapping[str, Any], execution: ExecutionConfig) -> None:
+def log_changed_execution(before: Mapping[str, object], execution: ExecutionConfig) -> None:
     """Warn where this machine computes in another way than the run did so far."""
-    changed = list(checkpoint_file.list_differences(dict(before), execution.facts()))
+    changed = list(list_differences(before, execution.facts()))
     if changed:
         log.warning(
             "results will not be bit-identical to an uninterrupted run: execution settings "

@@ -7,9 +7,8 @@ that lasts becomes the usual.
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
+from nielsgpt.checkpoint.contents import SpikeGuardState
 from nielsgpt.config.settings import PhaseSettings
 
 MEMORY = 0.99  # of the running mean and variance: about a hundred steps
@@ -83,13 +82,19 @@ class SpikeGuard:
             self.means[i] += (1 - keep) * off
             self.variances[i] = keep * (self.variances[i] + (1 - keep) * off * off)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> SpikeGuardState:
         """The values that a resumed run needs."""
-        names = ("seen", "skipped", "rate_scale", "rollbacks", "tried")
-        lists = {"means": list(self.means), "variances": list(self.variances)}
-        return {name: getattr(self, name) for name in names} | lists
+        return {
+            "seen": self.seen,
+            "skipped": self.skipped,
+            "rate_scale": self.rate_scale,
+            "rollbacks": self.rollbacks,
+            "tried": self.tried,
+            "means": list(self.means),
+            "variances": list(self.variances),
+        }
 
-    def load(self, state: Mapping[str, Any]) -> None:
+    def load(self, state: SpikeGuardState) -> None:
         """Restore `state()`."""
         for name, value in state.items():
             setattr(self, name, list(value) if isinstance(value, list) else value)

@@ -12,18 +12,16 @@ It reads the small files beside checkpoints, and opens no weights.
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nielsgpt.checkpoint.run_metadata import RunMetadata
+from nielsgpt.checkpoint.contents import RunMetadata, list_differences, read_small_file
 from nielsgpt.config.settings import PHASES, Phase
-from nielsgpt.errors import DataError
 from nielsgpt.format import align_columns
-from nielsgpt.system.atomic_files import read_json
 from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers import registry
+from nielsgpt.training import run_log
 
 # What `--rebuild` does again: the stage, and what cannot stand without it.
 REBUILDS: dict[str, tuple[str, ...]] = {
@@ -49,10 +47,9 @@ def newest_metadata(folder: Path) -> RunMetadata | None:
     """The metadata of a phase's newest state; None where the phase was never begun."""
     paths = folder.glob("step_[0-9]*.json")
     for path in sorted(paths, key=lambda path: (len(path.name), path.name), reverse=True):
-        with suppress(DataError):
-            facts = read_json(path)
-            if path.with_suffix(".pt").is_file() and isinstance(facts, dict) and "shape" in facts:
-                return RunMetadata.from_dict(facts)
+        entry = read_small_file(path)
+        if path.with_suffix(".pt").is_file() and "shape" in entry:
+            return RunMetadata.from_dict(entry)
     return None
 
 
@@ -76,8 +73,6 @@ def data_changes(before: RunMetadata, now: RunMetadata) -> Iterator[str]:
 
 def changes(before: RunMetadata, now: RunMetadata) -> tuple[str, ...]:
     """The data and settings that changed since a phase was trained, a few words each."""
-    from nielsgpt.checkpoint.checkpoint_file import list_differences
-
     start = before.origin.get("start") != now.origin.get("start")
     old, new = (
         {name: value for name, value in metadata.numbers.items() if name not in START}
@@ -96,13 +91,11 @@ def tokenizer_changes(workspace: Workspace) -> tuple[str, ...]:
     metadata = next(iter(begun(workspace).values()), None)
     if metadata is None:
         return ()
-    before = (registry.read_meta(workspace.tokenizer) or {}).get("settings")
+    before: Any = (registry.read_meta(workspace.tokenizer) or {}).get("settings")
     if before is None:  # an earlier version noted them with the run alone
-        before = _record(workspace, metadata, "resolved_settings.json").get("tokenizer")
+        before = run_log.read_settings(workspace.runs / metadata.run_id).get("tokenizer")
     if before is None or before == asked:
         return ()
-    from nielsgpt.checkpoint.checkpoint_file import list_differences
-
     return tuple(list_differences(before, asked))
 
 
@@ -113,7 +106,7 @@ def minutes_again(workspace: Workspace, stages: Iterable[str]) -> float | None:
     for phase, metadata in begun(workspace).items():
         if phase not in stages:
             continue
-        run = _record(workspace, metadata, "run_meta.json")
+        run = run_log.read_meta(workspace.runs / metadata.run_id)
         if not run.get("seconds") or not run.get("steps"):
             return None
         phase_settings = workspace.settings.phase(phase)
@@ -133,11 +126,3 @@ def table(workspace: Workspace, found: Iterable[Stale]) -> str:
             way = f"--rebuild {stale.stage}"
             rows.append((f"{stale.stage}: {change}", ", ".join(again), cost, way))
     return align_columns(rows)
-
-
-def _record(workspace: Workspace, metadata: RunMetadata, name: str) -> dict[str, Any]:
-    """A file of the run that trained a state; empty where it is gone or damaged."""
-    with suppress(DataError):
-        found = read_json(workspace.runs / metadata.run_id / name)
-        return found if isinstance(found, dict) else {}
-    return {}

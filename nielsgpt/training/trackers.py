@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from nielsgpt.errors import SettingsError, first_line
-from nielsgpt.system.best_effort import best_effort
+from nielsgpt.errors import SettingsError, best_effort, first_line
 
 SCALARS = {
     "train_loss": "train/loss",
@@ -37,7 +36,7 @@ class Tracker(Protocol):
     def close(self) -> None: ...
 
 
-def scalars(row: Mapping[str, Any]) -> dict[str, float]:
+def scalars(row: Mapping[str, object]) -> dict[str, float]:
     """The numbers of a row of metrics.csv under the names that trackers show."""
     named = {
         column: SCALARS.get(column) or f"val/{column.removesuffix(PER_SOURCE)}/bits_per_byte"
@@ -45,9 +44,9 @@ def scalars(row: Mapping[str, Any]) -> dict[str, float]:
         if column in SCALARS or column.endswith(PER_SOURCE)
     }
     return {
-        name: float(row[column])
+        name: float(value)
         for column, name in named.items()
-        if isinstance(row[column], int | float)
+        if isinstance(value := row[column], int | float)
     }
 
 
@@ -59,7 +58,7 @@ class TensorBoard:
 
     package = "tensorboard"
 
-    def __init__(self, folder: Path, run_id: str, settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, run_id: str, settings: Mapping[str, object]) -> None:
         self.folder = folder / "tensorboard"
         self._writer: Any = None
 
@@ -86,7 +85,7 @@ class WeightsAndBiases:
 
     package = "wandb"
 
-    def __init__(self, folder: Path, run_id: str, settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, run_id: str, settings: Mapping[str, object]) -> None:
         wandb = importlib.import_module(self.package)
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -95,7 +94,7 @@ class WeightsAndBiases:
                 id=run_id,
                 name=run_id,
                 dir=str(folder),
-                config=settings,
+                config=dict(settings),
                 resume="allow",
                 settings=wandb.Settings(console="off"),
             )
@@ -122,7 +121,7 @@ TRACKERS: dict[str, type[TensorBoard] | type[WeightsAndBiases]] = {
 
 
 def open_trackers(
-    names: Sequence[str], folder: Path, run_id: str, settings: dict[str, Any]
+    names: Sequence[str], folder: Path, run_id: str, settings: Mapping[str, object]
 ) -> list[Tracker]:
     """The trackers of these names, for the run of this id in runs/<run_id>.
 

@@ -8,11 +8,12 @@ is a function of (seed, step), so a resumed run is the run that was never stoppe
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
+from nielsgpt.checkpoint.contents import EvaluationColumns, Facts, MetricsRow, Numbers, State
 from nielsgpt.config.settings import PhaseSettings
 from nielsgpt.data.cache.loader import IGNORED, Batch, Mixture, Rows
 from nielsgpt.data.cache.shuffle import mix_seed
@@ -22,14 +23,13 @@ from nielsgpt.model.gpt import GPT
 from nielsgpt.system.device import ExecutionConfig, is_out_of_memory
 from nielsgpt.training.ema import EMA
 from nielsgpt.training.evaluate import Evaluation, evaluate
-from nielsgpt.training.forward_backward import ForwardBackward, prepare_model
 from nielsgpt.training.grad_scaler import GradScaler
+from nielsgpt.training.loss import ForwardBackward, prepare_model
 from nielsgpt.training.lr_schedule import LRSchedule, lr_at
 from nielsgpt.training.optimizer import Optimizer
 from nielsgpt.training.spike_guard import SpikeGuard
 
 log = logging.getLogger("nielsgpt")
-Row = dict[str, Any]
 P = ParamSpec("P")
 Found = TypeVar("Found")
 
@@ -78,12 +78,12 @@ class Trainer:
         self.best_raw = math.inf
         self.evals_without_improvement = 0
         self.seconds = 0.0
-        self.pending_row: Row | None = None  # the row of a step whose evaluation was not finished
+        self.pending_row: MetricsRow | None = None  # of a step whose evaluation was not finished
         self.evaluations: dict[str, Evaluation] = {}
         self.raw_evaluations: dict[str, Evaluation] = {}
         self.should_stop: Callable[[], bool] = lambda: False
 
-    def train_step(self) -> Row:
+    def train_step(self) -> MetricsRow:
         """One optimizer update, or a skipped one; returns its row of metrics.
 
         Raises StepInterrupted, before anything is updated, when the process is asked to end.
@@ -175,12 +175,12 @@ class Trainer:
             return f"the gradient overflowed float16; the loss's scale is {scale:g} now"
         return self.spike_guard.reason_to_skip(loss, norm)
 
-    def take_step(self) -> Row:
+    def take_step(self) -> MetricsRow:
         """Train one step; its row stays pending until `finish_step`."""
         self.pending_row = self.train_step()
         return self.pending_row
 
-    def finish_step(self, record: Callable[[Row, Mapping[str, Evaluation]], None]) -> None:
+    def finish_step(self, record: Callable[[MetricsRow, Mapping[str, Evaluation]], None]) -> None:
         """Hand the pending row to `record`, with the evaluations if it has one."""
         assert self.pending_row is not None
         record(self.pending_row, self.evaluations if "val_loss" in self.pending_row else {})
@@ -205,12 +205,12 @@ class Trainer:
         self.best = min(self.best, value)
         self.best_raw = min(self.best_raw, self.metric("loss", self.raw_evaluations))
         if self.pending_row is not None:
-            self.pending_row |= self._evaluation_columns()
+            self.pending_row = {**self.pending_row, **self._evaluation_columns()}
         return improved
 
-    def _evaluation_columns(self) -> Row:
+    def _evaluation_columns(self) -> EvaluationColumns:
         """The columns of metrics.csv that an evaluation fills."""
-        row = {
+        row: EvaluationColumns = {
             "val_loss": self.metric("loss"),
             "val_loss_raw": self.metric("loss", self.raw_evaluations),
             "best_val_loss": self.best,
@@ -290,9 +290,9 @@ class Trainer:
         norms = torch.stack([norm.float() for norm in torch._foreach_norm(held)])
         return not self.group.all_reduce_max(int(not norms.isfinite().all()))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """The state that a resumed run needs, besides the data."""
-        whole = {
+        whole: State = {
             "step": self.step,
             "drawn": self.drawn,
             "mixture": self.batches.state(self.drawn),
@@ -312,7 +312,7 @@ class Trainer:
         }
         return self.group.gather_state(whole)
 
-    def load(self, state: Mapping[str, Any]) -> None:
+    def load(self, state: State) -> None:
         """Restore `state()`. A run without a time budget ends at the max_steps of its settings."""
         state = self.group.scatter_state(state, self.model, self.optimizer.parts)
         self.model.load_state_dict(state["weights"])
@@ -338,7 +338,7 @@ class Trainer:
             size = self.group.largest_micro_batch(self.phase.batch_size, state["micro_batch_size"])
             self.micro_batch_size = size
 
-    def roll_back(self, state: Mapping[str, Any] | None) -> None:
+    def roll_back(self, state: State | None) -> None:
         """Return to a saved state if there is one, and halve the learning rate."""
         guard, step = self.spike_guard, self.step
         self.pending_row = None
@@ -349,9 +349,9 @@ class Trainer:
         guard.rate_scale, guard.rollbacks, guard.tried = lower
 
 
-def _rows_drawn(state: Mapping[str, Any], batch_size: int) -> int:
+def _rows_drawn(state: State, batch_size: int) -> int:
     """The rows a state has read; an older state has no count but says its batch size."""
     if "drawn" in state:
         return int(state["drawn"])
-    numbers = state.get("facts", {}).get("numbers", {})
+    numbers = state.get("facts", Facts()).get("numbers", Numbers())
     return int(state["step"] * numbers.get("batch_size", batch_size))

@@ -31,8 +31,8 @@ def doctor(
     capsys: pytest.CaptureFixture[str],
 ) -> Doctor:
     """Runs the command; its exit code, what it prints and what it says on stderr."""
-    monkeypatch.setattr("nielsgpt.system.matrix_peak.SIDES", {"cpu": 64})
-    monkeypatch.setattr("nielsgpt.system.matrix_peak.SMALL_SIDE", 64)
+    monkeypatch.setattr("nielsgpt.system.device.SIDES", {"cpu": 64})
+    monkeypatch.setattr("nielsgpt.system.device.SMALL_SIDE", 64)
     (root / "tiny.json").write_text(json.dumps(tiny().model_dump(mode="json")), encoding="utf-8")
 
     def call(*options: str) -> tuple[int, str, str]:

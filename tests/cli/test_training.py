@@ -11,7 +11,7 @@ from cli.pipeline import shared, timed
 from cli.training import phase_overrides
 from nielsgpt.config.settings import PhaseSettings
 from nielsgpt.system.atomic_files import write_json
-from nielsgpt.training.resume_choice import AUTOMATIC, Resume
+from nielsgpt.training.run import AUTOMATIC, Resume
 
 NOTHING: dict[str, Any] = {
     **dict.fromkeys(("hours", "minutes", "more_steps", "init_from")),

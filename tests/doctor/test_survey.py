@@ -5,23 +5,23 @@ import torch
 
 from nielsgpt.doctor import survey
 from nielsgpt.errors import SettingsError
-from nielsgpt.system import matrix_peak
+from nielsgpt.system import device
 
 
 def test_the_peak_of_products_is_a_plausible_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix_peak, "SIDES", {"cpu": 256})
+    monkeypatch.setattr(device, "SIDES", {"cpu": 256})
     before = torch.get_rng_state()
-    assert 1e7 < matrix_peak.matrix_peak("cpu", torch.float32) < 1e14
+    assert 1e7 < device.matrix_peak("cpu", torch.float32) < 1e14
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_products_that_are_slow_when_small_are_not_enlarged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(matrix_peak, "SIDES", {"cpu": 10**6})  # 4 TB: would fail
-    monkeypatch.setattr(matrix_peak, "SMALL_SIDE", 64)
-    monkeypatch.setattr(matrix_peak, "SLOW_S", 0.0)
-    assert matrix_peak.matrix_peak("cpu", torch.float32) > 0
+    monkeypatch.setattr(device, "SIDES", {"cpu": 10**6})  # 4 TB: would fail
+    monkeypatch.setattr(device, "SMALL_SIDE", 64)
+    monkeypatch.setattr(device, "SLOW_S", 0.0)
+    assert device.matrix_peak("cpu", torch.float32) > 0
 
 
 def test_auto_lists_every_device_and_the_one_a_run_uses_last() -> None:

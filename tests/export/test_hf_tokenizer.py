@@ -17,7 +17,7 @@ from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.conversation import SPECIAL_TEXTS, Conversation, prompt, render
 from nielsgpt.errors import TokenizerError
 from nielsgpt.export.chat_template import build_jinja_template, build_modelfile
-from nielsgpt.export.hf_tokenizer import build_tokenizer_config, build_tokenizer_json
+from nielsgpt.export.hf_folder import build_tokenizer_config, build_tokenizer_json
 from nielsgpt.export.token_table import build_token_table
 from tests.export.made import conversations, strings
 from tests.tokenizers.conftest import train_small

@@ -9,9 +9,8 @@ import torch
 from nielsgpt.checkpoint import checkpoint_file, load_model
 from nielsgpt.errors import DataError
 from nielsgpt.export import hf_folder, nielsgpt_json
-from nielsgpt.export.import_weights import FROM_LAYOUT, read_weights
 from nielsgpt.export.tensor_map import FAMILIES
-from nielsgpt.export.tensors import LAYOUTS
+from nielsgpt.export.tensors import FROM_LAYOUT, LAYOUTS, read_weights
 from nielsgpt.model.gpt import GPT
 from nielsgpt.model.variants import VARIANTS
 from nielsgpt.tokenizers.base import Tokenizer

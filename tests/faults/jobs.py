@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from nielsgpt.checkpoint import checkpoint_file
-from nielsgpt.checkpoint.run_metadata import RunMetadata
+from nielsgpt.checkpoint.contents import RunMetadata
 from nielsgpt.config import load
 from nielsgpt.config.settings import ModelSettings, Settings
 from nielsgpt.data.cache.distributed_build import BuildPart

@@ -6,8 +6,7 @@ import torch
 from nielsgpt.config.settings import GenerationSettings
 from nielsgpt.errors import RunError
 from nielsgpt.inference.batcher import Batcher, GenerationRequest, SampledToken
-from nielsgpt.inference.generate import generate, stream_ids
-from nielsgpt.inference.logprobs import compute_logprobs
+from nielsgpt.inference.generate import compute_logprobs, generate, stream_ids
 from nielsgpt.inference.sampling import make_generator
 from nielsgpt.model.gpt import GPT
 

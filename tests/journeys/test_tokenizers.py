@@ -13,7 +13,7 @@ from nielsgpt.inference.open_model import open_model
 from nielsgpt.inference.session import Session
 from nielsgpt.pipeline import pipeline, train_phase
 from nielsgpt.system.workspace import Workspace
-from nielsgpt.training.resume_choice import Resume
+from nielsgpt.training.run import Resume
 from tests.data.sources import hubdata
 from tests.data.sources.hubserver import Hub
 from tests.journeys.conftest import ENVIRONMENT

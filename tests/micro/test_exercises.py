@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nielsgpt.micro.checking import check, default_path, try_out
+from nielsgpt.micro.checking import EXERCISES, check, default_path, start, stub, try_out
 from nielsgpt.micro.errors import MicroError
-from nielsgpt.micro.exercises import EXERCISES, start, stub
 
 ROOT = Path(__file__).resolve().parents[2]
 

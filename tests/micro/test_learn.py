@@ -20,8 +20,8 @@ from click.testing import CliRunner, Result
 from cli.main import nielsgpt
 from nielsgpt.errors import NielsError
 from nielsgpt.micro import backends, bpe, figures, store
+from nielsgpt.micro.checking import EXERCISES
 from nielsgpt.micro.documents import Alphabet
-from nielsgpt.micro.exercises import EXERCISES
 from nielsgpt.micro.scenarios import Scenario
 from nielsgpt.micro.store import Saved
 from nielsgpt.micro.training import Run

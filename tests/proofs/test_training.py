@@ -22,7 +22,7 @@ from nielsgpt.pipeline import pipeline, train_phase
 from nielsgpt.system.device import ExecutionConfig
 from nielsgpt.system.workspace import Workspace
 from nielsgpt.tokenizers.byte import ByteTokenizer
-from nielsgpt.training.resume_choice import Resume
+from nielsgpt.training.run import Resume
 from nielsgpt.training.trainer import Trainer
 
 Tiny = Callable[..., Settings]

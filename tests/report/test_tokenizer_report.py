@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from nielsgpt.config.settings import ModelSettings
-from nielsgpt.model.flops import head_shares
-from nielsgpt.model.gpt import GPT, flops_per_token, parameter_count
+from nielsgpt.model.gpt import GPT, flops_per_token, head_shares, parameter_count
 from nielsgpt.model.variants import VARIANTS
-from nielsgpt.report import tokenizer_plot, tokenizer_report
+from nielsgpt.report import tokenizer_report
 from nielsgpt.report.unicode_scripts import OTHER, SCRIPTS, classify_bytes
 from nielsgpt.tokenizers import bpe, char, word
 from nielsgpt.tokenizers.byte import ByteTokenizer
@@ -113,7 +112,7 @@ def test_the_report_is_plain_json_and_prints_as_lines() -> None:
 def test_the_picture_is_the_same_file_every_time(tmp_path: Path) -> None:
     report = tokenizer_report.measure(ByteTokenizer(), {"text": ["\u0915\u4e2d the $x$"]}, SHAPE)
     for name in ("a.png", "b.png"):
-        tokenizer_plot.write(report, tmp_path / name)
+        tokenizer_report.draw(report, tmp_path / name)
     first = (tmp_path / "a.png").read_bytes()
     assert first.startswith(b"\x89PNG")
     assert first == (tmp_path / "b.png").read_bytes()

@@ -39,7 +39,7 @@ def _name(node: ast.expr) -> str:
 def hub_faults() -> tuple[list[str], list[str]]:
     """What can go wrong with a dataset and with a model of the Hub, with the same gaps."""
     from nielsgpt.data.sources import hub_errors as of_data
-    from nielsgpt.export import hub_repository_errors as of_models
+    from nielsgpt.export import hub_repository as of_models
 
     tables = (of_data.FAULTS, of_models.MODEL_FAULTS)
     rows = [[fault.problem for fault in table] for table in tables]

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
+from cli.config import command_reference
 from cli.main import COMMANDS, nielsgpt
-from cli.reference import command_reference
 from nielsgpt.config.legacy_names import ELSEWHERE
 from nielsgpt.config.load import leaves, reference
 from tests.rules.messages import hub_faults, messages

@@ -34,7 +34,7 @@ FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floo
 APART = ("micro",)
 TORCH_ROOMS = (
     *("model", "checkpoint", "distributed", "inference", "training", "export", "doctor"),
-    *("system/device", "system/matrix_peak", "system/compile_cache"),
+    *("system/device", "system/compile_cache"),
     *("experiments", "pipeline/train_phase", "pipeline/samples"),
 )
 LOADS_TORCH = (*TORCH_ROOMS, "serve", "pipeline/exam")

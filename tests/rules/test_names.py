@@ -60,3 +60,26 @@ def test_every_file_of_the_code_that_a_document_names_exists() -> None:
             continue
         for name in named.findall(document.read_text("utf-8")):
             assert (ROOT / name).exists(), f"{document.name} names {name}"
+
+
+def misplaced(page: str, root: Path = ROOT) -> list[str]:
+    """The names of a page, as in `file.py` (`name`), that the file does not define."""
+    found = []
+    for file, names in re.findall(r"`([\w/.-]+\.py)` \((`[^)]+`)\)", page):
+        source = (root / file).read_text("utf-8")
+        for name in re.findall(r"`(\w+)(?:\.\w+)*`", names):
+            if not re.search(rf"^ *(def|class) {name}\b|^{name}\b.* = ", source, re.M):
+                found.append(f"{file}: {name}")
+    return found
+
+
+def test_the_architecture_names_functions_where_they_are() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    assert misplaced(page) == []
+    assert page.count("` (`") > 10
+
+
+def test_a_misplaced_name_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("KINDS = {}\nclass A:\n    def step(self): ...\n")
+    page = "`a.py` (`step`, `KINDS`, `A.step`), `a.py` (`stop`)"
+    assert misplaced(page, tmp_path) == ["a.py: stop"]

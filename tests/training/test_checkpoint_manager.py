@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nielsgpt.checkpoint import checkpoint_file
-from nielsgpt.checkpoint.run_metadata import RunMetadata
+from nielsgpt.checkpoint.contents import RunMetadata
 from nielsgpt.errors import RunError
 from nielsgpt.system import machine
 from nielsgpt.training.checkpoint_manager import CheckpointManager

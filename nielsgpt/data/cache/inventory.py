@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from nielsgpt.data.cache import shards
 from nielsgpt.data.cache.loader import count_windows, fill_rate, pack_rows
+from nielsgpt.data.cache.shards import SplitMeta
 from nielsgpt.errors import DataError
 
 SUFFIX = ".meta.json"
@@ -19,7 +19,7 @@ class SplitSummary:
     """One finished split: its meta, its size on disk and its time of completion."""
 
     phase: str
-    meta: Mapping[str, Any]
+    meta: SplitMeta
     name: str
     disk_bytes: int
     modified_at: float
@@ -72,7 +72,7 @@ def find_faults(folder: Path) -> Iterator[str]:
                 yield f"{file} is damaged: its sha256 differs from its meta; {shards.REMEDY}"
 
 
-def _utilization(folder: Path, meta: Mapping[str, Any], context_length: int) -> float | None:
+def _utilization(folder: Path, meta: SplitMeta, context_length: int) -> float | None:
     tokens = int(meta["tokens"])
     if "index" not in meta:
         if tokens <= context_length:

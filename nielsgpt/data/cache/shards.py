@@ -9,9 +9,9 @@ Above `shard_bytes` the ids are split into primer_train-00000-of-00003.bin and s
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,40 @@ from nielsgpt.system.atomic_files import file_sha256, fingerprint, read_json, re
 FORMAT_VERSION = 1
 SPLITS = ("train", "val")
 REMEDY = "delete the folder and run 'nielsgpt caches'"
+
+
+class FileEntry(TypedDict):
+    """A file of a split."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+class SplitMeta(TypedDict, total=False):
+    """The .meta.json of a split; those from `mask` to `conversations_dropped` are for SFT alone."""
+
+    format: int
+    token_dtype: str
+    tokens: int
+    documents: int
+    text_bytes: int
+    shards: list[FileEntry]
+    source: str
+    inputs: str
+    tokenizer: str
+    vocab_size: int
+    seed: int
+    split_rule: str
+    shard_bytes: int
+    context_length: int
+    revision: str
+    found: dict[str, int]
+    mask: FileEntry
+    index: FileEntry
+    replies: int
+    replies_left_out: int
+    conversations_dropped: int
 
 
 def token_dtype(vocab_size: int) -> str:
@@ -39,13 +73,13 @@ def hide_files(folder: Path, name: str) -> None:
         file.replace(part_path(folder / first))
 
 
-def read_meta(folder: Path, name: str) -> dict[str, Any] | None:
+def read_meta(folder: Path, name: str) -> SplitMeta | None:
     """The meta of a split, or None if the split is unfinished.
 
     Raises DataError for another format version, or if a file's size differs from the meta.
     """
     path = folder / f"{name}.meta.json"
-    meta: dict[str, Any] | None = read_json(path)
+    meta: SplitMeta | None = read_json(path)
     if meta is None:
         return None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT_VERSION:
@@ -69,7 +103,7 @@ def remove_split(folder: Path, name: str) -> None:
         file.unlink()
 
 
-def find_damaged(folder: Path, meta: dict[str, Any]) -> Iterator[Path]:
+def find_damaged(folder: Path, meta: SplitMeta) -> Iterator[Path]:
     """The files of a split whose sha256 differs from the meta."""
     for entry in file_entries(meta):
         if file_sha256(folder / entry["file"]) != entry["sha256"]:
@@ -117,7 +151,7 @@ class Split:
         return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
 
 
-def split_fingerprint(meta: dict[str, Any]) -> str:
+def split_fingerprint(meta: SplitMeta) -> str:
     """A fingerprint of a split's content: equal for equal files."""
     return fingerprint([entry["sha256"] for entry in file_entries(meta)])
 
@@ -128,9 +162,10 @@ def list_files(folder: Path, name: str) -> list[Path]:
     return [file for pattern in names for file in folder.glob(pattern)]
 
 
-def file_entries(meta: Mapping[str, Any]) -> list[dict[str, Any]]:
+def file_entries(meta: SplitMeta) -> list[FileEntry]:
     """Name, size and sha256 of each file of a split, except its meta."""
-    return [*meta["shards"], *(meta[key] for key in ("mask", "index") if key in meta)]
+    own = [meta["mask"], meta["index"]] if "mask" in meta else []
+    return [*meta["shards"], *own]
 
 
 def _map_file(path: Path, dtype: "np.dtype[Any]") -> NDArray[Any]:

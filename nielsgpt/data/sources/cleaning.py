@@ -1,10 +1,17 @@
-"""Clean the text of the pretraining sources, as configured by data.cleaning."""
+"""Clean text: what every source gets, and what data.cleaning adds for pretraining.
 
+Every text loses byte order marks and control characters, and its line ends become \\n. Tabs are
+kept; a form feed ends a line.
+"""
+
+import codecs
 import logging
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from nielsgpt.config.data_settings import CleaningSettings
 from nielsgpt.conversation import Document
@@ -12,6 +19,14 @@ from nielsgpt.errors import DataError
 
 log = logging.getLogger("nielsgpt")
 UNCOMMON = re.compile(r"""[^A-Za-z0-9 \t\n.,;:!?"'()\-\[\]]""")
+LINE_ENDS = re.compile(r"\r\n?|[\x0b\x0c]")
+BOM = "\ufeff"  # also inside concatenated files
+CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+CONTROL_BYTES = bytes(byte for byte in range(128) if CONTROLS.match(chr(byte)))
+BLOCK_BYTES = 2**20
+BOMS_REMOVED = "byte order marks removed"
+LINE_ENDS_CHANGED = "line ends of other systems made \\n"
+CONTROLS_REMOVED = "control characters taken out"
 
 
 def clean_text(text: str, settings: CleaningSettings) -> str:
@@ -77,3 +92,24 @@ def _collapse_space(text: str) -> str:
 
 
 SANITIZE: dict[str, Callable[[str], str]] = {"none": str, "ascii": _ascii, "basic": _basic}
+
+
+def normalize_text(text: str) -> str:
+    """The text with \\n line ends, without byte order marks and control characters.
+
+    >>> normalize_text("one\\r\\ntwo\\rthree\\x00")
+    'one\\ntwo\\nthree'
+    """
+    return CONTROLS.sub("", LINE_ENDS.sub("\n", text.replace(BOM, "")))
+
+
+def count_changes(files: list[Path]) -> Counter[str]:
+    """Count what normalization removes or replaces in these files, by description."""
+    counts: Counter[str] = Counter()
+    for file in files:
+        with file.open("rb") as source:
+            while data := source.read(BLOCK_BYTES):
+                counts[BOMS_REMOVED] += data.count(codecs.BOM_UTF8)
+                counts[LINE_ENDS_CHANGED] += data.count(b"\r")
+                counts[CONTROLS_REMOVED] += len(data) - len(data.translate(None, CONTROL_BYTES))
+    return +counts

@@ -16,7 +16,7 @@ from typing import Literal
 from nielsgpt.config.source_settings import TextSettings
 from nielsgpt.conversation import SPECIAL_TEXTS, Conversation, Document
 from nielsgpt.data.sources import schemas
-from nielsgpt.data.sources.plaintext import normalize_text
+from nielsgpt.data.sources.cleaning import normalize_text
 from nielsgpt.errors import DataError
 
 TEXT_SUFFIXES = (".txt", ".md")

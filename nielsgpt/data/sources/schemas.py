@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nielsgpt.conversation import Conversation, parse_conversation, split_pairs
-from nielsgpt.data.sources.plaintext import CONTROLS, CONTROLS_REMOVED, normalize_text
+from nielsgpt.data.sources.cleaning import CONTROLS, CONTROLS_REMOVED, normalize_text
 from nielsgpt.errors import DataError
 
 EXAMPLE = '{"messages": [{"role": "user", "content": "..."}, {"role": "assistant", ...}]}'

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nielsgpt.config.source_settings import TextSettings
 from nielsgpt.conversation import SPECIAL_TEXTS
+from nielsgpt.data.sources.cleaning import count_changes
 from nielsgpt.data.sources.files import (
     CHAT_SUFFIXES,
     TEXT_SUFFIXES,
@@ -25,7 +26,6 @@ from nielsgpt.data.sources.files import (
     read_text,
     split_lines,
 )
-from nielsgpt.data.sources.plaintext import count_changes
 from nielsgpt.errors import DataError
 
 PAIR = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]

@@ -9,7 +9,7 @@ import pytest
 
 from nielsgpt.conversation import Conversation, Message, render
 from nielsgpt.data.sources import files, schemas
-from nielsgpt.data.sources.plaintext import CONTROLS_REMOVED
+from nielsgpt.data.sources.cleaning import CONTROLS_REMOVED
 from nielsgpt.errors import DataError
 from nielsgpt.tokenizers.byte import ByteTokenizer
 

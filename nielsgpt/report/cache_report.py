@@ -1,12 +1,14 @@
-"""The data card: what a model's caches are made from, and what only their owner can say."""
+"""The caches as a table, and as a data card.
+
+The card tells what a model's caches are made from, and leaves room for what only their owner knows.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nielsgpt.data.cache.inventory import SplitSummary
-from nielsgpt.format import format_bytes, markdown_table
-from nielsgpt.report.cache_table import findings
-from nielsgpt.report.run_figures import flatten
+from nielsgpt.format import format_bytes, format_count, markdown_table
+from nielsgpt.report.run_figures import NONE, flatten, format_age, format_known
 
 INVENTED = "invented by nielsgpt from its own facts; MIT, as nielsgpt"
 NOTHING = "No repeats, near-duplicates, blank replies or odd characters in files of the owner's."
@@ -26,9 +28,13 @@ OPEN = (
     ),
     ("What it is not for", "what a model of it will not know, or will get wrong"),
 )
+HEADINGS = (
+    *("phase", "source", "split", "documents", "tokens", "text", "tokens/byte"),
+    *("tokens in rows", "row fill", "left out", "made from", "on disk", "age"),
+)
 
 
-def text(
+def format_card(
     name: str,
     holdings: Sequence[SplitSummary],
     shares: Mapping[tuple[str, str], float],
@@ -58,7 +64,7 @@ def text(
 
 
 def _row(holding: SplitSummary, shares: Mapping[tuple[str, str], float]) -> list[str]:
-    meta, source = holding.meta, str(holding.meta["source"])
+    meta, source = holding.meta, holding.meta["source"]
     return [
         holding.phase,
         source,
@@ -72,7 +78,7 @@ def _row(holding: SplitSummary, shares: Mapping[tuple[str, str], float]) -> list
 
 
 def _sources(holdings: Sequence[SplitSummary], origins: Mapping[str, str]) -> str:
-    names = dict.fromkeys(str(holding.meta["source"]) for holding in holdings)
+    names = dict.fromkeys(holding.meta["source"] for holding in holdings)
     rows = [
         [source, origins.get(source, ""), INVENTED if source == "primer" else f"_{UNSAID}_"]
         for source in names
@@ -91,3 +97,44 @@ def _cut(holdings: Sequence[SplitSummary]) -> str:
         for h in holdings
     )
     return "\n".join(rules)
+
+
+def table(splits: Sequence[SplitSummary], now: float) -> list[list[str]]:
+    """A heading and a row for each split; `now` in seconds since 1970.
+
+    "tokens in rows" is the share of the tokens that one epoch covers, "row fill" the share of
+    conversation rows that is not padding, "left out" the source's replies that are in no row.
+    """
+    return [list(HEADINGS), *(_split_row(split, now) for split in splits)]
+
+
+def findings(splits: Sequence[SplitSummary]) -> list[str]:
+    """A line for each thing that was found in a source when it was looked at, and how often."""
+    found = dict.fromkeys(
+        (split.meta["source"], what, count)
+        for split in splits
+        for what, count in split.meta.get("found", {}).items()
+    )
+    return [f"{source}: {what}: {count:,}" for source, what, count in found]
+
+
+def _split_row(split: SplitSummary, now: float) -> list[str]:
+    meta = split.meta
+    is_chat = "mask" in meta
+    share = format_known(split.utilization, "{:.1%}".format)
+    left_out = f"{split.left_out:,} of {meta.get('replies', 0):,}" if is_chat else NONE
+    return [
+        split.phase,
+        meta["source"],
+        split.side,
+        f"{meta['documents']:,}",
+        format_count(meta["tokens"]),
+        format_bytes(meta["text_bytes"]),
+        f"{meta['tokens'] / max(1, meta['text_bytes']):.3f}",
+        NONE if is_chat else share,
+        share if is_chat else NONE,
+        left_out,
+        meta["inputs"],
+        format_bytes(split.disk_bytes),
+        format_age(now - split.modified_at),
+    ]

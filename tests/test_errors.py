@@ -2,8 +2,7 @@
 
 import pytest
 
-from nielsgpt.errors import RunError, Stopped
-from nielsgpt.system.best_effort import best_effort
+from nielsgpt.errors import RunError, Stopped, best_effort
 
 
 @pytest.mark.parametrize(
