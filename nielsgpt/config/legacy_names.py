@@ -1,4 +1,4 @@
-"""Others' names for settings: the founding documents' are translated, other programs' hinted at."""
+"""The founding documents' names for settings, which are translated."""
 
 from typing import Any
 
@@ -19,39 +19,6 @@ NAMES = {
     "eval_steps": "eval_batches",
     "ckpt_every": "checkpoint_every",
     "p_train": "mix_pretrain",
-}
-# What other programs call a setting, by the last part of its name: for the hint of an error.
-ELSEWHERE = {
-    "lr": "learning_rate",
-    "max_lr": "learning_rate",
-    "max_iters": "max_steps",
-    "num_iterations": "max_steps",
-    "num_train_steps": "max_steps",
-    "warmup_iters": "warmup_steps",
-    "lr_decay_iters": "max_steps",
-    "eval_interval": "eval_every",
-    "eval_iters": "eval_batches",
-    "log_interval": "log_every",
-    "save_steps": "checkpoint_every",
-    "logging_steps": "log_every",
-    "block_size": "context_length",
-    "max_seq_len": "context_length",
-    "sequence_len": "context_length",
-    "depth": "n_layer",
-    "num_hidden_layers": "n_layer",
-    "num_attention_heads": "n_head",
-    "hidden_size": "n_embd",
-    "intermediate_size": "d_ff",
-    "total_batch_size": "batch_size",
-    "device_batch_size": "micro_batch_size",
-    "per_device_train_batch_size": "micro_batch_size",
-    "lr_scheduler_type": "schedule",
-    "max_grad_norm": "grad_clip",
-    "label_smoothing_factor": "label_smoothing",
-    "dtype": "precision",
-    "num_predict": "max_new_tokens",
-    "repeat_penalty": "repetition_penalty",
-    "repeat_last_n": "repetition_window",
 }
 SHAPES = ({"model", "train"}, {"model_cfg", "train_cfg"})
 
