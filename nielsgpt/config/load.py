@@ -26,7 +26,8 @@ def load(
     assignments: Iterable[str] = (),
     folders: Iterable[Path] = (Path(),),
 ) -> tuple[Settings, list[str]]:
-    """Settings from a file and `section.name=value` assignments, and warnings about legacy names.
+    """Settings from a file and `section.name=value` assignments, and a warning for each
+    file with old names.
 
     A bare file name is looked for in `folders` in turn. Raises SettingsError naming the file, the
     key and the value.
@@ -36,7 +37,7 @@ def load(
     warnings: list[str] = []
     for layer, where in _chain(path, folders) if path else ():
         translated, notes = legacy_names.translate(layer)
-        warnings += [f"{where}: {note}" for note in notes]
+        warnings += [f"{where}: {'; '.join(notes)}"] if notes else []
         told = merge(told, translated)
     tree = told
     for assignment in assignments:
