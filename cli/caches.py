@@ -2,17 +2,20 @@
 
 import logging
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.options import PATH, resettled, with_workspace
+from cli.tokenizer import KINDS
 
 if TYPE_CHECKING:
     from nielsgpt.system.workspace import Workspace
 
 TOKENS = click.IntRange(0)
+ONE_TEXT = "text"  # the name of configs/text.json
 
 
 def _numbers(context: object, option: object, text: str | None) -> tuple[int, int] | None:
@@ -25,6 +28,9 @@ def _numbers(context: object, option: object, text: str | None) -> tuple[int, in
 
 @click.group("caches", invoke_without_command=True)
 @with_workspace
+@click.option("--text", metavar="PATH", help="Your text alone: no other source, no SFT.")
+@click.option("--kind", type=click.Choice(KINDS), help="tokenizer.kind")
+@click.option("--vocab-size", type=int, help="tokenizer.vocab_size")
 @click.option("--cache-dir", help="data.cache_dir")
 @click.option("--seed", type=TOKENS, help="seed")
 @click.option("--shard-bytes", type=int, help="data.shard_bytes")
@@ -35,12 +41,19 @@ def _numbers(context: object, option: object, text: str | None) -> tuple[int, in
 @click.option("--part", callback=_numbers, metavar="I/N", help="Do one part of the work.")
 @click.option("--join", type=click.IntRange(1), help="Join this many finished parts.")
 def command(
-    workspace: "Workspace", part: tuple[int, int] | None, join: int | None, **over: Any
+    workspace: "Workspace",
+    part: tuple[int, int] | None,
+    join: int | None,
+    text: str | None,
+    kind: str | None,
+    vocab_size: int | None,
+    **over: Any,
 ) -> None:
     """Tokenize the configured sources, unless their caches are up to date.
 
     The options of a setting's name stand for it; put those that stay into your config. A build
-    that was stopped resumes from its last finished shard.
+    that was stopped resumes from its last finished shard. --text without --config is the model
+    of configs/text.json.
     """
     context = click.get_current_context()
     if context.invoked_subcommand is not None:
@@ -52,9 +65,17 @@ def command(
     from nielsgpt.data.cache.distributed_build import BuildPart
     from nielsgpt.pipeline import pipeline
 
-    pipeline.caches(
-        _with(workspace, **over), part=BuildPart(*part) if part else None, join=join or 0
-    )
+    tokenizer = _given(kind=kind, vocab_size=vocab_size)
+    workspace = resettled(_with(workspace, **over), {"tokenizer": tokenizer})
+    if text is not None:
+        named = context.params["config"] is not None
+        workspace = resettled(workspace, _one_text(text) | ({} if named else {"name": ONE_TEXT}))
+    pipeline.caches(workspace, part=BuildPart(*part) if part else None, join=join or 0)
+    if text is not None and context.params["config"] is None:
+        chosen = [f"data.text.path={text}"]
+        chosen += [f"tokenizer.{name}={value}" for name, value in tokenizer.items()]
+        sets = " ".join(f"--set {shlex.quote(one)}" for one in chosen)
+        click.echo(f"next: nielsgpt pretrain --config {ONE_TEXT}.json {sets}")
 
 
 @command.command("verify")
@@ -133,6 +154,11 @@ def _with(
     web = {"train_tokens": fineweb_train_tokens, "val_tokens": fineweb_val_tokens}
     trees = {**data, "roam": _given(path=roam_dir), "fineweb_edu": _given(**web)}
     return resettled(workspace, _given(seed=seed) | {"data": _given(**trees)})
+
+
+def _one_text(path: str) -> dict[str, Any]:
+    """The settings of pretraining on one text and nothing else."""
+    return {"data": {"text": {"path": path}, "mix_pretrain": {"text": 1.0}, "mix_sft": {}}}
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ STAGES = ("tokenizer", "caches", "pretrain", "sft", "exam", "all")
     type=click.Choice(STAGES),
     help="Do this stage again, and what cannot stand without it; the old files are set aside.",
 )
+@click.option("--only", type=click.Choice(["pretrain"]), help="Pretraining alone, without SFT.")
 @nproc_option
 @click.option(
     "--hours", type=click.FloatRange(0, min_open=True), help="Train both phases within this time."
@@ -31,6 +32,7 @@ def command(
     workspace: "Workspace",
     no_resume: bool,
     rebuild: tuple[str, ...],
+    only: str | None,
     nproc: int,
     hours: float | None,
     minutes: float | None,
@@ -41,19 +43,21 @@ def command(
     trained stays when its text or settings change: a table lists what changed, and --rebuild does
     a stage again.
     """
-    from nielsgpt.config.settings import PHASES
     from nielsgpt.pipeline import exam, pipeline, train_phase
     from nielsgpt.training.resume_choice import AUTOMATIC
 
     if hours and minutes:
         raise click.UsageError("--hours and --minutes exclude each other")
+    if only:
+        workspace = resettled(workspace, {"data": {"mix_sft": {}}})
+    phases = workspace.settings.phases
     if hours or minutes:
         workspace = resettled(workspace, shared(workspace, minutes or 60 * (hours or 0.0)))
-    for phase in PHASES:
+    for phase in phases:
         check_sharing(workspace, phase, nproc)  # before anything is set aside
     if again := {*rebuild, *(["pretrain"] if no_resume else [])}:
         pipeline.rebuild(workspace, again)
-    for phase in PHASES if nproc > 1 else ():
+    for phase in phases if nproc > 1 else ():
         if not train_phase.is_finished(workspace, phase):
             in_processes(workspace, phase, AUTOMATIC, nproc)
     report = pipeline.run(workspace)
@@ -63,7 +67,8 @@ def command(
 
 def shared(workspace: "Workspace", minutes: float) -> dict[str, Any]:
     """The time of training, shared between the phases."""
-    share = workspace.settings.training.sft_share
+    chats = "sft" in workspace.settings.phases
+    share = workspace.settings.training.sft_share if chats else 0.0
     return timed(minutes * (1 - share), minutes * share)
 
 
