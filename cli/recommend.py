@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 
 @click.command("recommend")
 @with_workspace
-@click.option("--priority", type=click.Choice(["speed", "quality"]), default="quality")
-@click.option("--device-mem-gb", type=ABOVE_0, help="Memory of the device; else what it has.")
+@click.option("--priority", type=click.Choice(["speed", "quality"]), default="speed")
+@click.option(
+    "--device-mem-gb",
+    "--device-memory-gb",
+    type=ABOVE_0,
+    help="Memory of the device, which need not be here; else what it has.",
+)
 def command(workspace: "Workspace", priority: "Priority", device_mem_gb: float | None) -> None:
     """A size, a batch, rates and steps by rule, from the tokens of the caches and the memory.
 
@@ -72,11 +77,18 @@ def _tokens(workspace: "Workspace") -> dict[str, tuple[int, int]]:
 
 
 def _machine(workspace: "Workspace", vocab_size: int, given_gb: float | None) -> "MachineMemory":
-    from nielsgpt.experiments.execution import execution_of_shape
+    from nielsgpt.experiments.execution import execution_elsewhere, execution_of_shape
     from nielsgpt.experiments.heuristics import GIB, MachineMemory, read_device_memory
-    from nielsgpt.system.device import choose_device
+    from nielsgpt.system.device import choose_device, is_here
 
-    where = choose_device(workspace.settings.device.device)
+    where = workspace.settings.device.device
+    if given_gb and where != "auto" and not is_here(where):
+        return MachineMemory(
+            where,
+            GIB * given_gb,
+            lambda shape, rows: execution_elsewhere(workspace, where, shape, rows, vocab_size),
+        )
+    where = choose_device(where)
     memory = GIB * given_gb if given_gb else read_device_memory(where)
     return MachineMemory(
         where, memory, lambda shape, rows: execution_of_shape(workspace, shape, rows, vocab_size)
