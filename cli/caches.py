@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import PATH, resettled, with_workspace
+from cli.options import ONE_TEXT, PATH, one_text, resettled, with_workspace
 from cli.tokenizer import KINDS
 
 if TYPE_CHECKING:
     from nielsgpt.system.workspace import Workspace
 
 TOKENS = click.IntRange(0)
-ONE_TEXT = "text"  # the name of configs/text.json
 
 
 def _numbers(context: object, option: object, text: str | None) -> tuple[int, int] | None:
@@ -69,7 +68,7 @@ def command(
     workspace = resettled(_with(workspace, **over), {"tokenizer": tokenizer})
     if text is not None:
         named = context.params["config"] is not None
-        workspace = resettled(workspace, _one_text(text) | ({} if named else {"name": ONE_TEXT}))
+        workspace = resettled(workspace, one_text(text, named))
     pipeline.caches(workspace, part=BuildPart(*part) if part else None, join=join or 0)
     if text is not None and context.params["config"] is None:
         chosen = [f"data.text.path={text}"]
@@ -154,11 +153,6 @@ def _with(
     web = {"train_tokens": fineweb_train_tokens, "val_tokens": fineweb_val_tokens}
     trees = {**data, "roam": _given(path=roam_dir), "fineweb_edu": _given(**web)}
     return resettled(workspace, _given(seed=seed) | {"data": _given(**trees)})
-
-
-def _one_text(path: str) -> dict[str, Any]:
-    """The settings of pretraining on one text and nothing else."""
-    return {"data": {"text": {"path": path}, "mix_pretrain": {"text": 1.0}, "mix_sft": {}}}
 
 
 def _given(**options: Any) -> dict[str, Any]:

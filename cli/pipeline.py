@@ -10,7 +10,7 @@ from cli.training import check_sharing, in_processes, nproc_option
 if TYPE_CHECKING:
     from nielsgpt.system.workspace import Workspace
 
-STAGES = ("tokenizer", "caches", "pretrain", "sft", "exam", "all")
+STAGES = ("tokenizer", "caches", "pretrain", "sft", "exam", "mix", "train", "all")
 
 
 @click.command("pipeline")

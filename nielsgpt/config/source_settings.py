@@ -59,8 +59,8 @@ class AncientSettings(Section):
     url: str = Field("https://gutendex.com/books", description="the catalogue")
     author_year_end: int = Field(500, description="latest year in which an author died")
     languages: str = Field("en", description="languages of the books, separated by commas")
-    delay_seconds: Annotated[float, Field(ge=0.0)] = Field(1.0, description="between requests")
-    ancient_share: Share = Field(0.2, description="their share of the words of ancient_mix")
+    delay_seconds: Annotated[float, Field(ge=0.0)] = Field(0.3, description="between requests")
+    ancient_share: Share = Field(0.4, description="their share of the words of ancient_mix")
     mixed_with: Literal["tinystories", "text", "primer"] = Field(
         "tinystories", description="what ancient_mix holds besides"
     )

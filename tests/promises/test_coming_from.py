@@ -18,7 +18,15 @@ from tests.conftest import TINY
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "coming-from.md"
 SPAN = re.compile(r"`(nielsgpt [^`\n]+)`")
 ELSEWHERE = {
-    "a network": ("hub", "web.json", "wikitext", "download", "fineweb", "ancient_mix"),
+    "a network": (
+        "hub",
+        "web.json",
+        "tinystories.json",
+        "wikitext",
+        "download",
+        "fineweb",
+        "ancient_mix",
+    ),
     "a terminal or a browser": ("nielsgpt chat", "nielsgpt serve"),
     "minutes of measuring": (
         "nielsgpt bench",
@@ -64,9 +72,10 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data/micro").mkdir(parents=True)
     for name in ("x.txt", "x/notes.md", "data/micro/alice.txt"):
         (folder / name).write_text(text)
-    small = load.merge(TINY, {"model": {"n_embd": 16, "n_layer": 1}, "exam": {"replies": 2}})
-    for phase in ("pretrain", "sft"):
-        small["training"][phase] |= {"eval_every": 500, "checkpoint_every": 500, "batch_size": 2}
+    seldom = {"eval_every": 500, "checkpoint_every": 500, "batch_size": 2}
+    over = {"model": {"n_embd": 16, "n_layer": 1}, "exam": {"replies": 2}}
+    training = {"pretrain": seldom, "sft": seldom}
+    small = load.merge(TINY, over | {"training": training})
     for name in ("mine", "quickstart"):
         (folder / f"{name}.json").write_text(json.dumps(small | {"name": name}))
     with pytest.MonkeyPatch.context() as patch:
