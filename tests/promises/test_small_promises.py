@@ -215,3 +215,8 @@ def test_the_recommendation_is_the_fast_variant_unless_quality_is_asked_for(home
     told = run(*words, "--device-memory-gb", "16").output
     assert "model gpt_plus, device mps" in told
     assert "of 16.0 GiB" in told
+
+
+def test_ancients_have_the_documented_share_and_delay() -> None:
+    ancients = Settings().data.ancients
+    assert (ancients.ancient_share, ancients.delay_seconds) == (0.4, 0.3)
