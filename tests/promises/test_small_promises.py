@@ -21,6 +21,7 @@ from nielsgpt.inference.library import generate
 from nielsgpt.model.gpt import GPT
 from nielsgpt.tokenizers import bpe, registry
 from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.training.optimizer import Optimizer
 from tests.conftest import CORPUS, TINY
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -220,3 +221,12 @@ def test_the_recommendation_is_the_fast_variant_unless_quality_is_asked_for(home
 def test_ancients_have_the_documented_share_and_delay() -> None:
     ancients = Settings().data.ancients
     assert (ancients.ancient_share, ancients.delay_seconds) == (0.4, 0.3)
+
+
+def test_the_gradient_is_clipped_to_its_norm(lively: Callable[..., GPT]) -> None:
+    model = lively("gpt_qk")
+    optimizer = Optimizer(model, Settings().training.pretrain.model_copy(update={"grad_clip": 0.5}))
+    (100 * model(torch.randint(300, (2, 8))).square().mean()).backward()
+    assert optimizer.clip() > 0.5
+    norms = [p.grad.norm() for p in model.parameters() if p.grad is not None]
+    assert torch.stack(norms).norm() == pytest.approx(0.5, rel=1e-3)
