@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from cli.main import nielsgpt
 from nielsgpt.config.load import load
 from nielsgpt.config.settings import Settings
 from nielsgpt.errors import SettingsError
@@ -200,3 +202,24 @@ def test_a_mistake_in_an_old_config_is_still_one_line(
         return
     with pytest.raises(SettingsError, match=named):
         read(tmp_path, tree)
+
+
+def test_a_config_of_an_old_shape_trains_with_its_recipe(root: Path) -> None:
+    old = {
+        "name": "old",
+        "model": {"C": 32, "L": 1, "H": 2, "T": 64},
+        "train": {"B": 2, "accum_steps": 2, "total_steps": 3, "p_train": {"primer": 1.0}},
+        "data": {"primer": {"characters": 30_000}},
+        "device": {"device": "cpu", "measure": False, "compile": "off"},
+        "training": {"report": False},
+    }
+    (root / "old.json").write_text(json.dumps(old))
+    ran = CliRunner().invoke(nielsgpt, ["pretrain", "-c", "old.json"], obj=[])
+    assert ran.exit_code == 0, ran.output
+    assert ran.stderr.count("warning: ") == 1
+    (meta_file,) = (root / "runs").glob("*/run_meta.json")
+    meta = json.loads(meta_file.read_text())
+    assert meta["train_config"]["optimizer"] == "adamw"
+    assert meta["train_config"]["schedule"] == "warmup_cosine"
+    assert meta["tokens_per_step"] == 4 * 64
+    assert (meta["arch"], meta["steps"]) == ("gpt_rope", 3)

@@ -1,5 +1,6 @@
 """Each promise of the founding documents is kept by a test, replaced by a ruling, or told open."""
 
+import json
 import re
 from pathlib import Path
 
@@ -53,3 +54,11 @@ def test_no_ruling_of_the_page_replaces_nothing() -> None:
 
 def test_the_table_speaks_of_files_that_are_there() -> None:
     assert all(Path(ROOT / row.by.partition("::")[0]).is_file() for row in of("kept"))
+
+
+def test_the_page_maps_every_option_of_every_document() -> None:
+    options = json.loads((ROOT / "tests/promises/options.json").read_text("utf-8"))
+    assert list(options) == list(COUNTS)
+    told = set(re.findall(r"--[a-zA-Z][a-zA-Z_-]*", PAGE))
+    missing = {name: sorted(set(words) - told) for name, words in options.items()}
+    assert missing == {name: [] for name in options}
