@@ -128,9 +128,9 @@ def _stale(workspace: Workspace, tokenizer: Tokenizer) -> Iterator[Stale]:
 
     if changed := staleness.tokenizer_changes(workspace):
         yield Stale("tokenizer", changed)
-    begun = staleness.begun(workspace)
-    for phase in set(begun) & set(workspace.settings.phases):
-        before = begun[phase]
+    for phase, before in staleness.begun(workspace).items():
+        if phase not in workspace.settings.phases:
+            continue
         now = describe_run(availability.drop_uncached(workspace, phase), phase, tokenizer)
         if changed := staleness.changes(before, now):
             yield Stale(phase, changed)
