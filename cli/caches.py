@@ -2,12 +2,14 @@
 
 import logging
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.options import PATH, resettled, with_workspace
+from cli.options import ONE_TEXT, PATH, one_text, resettled, with_workspace
+from cli.tokenizer import KINDS
 
 if TYPE_CHECKING:
     from nielsgpt.system.workspace import Workspace
@@ -25,6 +27,9 @@ def _numbers(context: object, option: object, text: str | None) -> tuple[int, in
 
 @click.group("caches", invoke_without_command=True)
 @with_workspace
+@click.option("--text", metavar="PATH", help="Your text alone: no other source, no SFT.")
+@click.option("--kind", type=click.Choice(KINDS), help="tokenizer.kind")
+@click.option("--vocab-size", type=int, help="tokenizer.vocab_size")
 @click.option("--cache-dir", help="data.cache_dir")
 @click.option("--seed", type=TOKENS, help="seed")
 @click.option("--shard-bytes", type=int, help="data.shard_bytes")
@@ -40,12 +45,19 @@ def _numbers(context: object, option: object, text: str | None) -> tuple[int, in
 )
 @click.option("--join", type=click.IntRange(1), help="Join this many finished parts.")
 def command(
-    workspace: "Workspace", part: tuple[int, int] | None, join: int | None, **over: Any
+    workspace: "Workspace",
+    part: tuple[int, int] | None,
+    join: int | None,
+    text: str | None,
+    kind: str | None,
+    vocab_size: int | None,
+    **over: Any,
 ) -> None:
     """Tokenize the configured sources, unless their caches are up to date.
 
     The options named after a setting override it for this command only; put lasting changes into
-    your config. A stopped build resumes from its last finished shard.
+    your config. A stopped build resumes from its last finished shard. --text without --config uses
+    configs/text.json.
     """
     context = click.get_current_context()
     if context.invoked_subcommand is not None:
@@ -57,9 +69,17 @@ def command(
     from nielsgpt.data.cache.distributed_build import BuildPart
     from nielsgpt.pipeline import pipeline
 
-    pipeline.caches(
-        _with(workspace, **over), part=BuildPart(*part) if part else None, join=join or 0
-    )
+    tokenizer = _given(kind=kind, vocab_size=vocab_size)
+    workspace = resettled(_with(workspace, **over), {"tokenizer": tokenizer})
+    if text is not None:
+        named = context.params["config"] is not None
+        workspace = resettled(workspace, one_text(text, named))
+    pipeline.caches(workspace, part=BuildPart(*part) if part else None, join=join or 0)
+    if text is not None and context.params["config"] is None:
+        chosen = [f"data.text.path={text}"]
+        chosen += [f"tokenizer.{name}={value}" for name, value in tokenizer.items()]
+        sets = " ".join(f"--set {shlex.quote(one)}" for one in chosen)
+        click.echo(f"next: nielsgpt pretrain --config {ONE_TEXT}.json {sets}")
 
 
 @command.command("verify")

@@ -1,6 +1,7 @@
 """nielsgpt micro: train, sample and time the GPT written by hand."""
 
 import functools
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,8 @@ def train(
         f"{len(run.corpus.sequences):,} documents, vocabulary {run.shape.vocab_size}, "
         f"{parameter_count(run.shape):,} parameters, {chosen.training.backend}"
     )
+    if os.environ.get("MICROGPT_VERIFY_JIT") == "1":
+        click.echo(_jit())
     try:
         for line in pace.lines(run, timing, None if no_eta else clock):
             click.echo(line)
@@ -170,10 +173,25 @@ def benchmark(scenario: "Scenario", steps: int, dtype: str | None) -> None:
 
 @click.command("verify-jit")
 def verify_jit() -> None:
-    """Compile the numba kernel and compare its results with NumPy's."""
+    """Compile the numba kernel and compare its results with NumPy's.
+
+    With MICROGPT_VERIFY_JIT=1, training prints the same line first.
+    """
     from nielsgpt.micro import kernel
 
     click.echo(f"JIT verification: {kernel.verified()}")
+
+
+def _jit() -> str:
+    """The line of `verify-jit`, or why there is none."""
+    from nielsgpt.micro.errors import MicroError
+
+    try:
+        from nielsgpt.micro import kernel
+
+        return f"JIT verification: {kernel.verified()}"
+    except (MicroError, ModuleNotFoundError) as error:
+        return f"JIT verification: {error}"
 
 
 @click.command("download")

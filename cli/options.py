@@ -22,6 +22,7 @@ class HomePath(click.Path):
 
 
 PATH = HomePath(path_type=Path)
+ONE_TEXT = "text"  # the name of configs/text.json
 DEFAULT_CONFIG = "quickstart.json"
 Command = Callable[..., Any]
 
@@ -87,6 +88,12 @@ def resettled(workspace: "Workspace", over: dict[str, Any]) -> "Workspace":
     from nielsgpt.config.load import override
 
     return replace(workspace, settings=override(workspace.settings, over, "the command line"))
+
+
+def one_text(path: str, named: bool) -> dict[str, Any]:
+    """The settings of pretraining on one text alone; under a name of its own unless `named`."""
+    alone = {"text": {"path": path}, "mix_pretrain": {"text": 1.0}, "mix_sft": {}}
+    return {"data": alone} | ({} if named else {"name": ONE_TEXT})
 
 
 def resume_options(command: Command) -> Command:

@@ -10,7 +10,7 @@ from cli.training import check_sharing, in_processes, nproc_option
 if TYPE_CHECKING:
     from nielsgpt.system.workspace import Workspace
 
-STAGES = ("tokenizer", "caches", "pretrain", "sft", "exam", "all")
+STAGES = ("tokenizer", "caches", "pretrain", "sft", "exam", "mix", "train", "all")
 
 
 @click.command("pipeline")
@@ -22,6 +22,7 @@ STAGES = ("tokenizer", "caches", "pretrain", "sft", "exam", "all")
     type=click.Choice(STAGES),
     help="Run this stage again, and those that depend on it; old files are set aside.",
 )
+@click.option("--only", type=click.Choice(["pretrain"]), help="Pretraining alone, without SFT.")
 @nproc_option
 @click.option(
     "--hours", type=click.FloatRange(0, min_open=True), help="Time budget for both training phases."
@@ -33,6 +34,7 @@ def command(
     workspace: "Workspace",
     no_resume: bool,
     rebuild: tuple[str, ...],
+    only: str | None,
     nproc: int,
     hours: float | None,
     minutes: float | None,
@@ -43,19 +45,21 @@ def command(
     its text or settings change: a table lists the changes, and --rebuild runs a stage again.
     """
     from nielsgpt.checkpoint.exam_report import format_table
-    from nielsgpt.config.settings import PHASES
     from nielsgpt.pipeline import pipeline, train_phase
     from nielsgpt.training.run import AUTOMATIC
 
     if hours and minutes:
         raise click.UsageError("--hours and --minutes exclude each other")
+    if only:
+        workspace = resettled(workspace, {"data": {"mix_sft": {}}})
+    phases = workspace.settings.phases
     if hours or minutes:
         workspace = resettled(workspace, shared(workspace, minutes or 60 * (hours or 0.0)))
-    for phase in PHASES:
+    for phase in phases:
         check_sharing(workspace, phase, nproc)  # before anything is set aside
     if again := {*rebuild, *(["pretrain"] if no_resume else [])}:
         pipeline.rebuild(workspace, again)
-    for phase in PHASES if nproc > 1 else ():
+    for phase in phases if nproc > 1 else ():
         if not train_phase.is_finished(workspace, phase):
             in_processes(workspace, phase, AUTOMATIC, nproc)
     report = pipeline.run(workspace)
@@ -65,7 +69,8 @@ def command(
 
 def shared(workspace: "Workspace", minutes: float) -> dict[str, Any]:
     """The time of training, shared between the phases."""
-    share = workspace.settings.training.sft_share
+    chats = "sft" in workspace.settings.phases
+    share = workspace.settings.training.sft_share if chats else 0.0
     return timed(minutes * (1 - share), minutes * share)
 
 

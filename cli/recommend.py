@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 @click.option(
     "--priority",
     type=click.Choice(["speed", "quality"]),
-    default="quality",
+    default="speed",
     help="Prefer a smaller, faster model or a better one.",
 )
 @click.option(
-    "--device-mem-gb", type=ABOVE_0, help="Memory of the device in GB; by default, all of it."
+    "--device-mem-gb",
+    "--device-memory-gb",
+    type=ABOVE_0,
+    help="Memory of the device in GB, which may be another machine's; by default, all of this one.",
 )
 def command(workspace: "Workspace", priority: "Priority", device_mem_gb: float | None) -> None:
     """Choose model size, batch size, learning rates and steps by rule, without measuring.
@@ -77,11 +80,18 @@ def _tokens(workspace: "Workspace") -> dict[str, tuple[int, int]]:
 
 
 def _machine(workspace: "Workspace", vocab_size: int, given_gb: float | None) -> "MachineMemory":
-    from nielsgpt.experiments.execution import execution_of_shape
+    from nielsgpt.experiments.execution import execution_elsewhere, execution_of_shape
     from nielsgpt.experiments.heuristics import GIB, MachineMemory, read_device_memory
-    from nielsgpt.system.device import choose_device
+    from nielsgpt.system.device import choose_device, is_here
 
-    where = choose_device(workspace.settings.device.device)
+    where = workspace.settings.device.device
+    if given_gb and where != "auto" and not is_here(where):
+        return MachineMemory(
+            where,
+            GIB * given_gb,
+            lambda shape, rows: execution_elsewhere(workspace, where, shape, rows, vocab_size),
+        )
+    where = choose_device(where)
     memory = GIB * given_gb if given_gb else read_device_memory(where)
     return MachineMemory(
         where, memory, lambda shape, rows: execution_of_shape(workspace, shape, rows, vocab_size)

@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 @with_generation
 @click.option("--prompt", default="", help="Text to continue; by default, start a new document.")
 @click.option("--num-samples", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--untrained", is_flag=True, help="Random weights: try a machine without training.")
 def command(
     workspace: "Workspace",
     generation: "GenerationSettings",
     prompt: str,
     num_samples: int,
+    untrained: bool,
     ckpt: Path | None,
 ) -> None:
     """Continue a text with the pretrained model."""
     from nielsgpt.inference.generate import stream_continuation
-    from nielsgpt.inference.open_model import open_model
+    from nielsgpt.inference.open_model import open_model, open_untrained
 
-    opened = open_model(workspace, ckpt, "pretrain")
+    opened = open_untrained(workspace) if untrained else open_model(workspace, ckpt, "pretrain")
     click.echo(f"{opened.line}; {told(generation)}", err=True)
     for index in range(num_samples):
         if num_samples > 1:

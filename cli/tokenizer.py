@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import terminal
-from cli.options import PATH, resettled, with_workspace
+from cli.options import PATH, one_text, resettled, with_workspace
 
 if TYPE_CHECKING:
     from nielsgpt.system.workspace import Workspace
@@ -17,13 +17,18 @@ COUNT = click.IntRange(0)
 
 @click.group("tokenizer", invoke_without_command=True)
 @with_workspace
+@click.option("--file", type=PATH, help="Train it on this text alone: a file or a folder.")
+@click.option("--seed", type=COUNT, help="seed")
+@click.option("--out", type=PATH, help="Put a copy of it into this folder.")
 @click.option("--kind", type=click.Choice(KINDS), help="tokenizer.kind")
 @click.option("--vocab-size", type=int, help="tokenizer.vocab_size")
 @click.option("--algorithm", type=click.Choice(["bpe", "unigram"]), help="tokenizer.algorithm")
 @click.option("--input-glob", "input_globs", multiple=True, help="tokenizer.input_globs")
 @click.option("--include-wikitext", is_flag=True, default=None, help="tokenizer.include_wikitext")
 @click.option("--fineweb-bytes", type=COUNT, help="tokenizer.fineweb_bytes")
-def command(workspace: "Workspace", **over: Any) -> None:
+def command(
+    workspace: "Workspace", file: Path | None, seed: int | None, out: Path | None, **over: Any
+) -> None:
     """Train the tokenizer on the configured text, unless it is up to date.
 
     A tokenizer that a model was trained with is never replaced, because the model would break.
@@ -35,11 +40,18 @@ def command(workspace: "Workspace", **over: Any) -> None:
     if context.invoked_subcommand is None:
         from nielsgpt.data import availability
         from nielsgpt.pipeline import train_tokenizer
+        from nielsgpt.tokenizers import registry
 
         chosen = {name: value for name, value in over.items() if value not in (None, ())}
-        workspace = availability.drop_unreadable(resettled(workspace, {"tokenizer": chosen}))
+        tree: dict[str, Any] = {"tokenizer": chosen} | ({} if seed is None else {"seed": seed})
+        if file is not None:
+            tree |= one_text(str(file), named=context.params["config"] is not None)
+        workspace = availability.drop_unreadable(resettled(workspace, tree))
         train_tokenizer.check_unused(workspace)
-        train_tokenizer.train(workspace)
+        made = train_tokenizer.train(workspace)
+        if out is not None:
+            registry.save(made, out, {"made_from": None, "trained_on": {}})
+            click.echo(out)
     elif any(value not in (None, ()) for value in context.params.values()):
         raise click.UsageError(f"options go after the word {context.invoked_subcommand}")
 

@@ -32,6 +32,7 @@ def training_command(phase: "Phase", purpose: str) -> click.Command:
     @click.option("--hours", type=ABOVE_0, help="Train for this time instead of max_steps.")
     @click.option("--minutes", type=ABOVE_0, help="Like --hours, in minutes.")
     @click.option("--more-steps", type=click.IntRange(1), help="Train this many more steps.")
+    @click.option("--tokens", type=click.IntRange(1), help="Train on this many tokens in all.")
     @click.option("--auto-microbatch", is_flag=True, help="Measure the fastest micro-batch size.")
     @click.option("--init-from", help="Checkpoint to load the initial weights from.")
     @click.option(
@@ -75,13 +76,14 @@ def phase_overrides(
     hours: float | None,
     minutes: float | None,
     more_steps: int | None,
+    tokens: int | None,
     auto_microbatch: bool,
     init_from: str | None,
     no_strict: bool,
 ) -> dict[str, Any]:
     """The settings of the phase that the options change."""
-    if sum(option is not None for option in (hours, minutes, more_steps)) > 1:
-        raise click.UsageError("--hours, --minutes and --more-steps exclude each other")
+    if sum(option is not None for option in (hours, minutes, more_steps, tokens)) > 1:
+        raise click.UsageError("--hours, --minutes, --more-steps and --tokens exclude each other")
     over: dict[str, Any] = {"init_from": init_from}
     over["init_strict"] = False if no_strict else None
     over["micro_batch_size"] = 0 if auto_microbatch else None
@@ -89,6 +91,9 @@ def phase_overrides(
     over = {name: value for name, value in over.items() if value is not None}
     if more_steps is not None:
         over |= {"max_steps": _begun_at(workspace, phase, resume) + more_steps, "minutes": None}
+    if tokens is not None:
+        step = workspace.settings.phase(phase).batch_size * workspace.settings.model.context_length
+        over |= {"max_steps": -(-tokens // step), "minutes": None}
     return over
 
 

@@ -18,6 +18,7 @@ from nielsgpt.tokenizers import sentence_piece
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.tokenizers.byte import ByteTokenizer
 from tests.lively import lively as enlivened
+from tests.promises.table import summary
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # speed is no matter of tests
 hypothesis.settings.load_profile("untimed")
@@ -51,6 +52,11 @@ TINY = {
         "measure": False,
     },
 }
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many promises of the founding documents are kept."""
+    terminalreporter.write_line(summary())
 
 
 @pytest.fixture(autouse=True)

@@ -64,7 +64,8 @@ class DataSettings(Section):
         {"primer": 1.0}, description="share of each source in pretraining; sums to 1"
     )
     mix_sft: dict[str, Share] = Field(
-        {"primer": 1.0}, description="share of each source in SFT; sums to 1"
+        {"primer": 1.0},
+        description="share of each source in SFT; sums to 1. {}: pretraining alone",
     )
     val_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = Field(
         0.02, description="share of each source's documents held out for validation"
@@ -133,7 +134,8 @@ class DataSettings(Section):
     @model_validator(mode="after")
     def _shares_add_up(self) -> Self:
         for name in ("mix_pretrain", "mix_sft"):
-            total = sum(getattr(self, name).values())
-            if abs(total - 1.0) > 1e-6:
+            mix = getattr(self, name)
+            total = sum(mix.values())
+            if abs(total - 1.0) > 1e-6 and (mix or name == "mix_pretrain"):
                 raise ValueError(f"the shares of {name} add up to {total:g}, not to 1")
         return self

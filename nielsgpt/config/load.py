@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from nielsgpt.config import legacy_names
+from nielsgpt.config import foreign_names, legacy_names
 from nielsgpt.config.settings import Settings
 from nielsgpt.errors import SettingsError
 
@@ -26,7 +26,8 @@ def load(
     assignments: Iterable[str] = (),
     folders: Iterable[Path] = (Path(),),
 ) -> tuple[Settings, list[str]]:
-    """Settings from a file and `section.name=value` assignments, and warnings about legacy names.
+    """Settings from a file and `section.name=value` assignments, and a warning for each
+    file with old names.
 
     A bare file name is looked for in `folders` in turn. Raises SettingsError naming the file, the
     key and the value.
@@ -36,7 +37,7 @@ def load(
     warnings: list[str] = []
     for layer, where in _chain(path, folders) if path else ():
         translated, notes = legacy_names.translate(layer)
-        warnings += [f"{where}: {note}" for note in notes]
+        warnings += [f"{where}: {'; '.join(notes)}"] if notes else []
         told = merge(told, translated)
     tree = told
     for assignment in assignments:
@@ -187,18 +188,23 @@ def _explain(error: ValidationError) -> str:
 
 
 def _suggest(name: str) -> str:
-    known = [path for path, _ in leaves()] + list(Settings.model_fields)
+    """Suggest our name for another program's, or the closest one; empty-handed, the list."""
     section, _, word = name.rpartition(".")
-    last = {path.rsplit(".", 1)[-1]: path for path in known}
-    called = legacy_names.ELSEWHERE.get(word, word)
-    same = f"{section}.{called}" if f"{section}.{called}" in known else last.get(called, "")
-    near = (
-        [same]
-        if same
-        else difflib.get_close_matches(name, known, 1, 0.6)
-        or [last[match] for match in difflib.get_close_matches(word, last, 1, 0.6)]
-    )
-    return f" (did you mean {near[0]}?)" if near else " ('nielsgpt config' lists all)"
+    if word in foreign_names.INSTEAD:
+        return f" ({foreign_names.INSTEAD[word]})"
+    meant = foreign_names.find_counterpart(name) or _closest(section, word)
+    return f" (did you mean {meant}?)" if meant else " ('nielsgpt config' lists all)"
+
+
+def _closest(section: str, word: str) -> str | None:
+    """The setting whose last word is this one or nearly: of the same section, if it has one."""
+    known = [path for path, _ in leaves()] + list(Settings.model_fields)
+    here = [path for path in known if path.rpartition(".")[0] == section]
+    for paths, cutoff in ((here, 0.75), (known, 0.8)):
+        last = {path.rpartition(".")[2]: path for path in reversed(paths)}
+        for match in difflib.get_close_matches(word, last, 1, cutoff):
+            return last[match]
+    return None
 
 
 def reference() -> str:

@@ -167,6 +167,11 @@ class Settings(Section):
     device: DeviceSettings = DeviceSettings()
     serve: ServeSettings = ServeSettings()
 
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases that have something to train on: SFT may have no mix."""
+        return tuple(phase for phase in PHASES if self.mix(phase))
+
     def phase(self, phase: Phase) -> PhaseSettings:
         """The training settings of one phase."""
         return self.training.pretrain if phase == "pretrain" else self.training.sft

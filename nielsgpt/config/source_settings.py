@@ -60,9 +60,9 @@ class AncientSettings(Section):
     author_year_end: int = Field(500, description="latest year of death of an author")
     languages: str = Field("en", description="languages of the books, separated by commas")
     delay_seconds: Annotated[float, Field(ge=0.0)] = Field(
-        1.0, description="seconds between requests"
+        0.3, description="seconds between requests"
     )
-    ancient_share: Share = Field(0.2, description="share of ancient texts in ancient_mix, by words")
+    ancient_share: Share = Field(0.4, description="share of ancient texts in ancient_mix, by words")
     mixed_with: Literal["tinystories", "text", "primer"] = Field(
         "tinystories", description="the other source of ancient_mix"
     )

@@ -43,3 +43,16 @@ def execution_of_shape(
     attention = best.attention if shape.attention == "auto" else shape.attention
     default = autotune.default_execution(key, device)
     return replace(default, precision=best.precision, attention=attention)
+
+
+def execution_elsewhere(
+    workspace: Workspace, device: str, shape: ModelSettings, rows: int, vocab_size: int
+) -> ExecutionConfig:
+    """The execution config by rule for a device that is not on this machine."""
+    settings, phase = workspace.settings.device, workspace.settings.training.pretrain
+    over = {"compile": "off"}
+    if settings.precision == "auto":
+        over["precision"] = "bf16" if device.startswith("cuda") else "fp32"
+    phase = phase.model_copy(update={"batch_size": rows, "micro_batch_size": 0})
+    key = autotune.TuningKey(settings.model_copy(update=over), shape, vocab_size, phase)
+    return autotune.default_execution(key, device)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from nielsgpt.checkpoint import checkpoint_file, load_model
 from nielsgpt.checkpoint.select import chat_weights, pretrained_weights
 from nielsgpt.config.settings import DeviceSettings, Phase
@@ -11,7 +13,9 @@ from nielsgpt.inference import compiled_decode, quantize
 from nielsgpt.model.gpt import GPT
 from nielsgpt.system import device
 from nielsgpt.system.workspace import Workspace
+from nielsgpt.tokenizers import registry
 from nielsgpt.tokenizers.base import Tokenizer
+from nielsgpt.tokenizers.byte import ByteTokenizer
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,23 @@ class OpenModel:
     name: str
     weights_sha256: str
     line: str
+
+
+def open_untrained(workspace: Workspace) -> OpenModel:
+    """The model of the settings with random weights, which tries the whole path of generation.
+
+    It reads the tokenizer of the settings, or bytes where that is not trained.
+    """
+    settings = workspace.settings
+    trained = registry.read_meta(workspace.tokenizer) is not None
+    tokenizer = registry.load(workspace.tokenizer) if trained else ByteTokenizer()
+    torch.manual_seed(settings.seed)
+    model = GPT(settings.model, tokenizer.vocab_size)
+    device_name = device.choose_device(settings.device.device)
+    device.apply_execution(device_name, settings.device.threads)
+    model.to(device_name)
+    line = f"{settings.name}, untrained: random weights, {tokenizer.kind} tokens"
+    return OpenModel(model, tokenizer, settings.name, "", line)
 
 
 def open_model(

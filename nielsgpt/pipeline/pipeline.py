@@ -47,7 +47,7 @@ def check(workspace: Workspace, again: Collection[str] = ()) -> None:
     from nielsgpt.training.run import Resume, check_settings
 
     continued = set(staleness.begun(workspace)) - set(again)
-    for phase in PHASES:
+    for phase in workspace.settings.phases:
         waits = phase == "sft" and workspace.settings.phase(phase).init_from is None
         if waits and phase not in continued:
             check_settings(workspace, phase)  # pretraining makes what it starts from
@@ -62,7 +62,7 @@ def rebuild(workspace: Workspace, stages: Iterable[str]) -> None:
     """
     again = {stage for name in stages for stage in REBUILDS[name]}
     check(workspace, again)
-    for phase in PHASES:
+    for phase in workspace.settings.phases:
         if {"caches", phase} & again:
             readable = availability.drop_unreadable(workspace, [phase])
             find_sources(readable.settings, phase, readable.root)
@@ -96,7 +96,7 @@ def run(workspace: Workspace) -> ExamReport | None:
         log.warning(
             "trained models are kept; changed since then:\n%s", staleness.table(workspace, found)
         )
-    for phase in PHASES:
+    for phase in workspace.settings.phases:
         train_phase.train(workspace, phase)
     if "primer" not in workspace.settings.data.mix_sft:
         log.info("exam: skipped, because it covers only the primer and data.mix_sft has none")
@@ -108,8 +108,9 @@ def _needed_caches(workspace: Workspace) -> Tokenizer:
     """The caches of both phases; a finished phase can do without those that cannot be made."""
     from nielsgpt.pipeline import train_phase
 
-    finished = [phase for phase in PHASES if train_phase.is_finished(workspace, phase)]
-    codec = caches(workspace, phases=[phase for phase in PHASES if phase not in finished])
+    phases = workspace.settings.phases
+    finished = [phase for phase in phases if train_phase.is_finished(workspace, phase)]
+    codec = caches(workspace, phases=[phase for phase in phases if phase not in finished])
     for phase in finished:
         try:
             build_caches.build_all(
@@ -127,6 +128,8 @@ def _stale(workspace: Workspace, tokenizer: Tokenizer) -> Iterator[Stale]:
     if changed := staleness.tokenizer_changes(workspace):
         yield Stale("tokenizer", changed)
     for phase, before in staleness.begun(workspace).items():
+        if phase not in workspace.settings.phases:
+            continue
         now = describe_run(availability.drop_uncached(workspace, phase), phase, tokenizer)
         if changed := staleness.changes(before, now):
             yield Stale(phase, changed)
@@ -142,7 +145,8 @@ def farewell(workspace: Workspace) -> str:
         "runs": workspace.runs,
     }
     lines = [f"{what:10} {where}" for what, where in places.items() if where.exists()]
-    following = ["make chat", "nielsgpt sample --prompt 'The keeper'"]
+    following = ["make chat"] if "sft" in workspace.settings.phases else []
+    following.append("nielsgpt sample --prompt 'The keeper'")
     if places["exam"].exists():
         following.append("nielsgpt exam --wrong 20")
     return "\n".join(

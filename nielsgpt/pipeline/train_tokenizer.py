@@ -203,13 +203,15 @@ def mix_texts(workspace: Workspace, total: int) -> list[Share]:
     """Each source of both mixes by its share of this many characters, PARTS of them of each mix.
 
     Where the primer is all there is to pretrain on, half of each: its dialogues are in its words.
+    Without SFT, all of the one mix.
     """
-    is_primer = set(workspace.settings.data.mix_pretrain) == {"primer"}
-    parts = dict.fromkeys(PHASES, 0.5) if is_primer else PARTS
+    settings, parts = workspace.settings, PARTS
+    if set(settings.data.mix_pretrain) == {"primer"} or len(settings.phases) == 1:
+        parts = dict.fromkeys(settings.phases, 1 / len(settings.phases))
     return [
-        Share(f"{phase}/{name}", source, total * workspace.settings.mix(phase)[name] * parts[phase])
-        for phase in PHASES
-        for name, source in find_sources(workspace.settings, phase, workspace.root).items()
+        Share(f"{phase}/{name}", source, total * settings.mix(phase)[name] * parts[phase])
+        for phase in settings.phases
+        for name, source in find_sources(settings, phase, workspace.root).items()
     ]
 
 

@@ -78,18 +78,27 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def choose_device(wanted: str) -> str:
     """The device's name: auto takes cuda, then mps, then cpu."""
-    present = {
+    present = _present()
+    if wanted == "auto":
+        return next(name for name, here in present.items() if here)
+    if not is_here(wanted):
+        here = ", ".join(name for name, there in present.items() if there)
+        raise SettingsError(f"device {wanted} is not on this machine; it has {here}")
+    return wanted
+
+
+def is_here(device: str) -> bool:
+    """Whether this machine has the device: cpu, mps or cuda[:n]."""
+    kind, _, number = device.partition(":")
+    return _present()[kind] and (not number or int(number) < torch.cuda.device_count())
+
+
+def _present() -> dict[str, bool]:
+    return {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    if wanted == "auto":
-        return next(name for name, here in present.items() if here)
-    kind, _, number = wanted.partition(":")
-    if not present[kind] or (number and int(number) >= torch.cuda.device_count()):
-        here = ", ".join(name for name, there in present.items() if there)
-        raise SettingsError(f"device {wanted} is not on this machine; it has {here}")
-    return wanted
 
 
 def has_native_bf16(device: str) -> bool:

@@ -8,12 +8,15 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
+from typing import Self
 
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
 from nielsgpt.conversation import SPECIAL_TEXTS, Specials
 from nielsgpt.errors import TokenizerError
+from nielsgpt.system.atomic_files import write_text
 from nielsgpt.tokenizers.base import Tokenizer, encode_utf8, vocab_size_error
 
 MODEL_FILE = "tokenizer.json"
@@ -37,6 +40,28 @@ class BpeTokenizer(Tokenizer):
             self._inner = _wrap_model(models.BPE(vocab=model["vocab"], merges=merges))
         except Exception as error:  # the library raises nothing narrower
             raise TokenizerError(f"the BPE model cannot be read: {error!r}") from None
+
+    @classmethod
+    def from_files(cls, vocab: Path, merges: Path) -> Self:
+        """Read a `vocab.json` and a `merges.txt`, as GPT-2 and Minimal LM keep them.
+
+        Raises TokenizerError for files that are missing or no such pair.
+        """
+        try:
+            pieces = json.loads(vocab.read_text("utf-8"))
+            lines = merges.read_text("utf-8").splitlines()
+            pairs = [line.split(" ") for line in lines if line and not line.startswith("#version")]
+            model = models.BPE(vocab=pieces, merges=[(left, right) for left, right in pairs])
+        except Exception as error:  # the library raises nothing narrower
+            raise TokenizerError(f"{vocab} and {merges} are no BPE model: {error!r}") from None
+        return cls(_wrap_model(model).to_str().encode())
+
+    def save_files(self, vocab: Path, merges: Path) -> None:
+        """Write the pair of files that `from_files` reads."""
+        model = json.loads(self._content)["model"]
+        write_text(vocab, json.dumps(model["vocab"], ensure_ascii=False))
+        lines = ["#version: 0.2", *(" ".join(pair) for pair in model["merges"])]
+        write_text(merges, "\n".join(lines) + "\n")
 
     @property
     def vocab_size(self) -> int:

@@ -152,6 +152,11 @@ def check_settings(workspace: Workspace, phase: Phase) -> None:
     """Raise SettingsError where the device, or the phase's best_metric, does not exist."""
     choose_device(workspace.settings.device.device)
     phase_settings, mix = workspace.settings.phase(phase), workspace.settings.mix(phase)
+    if not mix:
+        raise SettingsError(
+            f"data.mix_{phase} is empty, so there is nothing to train on; put shares of sources "
+            "into it, which 'nielsgpt sources' lists"
+        )
     if phase == "pretrain" and phase_settings.max_steps == 0 and phase_settings.minutes is None:
         raise SettingsError(
             "training.pretrain.max_steps is 0, so nothing would be trained; set 1 or more"

@@ -74,10 +74,14 @@ def log_start(trainer: Trainer, phase: Phase, folder: Path) -> None:
     if numbers.minutes is not None:
         steps = f"the steps of {numbers.minutes:g} minutes"
     log.info(
-        "%s: %.1fM parameters on %s; %s %s of %d x %d tokens; log in %s",
+        "%s: %.1fM parameters on %s x %d accumulated = batches of %d, activation checkpointing %s; "
+        "%s %s of %d x %d tokens; log in %s",
         phase,
         parameter_count(trainer.model) / 1e6,
         trainer.execution,
+        -(-numbers.batch_size // trainer.execution.micro_batch_size),
+        numbers.batch_size,
+        "on" if numbers.activation_checkpointing else "off",
         f"from step {trainer.step} of" if trainer.step else "all",
         steps,
         numbers.batch_size,

@@ -30,6 +30,8 @@ REBUILDS: dict[str, tuple[str, ...]] = {
     "pretrain": ("pretrain", "sft", "exam"),
     "sft": ("sft", "exam"),
     "exam": ("exam",),
+    "mix": ("caches",),  # Minimal LM's names for the same
+    "train": ("pretrain", "sft", "exam"),
     "all": ("tokenizer", "caches", "pretrain", "sft", "exam"),
 }
 START = ("init_from", "init_strict")  # told by the starting weights themselves

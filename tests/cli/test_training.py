@@ -14,7 +14,7 @@ from nielsgpt.system.atomic_files import write_json
 from nielsgpt.training.run import AUTOMATIC, Resume
 
 NOTHING: dict[str, Any] = {
-    **dict.fromkeys(("hours", "minutes", "more_steps", "init_from")),
+    **dict.fromkeys(("hours", "minutes", "more_steps", "tokens", "init_from")),
     **dict.fromkeys(("auto_microbatch", "no_strict"), False),
 }
 FOLDER = Path("checkpoints/quickstart/pretrain")
@@ -37,6 +37,14 @@ def test_more_steps_count_from_where_the_phase_is(root: Path) -> None:
     assert asked(more_steps=7).max_steps == 7
     write_json(FOLDER / "latest.json", {"step": 500})
     assert asked(more_steps=7).max_steps == 507
+
+
+def test_tokens_are_the_steps_that_read_them(root: Path) -> None:
+    size = ("training.pretrain.batch_size=4", "model.context_length=100")
+    assert asked(settings=size, tokens=4000).max_steps == 10
+    assert asked(settings=size, tokens=4001).max_steps == 11
+    timed = (*size, "training.pretrain.minutes=5")
+    assert asked(settings=timed, tokens=1).minutes is None
 
 
 def test_more_steps_are_steps_whatever_time_the_config_has(root: Path) -> None:

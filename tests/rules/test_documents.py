@@ -11,7 +11,6 @@ import pytest
 
 from cli.config import command_reference
 from cli.main import COMMANDS, nielsgpt
-from nielsgpt.config.legacy_names import ELSEWHERE
 from nielsgpt.config.load import leaves, reference
 from tests.rules.messages import hub_faults, messages
 
@@ -134,12 +133,6 @@ def test_every_setting_that_a_document_names_exists() -> None:
             name = span.partition("=")[0].removeprefix("--set ").strip()
             if SETTING.fullmatch(name) and Path(name).suffix not in files:
                 assert name in known | sections, f"{document.name}: {span}"
-
-
-def test_names_of_other_programs_lead_to_settings_that_exist() -> None:
-    last = {name.rsplit(".", 1)[-1] for name, _ in leaves()}
-    assert set(ELSEWHERE.values()) <= last
-    assert not set(ELSEWHERE) & last - {"dtype"}
 
 
 def test_the_page_on_troubles_lists_every_message_and_none_that_is_gone() -> None:

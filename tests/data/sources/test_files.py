@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nielsgpt.config.source_settings import TextSettings
 from nielsgpt.conversation import SPECIAL_TEXTS
+from nielsgpt.data.cache.build import guard_special_tokens
 from nielsgpt.data.sources.cleaning import count_changes
 from nielsgpt.data.sources.files import (
     CHAT_SUFFIXES,
@@ -283,6 +284,19 @@ def test_a_special_token_that_is_spelled_stays_whole_in_one_piece(
     assert "".join(pieces) == text
     for special in SPECIAL_TEXTS:
         assert sum(piece.count(special) for piece in pieces) == text.count(special)
+
+
+@pytest.mark.parametrize("special", SPECIAL_TEXTS)
+def test_a_special_token_is_found_in_a_text_of_any_length(special: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    for length in (0, 1, 7, 50, 120, 299, 300, 5000):
+        for at in {0, length // 3, length}:
+            words = "the keeper " * length
+            file.write_text(words[:at] + special + words[at:length])
+            pieces = read_documents([file], TextSettings())
+            with pytest.raises(DataError, match="contains the special token"):
+                for piece in pieces:
+                    guard_special_tokens(piece.text, piece.name, "fail")
 
 
 def test_the_marks_of_files_that_were_put_together_are_taken_off(tmp_path: Path) -> None:
