@@ -1,6 +1,7 @@
 """Numbers and rows as text: sizes and counts; columns for a terminal, Markdown tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 COUNT_UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 BYTE_UNITS = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
@@ -35,3 +36,13 @@ def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> st
     """The headings, a rule, and a line for each row."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def list_verbatim(exam: Mapping[str, Any]) -> list[str]:
+    """A line for each source of an exam: the passages that the model repeats word for word."""
+    return [
+        f"repeated word for word ({row['source']}, {row['tokens']} tokens): "
+        f"{row['train'][0]} of {row['train'][1]} training passages, "
+        f"{row['val'][0]} of {row['val'][1]} validation passages"
+        for row in exam.get("verbatim", ())
+    ]

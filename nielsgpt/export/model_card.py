@@ -3,7 +3,7 @@
 from nielsgpt import __version__
 from nielsgpt.export.tensors import find_family
 from nielsgpt.export.trained import Metadata, TrainedModel
-from nielsgpt.format import markdown_table
+from nielsgpt.format import list_verbatim, markdown_table
 from nielsgpt.model.gpt import parameter_count
 
 NO_TOKENIZER = "No other library supports its tokenizer; the weights take ids."
@@ -119,8 +119,10 @@ def _build_exam(exam: Metadata | None) -> str:
         for row in exam["sections"]
     ]
     table = markdown_table(("section", "right", "95 % interval", "chance"), rows)
-    ended = f"The model ended {exam['ended']} of {exam['replies']} replies by itself."
-    return "\n".join(["## Exam", "", table, "", ended])
+    lines = [f"- {line}" for line in list_verbatim(exam)]
+    if exam["replies"]:
+        lines.append(f"- The model ended {exam['ended']} of {exam['replies']} replies by itself.")
+    return "\n".join(["## Exam", "", table, "", *lines])
 
 
 def _list_sources(trained: TrainedModel) -> list[tuple[str, str]]:

@@ -5,13 +5,16 @@ from typing import Any
 
 from nielsgpt.checkpoint import checkpoint_file, load_model
 from nielsgpt.checkpoint.select import chat_weights
-from nielsgpt.config.settings import GenerationSettings
+from nielsgpt.config.settings import PHASES, GenerationSettings, Settings
 from nielsgpt.conversation import Conversation, prompt
 from nielsgpt.data.catalog import fingerprint_primer, primer_persona
 from nielsgpt.data.primer import exam_items, handwritten
-from nielsgpt.export.trained import EXAM_FILE
+from nielsgpt.data.primer.persona import Persona
+from nielsgpt.export.trained import EXAM_FILE, find_pretraining
+from nielsgpt.format import list_verbatim
 from nielsgpt.inference.generate import GeneratedIds, generate_all
 from nielsgpt.model.gpt import GPT
+from nielsgpt.pipeline import own_text_exam
 from nielsgpt.report import page
 from nielsgpt.system.atomic_files import fingerprint, read_json, write_sealed
 from nielsgpt.system.best_effort import best_effort
@@ -24,6 +27,7 @@ FINAL_FILE = "exam_final.json"
 # What only a model that was taught a persona can answer.
 PERSONA_SECTIONS = ("refusals", "unknowables", "dialogues", *handwritten.SECTIONS)
 NEVER_KNOWING = 'always saying "I don\'t know" scores 100 % here: read it with the known facts'
+NOTHING = "nothing to examine: the model was trained on no persona, and no cached text is here"
 Report = dict[str, Any]
 
 
@@ -32,7 +36,8 @@ def run_exam(workspace: Workspace, final: bool = False) -> Report:
 
     A reply has ended when the model itself closed it within 128 tokens. `final` asks the
     handwritten questions that are kept for a final figure instead of the others, and keeps its
-    scores in exam_final.json. A model trained without a persona is not asked about one.
+    scores in exam_final.json. A model trained without a persona is not asked about one; one that
+    was trained on documents is also examined on these (own_text_exam.py).
     """
     file = workspace.checkpoints / (FINAL_FILE if final else EXAM_FILE)
     path = chat_weights(workspace)
@@ -41,22 +46,27 @@ def run_exam(workspace: Workspace, final: bool = False) -> Report:
     weights = metadata.weights_sha256 if metadata is not None else None
     speaker = primer_persona(settings, workspace.root)
     drawn = settings.exam.model_dump(), settings.generation.model_dump(), settings.seed
-    asked = handwritten.items(speaker, final)
-    asked += exam_items.items(speaker, settings.seed, settings.exam.items_per_section)
-    if "primer" not in settings.mix("sft"):
-        asked = [item for item in asked if item.section not in PERSONA_SECTIONS]
-    inputs = fingerprint(weights, fingerprint_primer(speaker), *drawn, repr(asked))
+    asked = _questions(speaker, settings, final)
+    caches = own_text_exam.identify_caches(workspace)
+    inputs = fingerprint(weights, fingerprint_primer(speaker), *drawn, repr(asked), caches)
     before: Report | None = read_json(file)
     if before is not None and before.get("inputs") == inputs:
         log.info("exam: up to date")
         return before
     state, model, codec = load_model.load_model(path)
+    facts = state["facts"]
+    start = find_pretraining(workspace.checkpoints / "pretrain", facts["origin"].get("start"))
+    pretrained = facts if facts["phase"] == "pretrain" else start or {"origin": {}}
+    marks = _marks(model, codec, workspace, asked)
+    own = own_text_exam.examine_sources(workspace, model, codec, pretrained["origin"])
     report = {
         "inputs": inputs,
         "weights_sha256": weights,
         "checkpoint": str(path),
         "step": state["step"],
-        **_marks(model, codec, workspace, asked),
+        **marks,
+        "sections": [*marks["sections"], *own["sections"]],
+        "verbatim": own["verbatim"],
     }
     write_sealed(file, report)
     folder = workspace.runs / state["facts"]["run_id"]
@@ -64,6 +74,17 @@ def run_exam(workspace: Workspace, final: bool = False) -> Report:
         with best_effort("the report"):
             log.info("exam: added to the report %s", page.write(folder, report))
     return report
+
+
+def _questions(speaker: Persona, settings: Settings, final: bool) -> list[exam_items.Item]:
+    """The questions on what the primer taught this model; none if it was not trained on it."""
+    if not any("primer" in settings.mix(phase) for phase in PHASES):
+        return []
+    asked = handwritten.items(speaker, final)
+    asked += exam_items.items(speaker, settings.seed, settings.exam.items_per_section)
+    if "primer" not in settings.mix("sft"):
+        asked = [item for item in asked if item.section not in PERSONA_SECTIONS]
+    return asked
 
 
 def _marks(
@@ -125,18 +146,25 @@ def ask(
 
 def table(report: Report) -> str:
     """The scores as lines of text."""
-    lines = [f"{'':18}  {'right':>9}  {'score':>6}  {'95 % interval':>15}  {'chance':>6}"]
+    if not report["sections"]:
+        return NOTHING
+    width = max(18, *(len(row["section"]) for row in report["sections"]))
+    lines = [f"{'':{width}}  {'right':>9}  {'score':>6}  {'95 % interval':>15}  {'chance':>6}"]
     for row in report["sections"]:
         low, high = row["interval"]
         count = f"{row['right']}/{row['total']}"
         score = row["right"] / row["total"]
         interval = f"{low:.1%} - {high:.1%}"
         lines.append(
-            f"{row['section']:18}  {count:>9}  {score:>6.1%}  {interval:>15}  {row['chance']:>6.1%}"
+            f"{row['section']:{width}}  {count:>9}  {score:>6.1%}  {interval:>15}  "
+            f"{row['chance']:>6.1%}"
         )
     if any(row["section"] == "far questions" for row in report["sections"]):
         lines.append(f"far questions: {NEVER_KNOWING}")
-    lines.append(f"replies that the model ended itself: {report['ended']} of {report['replies']}")
+    lines += list_verbatim(report)
+    if report["replies"]:
+        ended = f"{report['ended']} of {report['replies']}"
+        lines.append(f"replies that the model ended itself: {ended}")
     return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from nielsgpt.format import format_bytes
+from nielsgpt.format import format_bytes, list_verbatim
 from nielsgpt.report import run_plots
 from nielsgpt.report.drawing import CURVES, INKS
 from nielsgpt.report.run_figures import FIGURES, NONE, compare_figures, compare_settings, flatten
@@ -50,6 +50,7 @@ def write(folder: Path, exam: Tree | None) -> Path:
         cards=[(name, FIGURES[name](record)) for name in CARDS],
         curves=_draw_curves([record]),
         exam=exam,
+        verbatim=list_verbatim(exam or {}),
         steps=steps,
         samples=samples,
         last_shown=LAST_SHOWN,
