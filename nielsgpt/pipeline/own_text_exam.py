@@ -73,8 +73,9 @@ def examine_sources(
             reason = f"its validation text has fewer than {CHOICES} passages"
             left_out.setdefault(reason, []).append(source)
             continue
-        figures["sections"].append(_choose(source, model, offered))
-        figures["verbatim"].append(_repeat(source, model, *passages))
+        section, verbatim = _examine(source, model, passages[0], offered)
+        figures["sections"].append(section)
+        figures["verbatim"].append(verbatim)
     for reason, sources in left_out.items():
         log.info("exam: no passages of %s: %s", ", ".join(sources), reason)
     return figures
@@ -144,28 +145,28 @@ def _open(
     return draw_passages(opened, length, tokenizer.specials.end, workspace.settings.seed)
 
 
-def _choose(source: str, model: GPT, offered: Passages) -> dict[str, Any]:
-    """The section of a source: right where the true continuation alone is the most likely."""
-    total = len(offered)
-    scores, _ = score_endings(
-        model, offered.reshape(total * CHOICES, -1), count_continuation(model)
-    )
-    scores = scores.reshape(total, CHOICES)
+def _examine(
+    source: str, model: GPT, train: Passages, offered: Passages
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The section of a source, and how many passages of each split are continued verbatim.
+
+    A choice is right where the true continuation alone is the most likely one.
+    """
+    tokens, total = count_continuation(model), len(offered)
+    scores, greedy = score_endings(model, offered.reshape(total * CHOICES, -1), tokens)
+    scores, greedy = scores.reshape(total, CHOICES), greedy.reshape(total, CHOICES)
     right = int((scores[:, 0] > scores[:, 1:].max(axis=1)).sum())
-    return {
+    section = {
         "section": f"continues {source}",
         "right": right,
         "total": total,
         "interval": [*wilson(right, total)],
         "chance": 1 / CHOICES,
     }
-
-
-def _repeat(source: str, model: GPT, train: Passages, val: Passages) -> dict[str, Any]:
-    """How many passages of each split are continued verbatim, and how many there are."""
-    tokens = count_continuation(model)
-    counts = {
-        split: [int(score_endings(model, passages, tokens)[1].sum()), len(passages)]
-        for split, passages in zip(SPLITS, (train, val), strict=True)
+    repeated = score_endings(model, train, tokens)[1]
+    return section, {
+        "source": source,
+        "tokens": tokens,
+        "train": [int(repeated.sum()), len(train)],
+        "val": [int(greedy[:, 0].sum()), total],
     }
-    return {"source": source, "tokens": tokens, **counts}
