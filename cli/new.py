@@ -87,7 +87,7 @@ def _ask(name: str, given: Asked) -> Asked:
 
 
 def _prompt(key: str, default: Any) -> Any:
-    """What a person types, asked again until it is valid; Enter is the default."""
+    """The answer to a question, which is asked until the answer is valid; Enter is the default."""
 
     def convert(typed: Any) -> Any:
         return default if typed == default else CHECKS[key](typed)
