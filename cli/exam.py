@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 )
 @click.option("--final", is_flag=True, help="Ask the questions reserved for a final score.")
 def command(workspace: "Workspace", wrong: int, final: bool) -> None:
-    """Score the model on questions with known answers that training phrased differently."""
+    """Score the model on questions with known answers that training phrased differently.
+
+    Also on your own text: whether it finds the true continuation of a passage, and how many
+    passages it repeats word for word.
+    """
     from nielsgpt.checkpoint import exam_report
     from nielsgpt.pipeline.exam import run_exam
 

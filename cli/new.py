@@ -1,7 +1,9 @@
 """nielsgpt new."""
 
 import json
+import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,17 @@ from cli.options import root
 
 Asked = dict[str, Any]
 SUFFIXES = {"text": (".txt", ".md"), "chat": (".jsonl", ".json")}
+QUESTIONS = {
+    "character": "Who is it",
+    "text": "Your documents: a .txt or .md file, or a folder of them",
+    "chat": "Your conversations: a .jsonl or .json file, or a folder of them",
+    "hours": "Hours to train",
+}
 MIXES = {"text": "mix_pretrain", "chat": "mix_sft"}
 
 
 @click.command("new")
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option("--character", help='Who it is, such as "a patient gardener".')
 @click.option(
     "--manner",
@@ -28,15 +36,20 @@ MIXES = {"text": "mix_pretrain", "chat": "mix_sft"}
     "--chat", metavar="PATH", help="Your conversations: a .jsonl or .json file or a folder."
 )
 @click.option("--hours", type=click.FloatRange(0, min_open=True), help="Hours of training.")
-def command(name: str, manner: str, **given: Any) -> None:
+def command(name: str | None, manner: str, **given: Any) -> None:
     """Start a model of your own: write NAME.json, personas/NAME.json and folders for its text.
 
     At a terminal you are asked for what the options leave out; elsewhere it takes its default.
+    A path that you give must exist; the default folders are made.
     Existing files are never overwritten.
     """
     from nielsgpt.config.load import validate
     from nielsgpt.system.atomic_files import write_json
 
+    if name is None:
+        if not _at_terminal():
+            raise click.UsageError("Missing argument 'NAME'")
+        name = str(click.prompt("Name of the model"))
     validate({"name": name}, "NAME")
     config, persona = root() / f"{name}.json", root() / "personas" / f"{name}.json"
     for file in (config, persona):
@@ -59,20 +72,52 @@ def command(name: str, manner: str, **given: Any) -> None:
 
 def _ask(name: str, given: Asked) -> Asked:
     """Every answer: as an option gives it, as a person types it, or the default."""
-    questions = {
-        "character": ("Who is it", "a helpful companion"),
-        "text": ("Where are your documents", f"data/{name}/text"),
-        "chat": ("Where are your conversations", f"data/{name}/chat"),
-        "hours": ("Hours to train", 8.0),
+    asked: Asked = {
+        "character": "a helpful companion",
+        "text": f"data/{name}/text",
+        "chat": f"data/{name}/chat",
+        "hours": 8.0,
     }
-    at_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    asked: Asked = {}
-    for key, (question, default) in questions.items():
-        value = given[key]
-        if value is None:
-            value = click.prompt(question, default=default) if at_terminal else default
-        asked[key] = str(Path(value).expanduser()) if key in ("text", "chat") else value
+    for key, default in asked.items():
+        if given[key] is not None:
+            asked[key] = CHECKS[key](given[key])
+        elif _at_terminal():
+            asked[key] = _prompt(key, default)
     return asked
+
+
+def _prompt(key: str, default: Any) -> Any:
+    """The answer to a question, which is asked until the answer is valid; Enter is the default."""
+
+    def convert(typed: Any) -> Any:
+        return default if typed == default else CHECKS[key](typed)
+
+    empty = f" (Enter: an empty folder {default})" if key in SUFFIXES else ""
+    question = f"{QUESTIONS[key]}{empty}"
+    return click.prompt(question, default, show_default=not empty, value_proc=convert)
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _check_place(given: str) -> str:
+    """The path, with `~` expanded. A path that is not there is more likely a typing error."""
+    path = Path(given).expanduser()
+    if not (root() / path).exists():
+        raise click.UsageError(f"{path} is not there; name a file or folder that exists")
+    return str(path)
+
+
+def _check_hours(given: str | float) -> float:
+    """The hours. Raises UsageError unless they are a number above 0."""
+    try:
+        hours = float(given)
+    except ValueError:
+        hours = 0.0
+    if not 0 < hours < math.inf:
+        raise click.UsageError(f"{given} is not a number of hours above 0, such as 8 or 0.5")
+    return hours
 
 
 def _config(asked: Asked, name: str) -> Asked:
@@ -117,9 +162,17 @@ def _show(asked: Asked, config: Path) -> None:
     for source, mix in MIXES.items():
         found = _files(asked, source)
         size = sum(file.stat().st_size for file in found)
-        told = f"{len(found)} files, {size:,} bytes"
+        told = f"{len(found)} file{'' if len(found) == 1 else 's'}, {size:,} bytes"
         if not found:
             shares = json.dumps(_shares(source))
             told = f"empty; after adding files, put {shares} into data.{mix} of {config.name}"
         click.echo(f"  {source}  {asked[source]}: {told}")
     click.echo("  primer  stories and conversations generated from the persona")
+
+
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    "character": str,
+    "text": _check_place,
+    "chat": _check_place,
+    "hours": _check_hours,
+}

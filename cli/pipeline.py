@@ -63,8 +63,7 @@ def command(
         if not train_phase.is_finished(workspace, phase):
             in_processes(workspace, phase, AUTOMATIC, nproc)
     report = pipeline.run(workspace)
-    marks = f"\n{format_table(report)}\n" if report else ""
-    click.echo(f"{marks}\n{pipeline.farewell(workspace)}")
+    click.echo(f"\n{format_table(report)}\n\n{pipeline.farewell(workspace)}")
 
 
 def shared(workspace: "Workspace", minutes: float) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from nielsgpt import __version__
 from nielsgpt.checkpoint.contents import Facts
-from nielsgpt.checkpoint.exam_report import ExamReport
+from nielsgpt.checkpoint.exam_report import ExamReport, list_verbatim
 from nielsgpt.export.tensors import find_family
 from nielsgpt.export.trained import TrainedModel
 from nielsgpt.format import markdown_table
@@ -121,8 +121,10 @@ def _build_exam(exam: ExamReport | None) -> str:
         for row in exam["sections"]
     ]
     table = markdown_table(("section", "right", "95 % interval", "chance"), rows)
-    ended = f"The model ended {exam['ended']} of {exam['replies']} replies by itself."
-    return "\n".join(["## Exam", "", table, "", ended])
+    lines = [f"- {line}" for line in list_verbatim(exam)]
+    if exam["replies"]:
+        lines.append(f"- The model ended {exam['ended']} of {exam['replies']} replies by itself.")
+    return "\n".join(["## Exam", "", table, "", *lines])
 
 
 def _list_sources(trained: TrainedModel) -> list[tuple[str, str]]:

@@ -54,11 +54,11 @@ def open_trained(workspace: Workspace, path: Path | None = None) -> TrainedModel
         {**metadata, "step": state["step"], "weights_sha256": sha256},
         fingerprint(state["settings"]),
         exam if exam is not None and exam.get("weights_sha256") == sha256 else None,
-        _find_pretraining(folder / "pretrain", metadata["origin"].get("start")),
+        find_pretraining(folder / "pretrain", metadata["origin"].get("start")),
     )
 
 
-def _find_pretraining(folder: Path, sha256: str | None) -> Facts | None:
+def find_pretraining(folder: Path, sha256: str | None) -> Facts | None:
     """The metadata of the pretrained weights with this hash, or None."""
     if sha256 is None:
         return None

@@ -13,13 +13,16 @@ from nielsgpt.checkpoint.exam_report import (
     read_report,
 )
 from nielsgpt.checkpoint.select import chat_weights
-from nielsgpt.config.settings import GenerationSettings
+from nielsgpt.config.settings import PHASES, GenerationSettings, Settings
 from nielsgpt.conversation import Conversation, prompt
 from nielsgpt.data.catalog import fingerprint_primer, primer_persona
 from nielsgpt.data.primer import exam_items, handwritten
+from nielsgpt.data.primer.persona import Persona
 from nielsgpt.errors import best_effort
+from nielsgpt.export.trained import find_pretraining
 from nielsgpt.inference.generate import GeneratedIds, generate_all
 from nielsgpt.model.gpt import GPT
+from nielsgpt.pipeline import own_text_exam
 from nielsgpt.report import page
 from nielsgpt.system.atomic_files import fingerprint, write_sealed
 from nielsgpt.system.workspace import Workspace
@@ -36,7 +39,8 @@ def run_exam(workspace: Workspace, final: bool = False) -> ExamReport:
 
     A reply has ended when the model itself closed it within 128 tokens. `final` asks the
     handwritten questions that are kept for a final figure instead of the others, and keeps its
-    scores in exam_final.json. A model trained without a persona is not asked about one.
+    scores in exam_final.json. A model trained without a persona is not asked about one; one that
+    was trained on documents is also examined on these (own_text_exam.py).
     """
     file = workspace.checkpoints / (FINAL_FILE if final else EXAM_FILE)
     path = chat_weights(workspace)
@@ -45,22 +49,27 @@ def run_exam(workspace: Workspace, final: bool = False) -> ExamReport:
     weights = metadata.weights_sha256 if metadata is not None else None
     speaker = primer_persona(settings, workspace.root)
     drawn = settings.exam.model_dump(), settings.generation.model_dump(), settings.seed
-    asked = handwritten.items(speaker, final)
-    asked += exam_items.items(speaker, settings.seed, settings.exam.items_per_section)
-    if "primer" not in settings.mix("sft"):
-        asked = [item for item in asked if item.section not in PERSONA_SECTIONS]
-    inputs = fingerprint(weights, fingerprint_primer(speaker), *drawn, repr(asked))
+    asked = _questions(speaker, settings, final)
+    caches = own_text_exam.identify_caches(workspace)
+    inputs = fingerprint(weights, fingerprint_primer(speaker), *drawn, repr(asked), caches)
     before = read_report(file)
     if before is not None and before.get("inputs") == inputs:
         log.info("exam: up to date")
         return before
     state, model, codec = load_model.load_model(path)
+    facts = state["facts"]
+    start = find_pretraining(workspace.checkpoints / "pretrain", facts["origin"].get("start"))
+    pretrained = facts if facts["phase"] == "pretrain" else start or {"origin": {}}
+    marks = _marks(model, codec, workspace, asked)
+    own = own_text_exam.examine_sources(workspace, model, codec, pretrained["origin"])
     report: ExamReport = {
         "inputs": inputs,
         "weights_sha256": weights,
         "checkpoint": str(path),
         "step": state["step"],
-        **_marks(model, codec, workspace, asked),
+        **marks,
+        "sections": [*marks["sections"], *own["sections"]],
+        "verbatim": own["verbatim"],
     }
     write_sealed(file, report)
     folder = workspace.runs / state["facts"]["run_id"]
@@ -68,6 +77,17 @@ def run_exam(workspace: Workspace, final: bool = False) -> ExamReport:
         with best_effort("the report"):
             log.info("exam: added to the report %s", page.write(folder, report))
     return report
+
+
+def _questions(speaker: Persona, settings: Settings, final: bool) -> list[exam_items.Item]:
+    """The questions on what the primer taught this model; none if it was not trained on it."""
+    if not any("primer" in settings.mix(phase) for phase in PHASES):
+        return []
+    asked = handwritten.items(speaker, final)
+    asked += exam_items.items(speaker, settings.seed, settings.exam.items_per_section)
+    if "primer" not in settings.mix("sft"):
+        asked = [item for item in asked if item.section not in PERSONA_SECTIONS]
+    return asked
 
 
 def _marks(

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from nielsgpt.checkpoint.exam_report import ExamReport
+from nielsgpt.checkpoint.exam_report import ExamReport, list_verbatim
 from nielsgpt.format import format_bytes
 from nielsgpt.report import run_plots
 from nielsgpt.report.drawing import CURVES, INKS
@@ -51,6 +51,7 @@ def write(folder: Path, exam: ExamReport | None) -> Path:
         cards=[(name, FIGURES[name](record)) for name in CARDS],
         curves=_draw_curves([record]),
         exam=exam,
+        verbatim=list_verbatim(exam) if exam else [],
         steps=steps,
         samples=samples,
         last_shown=LAST_SHOWN,

@@ -72,11 +72,13 @@ def test_the_marks_of_these_weights_are_on_the_card_and_those_of_others_are_not(
     export: Export, kept: GPT, root: Path
 ) -> None:
     row = {"section": "known facts", "right": 9, "total": 10, "interval": [0.5, 1], "chance": 0.1}
-    marks = {"sections": [row], "ended": 4, "replies": 4}
+    repeated = {"source": "text", "tokens": 32, "train": [3, 100], "val": [0, 90]}
+    marks = {"sections": [row], "verbatim": [repeated], "ended": 4, "replies": 4}
     place, card = root / "checkpoints/quickstart/exam.json", root / "out" / "README.md"
     write_json(place, {**marks, "weights_sha256": facts(kept, "quickstart")["weights_sha256"]})
     assert export("--out", str(root / "out"))[0] == 0
     assert "| known facts | 9/10 | 50.0% - 100.0% | 10.0% |" in card.read_text()
+    assert "3 of 100 training passages, 0 of 90 validation passages" in card.read_text()
     write_json(place, {**marks, "weights_sha256": "others"})
     assert export("--out", str(root / "out"))[0] == 0
     assert "known facts" not in card.read_text()

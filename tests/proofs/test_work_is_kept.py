@@ -391,7 +391,7 @@ def test_the_commands_keep_it_too_and_name_ways_that_work(at: Callable[[str], Pa
     assert models(root) == before
     assert dated(root) == []
     assert typed(root, "pipeline", "--rebuild", "sft").exit_code == 0
-    assert [name.partition("-20")[0] for name in dated(root)] == ["sft"]
+    assert [name.partition("-20")[0] for name in dated(root)] == ["exam", "sft"]
     after = models(root)
     assert after["tiny/sft/best.json"] == after["tiny/best.json"] != before["tiny/best.json"]
     assert after["tiny/pretrain/best.json"] == before["tiny/pretrain/best.json"]

@@ -80,6 +80,7 @@ EXAM = {
             "chance": 0.25,
         }
     ],
+    "verbatim": [{"source": "text", "tokens": 32, "train": [3, 100], "val": [0, 90]}],
     "wrong": [{"section": "known facts", "question": "2 < 3?", "reply": "<b>No</b> & never."}],
 }
 

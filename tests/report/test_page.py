@@ -125,6 +125,7 @@ def test_the_exam_is_shown_with_its_interval_and_its_chance_or_not_at_all(make: 
     row = [text for text in texts[at : at + 12] if text]
     assert row[:5] == ["known facts", "8/10", "80.0 %", "49.0 - 94.3 %", "25.0 %"]
     assert "<b>No</b> & never." in texts
+    assert any("3 of 100 training passages, 0 of 90 validation passages" in t for t in texts)
     assert "Exam" not in render(make(SECOND)).texts
 
 

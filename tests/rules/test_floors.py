@@ -37,7 +37,7 @@ TORCH_ROOMS = (
     *("system/device", "system/compile_cache"),
     *("experiments", "pipeline/train_phase", "pipeline/samples"),
 )
-LOADS_TORCH = (*TORCH_ROOMS, "serve", "pipeline/exam")
+LOADS_TORCH = (*TORCH_ROOMS, "serve", "pipeline/exam", "pipeline/own_text_exam")
 UNSAFE_MODULES = ("pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib")
 # What reads, probes, draws or decides, by the last part of its name: no work for an import.
 WORK = re.compile(
