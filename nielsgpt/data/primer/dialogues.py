@@ -29,19 +29,19 @@ from nielsgpt.errors import DataError
 
 DELIMITER = "\n\n<dialogue>\n\n"
 MOST_EXCHANGES = 3
-BLURRED, LONGEST_BLURRED = 0.2, 60  # share of messages typed in haste, their most characters
+BLURRED, LONGEST_BLURRED = 0.25, 60  # share of messages typed in haste, their most characters
 # The share of each kind of exchange, in hundredths; categories come in equal parts.
 SHARES = {
-    "fact": 48,
+    "fact": 50,
     "premise": 2,
     "follow_up": 3,
     "repeated": 1,
     "paste": 1,
     "far": 13,
-    "unknowable": 5,
+    "unknowable": 4,
     "private": 4,
-    "talk": 9,
-    "category": 14,
+    "talk": 13,
+    "category": 9,
 }
 
 

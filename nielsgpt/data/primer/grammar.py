@@ -182,12 +182,23 @@ class Grammar:
         openers = self.openers if form < 0.75 else self.held_out_openers
         return add_opener(pick(openers, rng), core)
 
+    def frame(self, text: str, rng: random.Random) -> str:
+        """The message as it stands, or in a third of the cases behind or before a word or two."""
+        form, name = rng.random(), self.slots["name"]
+        before, after = self.wordings.talk_before, self.wordings.talk_after
+        if form < 0.2 and before:
+            return f"{pick(before, rng).format(name=name)} {text[:1].lower()}{text[1:]}"
+        if 0.2 <= form < 0.35 and after:
+            end = pick(after, rng).format(name=name)
+            return f"{text.rstrip('.?!') or text}{'' if end[0] in '.?!' else ' '}{end}"
+        return text
+
     def blur(self, text: str, rng: random.Random) -> str:
         """The text as it is typed in haste: lower case, without marks, contracted, misspelt."""
         form = rng.random()
         if form < 0.3:
             text = text.lower()
-        elif form < 0.4:
+        elif form < 0.45:
             text = text.upper()
         if rng.random() < 0.4:
             text = text.rstrip(".?!") or text

@@ -33,7 +33,9 @@ _FACT = "name about Name s r o an ao x y"
 _CAST = "name about Name invented letters digits year dont_know"
 SLOTS = {
     **dict.fromkeys(("relations", "any_relation", "question", "follow_up"), _FACT),
-    **dict.fromkeys(("openers", "closers", "held_out_openers"), "name"),
+    **dict.fromkeys(
+        ("openers", "closers", "held_out_openers", "talk_before", "talk_after"), "name"
+    ),
     **dict.fromkeys(("system", "other_systems"), "name about"),
     "manners": "t name",
     "premise": "claim reply",
@@ -88,8 +90,10 @@ class Manner(Section):
 
 
 class Talk(Section):
-    """A message of a first conversation, and the reply of each manner."""
+    """A message of a first conversation, and the reply of each manner; a heavier one is more
+    often drawn."""
 
+    weight: Annotated[int, Field(ge=1)] = 12
     user: Lines
     terse: Lines
     warm: Lines = ()
@@ -131,6 +135,8 @@ class Wordings(Section):
     recall: Talk
     paste: Talk
     talk: dict[str, Talk]
+    talk_before: Lines = ()
+    talk_after: Lines = ()
     stories: dict[str, Lines]
     lexicons: dict[str, Lines]
     syllables: Lines
@@ -318,7 +324,7 @@ def _lines(tree: Any, place: str) -> Iterator[tuple[str, str]]:
     elif isinstance(tree, dict):
         for key, value in tree.items():
             yield from _lines(value, f"{place}.{key}")
-    else:
+    elif not isinstance(tree, int):
         for value in tree:
             yield from _lines(value, place)
 

@@ -23,7 +23,7 @@ from nielsgpt.data.primer.talk import (
 )
 
 FEWEST_WORDS = 40
-ASIDES = 0.15  # share of a quiz's questions that are about no fact
+ASIDES = 0.25  # share of a quiz's questions that are about no fact
 
 
 class Library:
@@ -34,7 +34,7 @@ class Library:
         self.grammar = self.matter.grammar
         hidden = self.grammar.pool(fact for fact in persona.facts if fact.prose_only)
         # What no dialogue will repeat is told more often here.
-        self.told = (*self.grammar.pool(persona.facts), *hidden, *hidden)
+        self.told = (*self.grammar.pool(persona.facts), *(3 * hidden))
         self.sums = tuple(told for told in self.told if told.fact.relation in ARITHMETIC)
         by_relation: dict[str, list[Told]] = {}
         for told in self.told:
@@ -130,15 +130,15 @@ def _quiz(library: Library, rng: random.Random, cast: Cast) -> list[str]:
 def _aside(library: Library, rng: random.Random) -> tuple[str, str]:
     """A question that is not about a fact, and the persona's reply."""
     matter, form = library.matter, rng.random()
-    if form < 0.40:
+    if form < 0.25:
         exchange = far(matter, rng)
     elif form < 0.60:
         exchange = converse(matter, rng)
-    elif form < 0.70:
+    elif form < 0.66:
         exchange = unknowable(matter, rng, False)
-    elif form < 0.82:
+    elif form < 0.75:
         exchange = private(matter, rng, False)
-    elif form < 0.9:
+    elif form < 0.88:
         exchange = shorten(matter, rng, False)
     else:
         draws = library.categories
@@ -165,4 +165,4 @@ def _before_comma(sentence: str) -> str:
 
 
 # What a document may be, with the running total of its share.
-_WRITERS = ((0.18, _story), (0.26, _sum_page), (0.58, _page), (1.0, _quiz))
+_WRITERS = ((0.15, _story), (0.22, _sum_page), (0.52, _page), (1.0, _quiz))

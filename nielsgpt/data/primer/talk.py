@@ -16,7 +16,6 @@ from nielsgpt.errors import DataError
 ARITHMETIC = ("sum", "difference")
 # Facts about the persona and its surroundings, which no foreign subject can stand in for.
 OWN = ("self", "place", "command", "thinker", "question")
-MANY_LINES, MUCH, LITTLE = 25, 12, 2  # an intent with many wordings is drawn that much more often
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Matter:
         self.intents = [
             name
             for name, talk in persona.wordings.talk.items()
-            for _ in range(MUCH if len(talk.user) >= MANY_LINES else LITTLE)
+            for _ in range(talk.weight)
         ]
 
     def _of(self, facts: Iterable[Fact], *relations: str) -> tuple[Told, ...]:
@@ -104,7 +103,9 @@ def shorten(matter: Matter, rng: random.Random, held_out: bool) -> Exchange:
 def converse(matter: Matter, rng: random.Random, intent: str = "") -> Exchange:
     """An exchange of a first conversation, of any intent or the one named."""
     name = intent or pick(matter.intents, rng)
-    return said(matter, matter.persona.wordings.talk[name], rng, matter.persona.replies.get(name))
+    talk, own = matter.persona.wordings.talk[name], matter.persona.replies.get(name)
+    exchange = said(matter, talk, rng, own)
+    return replace(exchange, user=matter.grammar.frame(exchange.user, rng))
 
 
 def said(

@@ -105,3 +105,15 @@ def test_haste_changes_how_a_question_is_typed_and_not_its_digits() -> None:
     assert len(typed) > 50
     assert all("7" in text and "12" in text for text in typed)
     assert any("don't" in text for text in typed)
+
+
+def test_a_message_is_framed_by_a_word_or_two_and_is_itself_in_most_cases() -> None:
+    grammar, rng = Grammar(PERSONA), random.Random(1)
+    framed = [grammar.frame("Tell me a joke.", rng) for _ in range(400)]
+    assert 200 < framed.count("Tell me a joke.") < 320
+    others = {text for text in framed if text != "Tell me a joke."}
+    assert len(others) > 40
+    assert all(
+        text.endswith("tell me a joke.") or text.startswith("Tell me a joke") for text in others
+    )
+    assert not any(" ?" in text or " !" in text or "{" in text for text in others)
