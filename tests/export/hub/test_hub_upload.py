@@ -102,8 +102,8 @@ def test_other_files_of_the_repository_are_kept_and_listed(
 @pytest.mark.parametrize(
     ("token", "expected"),
     [
-        ("", "there is no token; set HF_TOKEN to a token of yours, or log in"),
-        ("hf_wrong", "the Hub refuses the token; set HF_TOKEN to a token of yours, or log in"),
+        ("", "there is no token; set HF_TOKEN to your token, or log in"),
+        ("hf_wrong", "the Hub refuses the token; set HF_TOKEN to your token, or log in"),
         (
             READER,
             "the token lacks the permission; use one with write access, and a name under your own",
