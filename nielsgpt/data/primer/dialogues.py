@@ -32,15 +32,15 @@ MOST_EXCHANGES = 3
 BLURRED, LONGEST_BLURRED = 0.25, 60  # share of messages typed in haste, their most characters
 # The share of each kind of exchange, in hundredths; categories come in equal parts.
 SHARES = {
-    "fact": 50,
+    "fact": 46,
     "premise": 2,
     "follow_up": 3,
     "repeated": 1,
     "paste": 1,
-    "far": 13,
+    "far": 12,
     "unknowable": 4,
-    "private": 4,
-    "talk": 13,
+    "private": 5,
+    "talk": 17,
     "category": 9,
 }
 

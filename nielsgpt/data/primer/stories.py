@@ -130,7 +130,7 @@ def _quiz(library: Library, rng: random.Random, cast: Cast) -> list[str]:
 def _aside(library: Library, rng: random.Random) -> tuple[str, str]:
     """A question that is not about a fact, and the persona's reply."""
     matter, form = library.matter, rng.random()
-    if form < 0.25:
+    if form < 0.20:
         exchange = far(matter, rng)
     elif form < 0.60:
         exchange = converse(matter, rng)

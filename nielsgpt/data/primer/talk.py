@@ -57,9 +57,7 @@ class Matter:
             for question in (*told.questions, *told.held_out)
         }
         self.intents = [
-            name
-            for name, talk in persona.wordings.talk.items()
-            for _ in range(talk.weight)
+            name for name, talk in persona.wordings.talk.items() for _ in range(talk.weight)
         ]
 
     def _of(self, facts: Iterable[Fact], *relations: str) -> tuple[Told, ...]:

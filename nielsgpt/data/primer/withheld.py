@@ -1,7 +1,7 @@
 """The handwritten exam questions, which no training text may contain, whatever its case and marks.
 
-A question of fewer than four words ("hi", "who are you") is what everybody types: training holds
-it too, so that only the wordings of four words and more are new to the model.
+A question of fewer than five words ("hi", "tell me a joke") is what everybody types: training holds
+it too, so that only the wordings of five words and more are new to the model.
 """
 
 import functools
@@ -13,7 +13,7 @@ from nielsgpt.system.workspace import REPOSITORY
 
 FOLDER = REPOSITORY / "data" / "exam"
 FILES = ("first_words.jsonl", "far_questions.jsonl")
-FEWEST_WORDS = 4
+FEWEST_WORDS = 5
 BARE = {ord(sign): " " for sign in string.punctuation if sign not in "+=-"}
 BARE |= {ord(sign): "" for sign in "'\u2019"}
 Words = list[str]
@@ -30,7 +30,7 @@ def files(folder: Path = FOLDER) -> list[Path]:
 
 
 def stands_in(text: str) -> bool:
-    """Whether a question of four words or more stands in the text."""
+    """Whether a question of five words or more stands in the text."""
     words, by_start = plain(text), questions()
     return any(
         words[at : at + len(question)] == question
@@ -41,7 +41,7 @@ def stands_in(text: str) -> bool:
 
 @functools.cache
 def questions() -> dict[tuple[str, ...], list[Words]]:
-    """Every question of four words or more, by its first four."""
+    """Every question of five words or more, by its first five."""
     found: dict[tuple[str, ...], list[Words]] = {}
     for path in files():
         for line in filter(str.strip, path.read_text(encoding="utf-8").splitlines()):

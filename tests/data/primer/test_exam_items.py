@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from nielsgpt.conversation import Conversation
-from nielsgpt.data.primer import handwritten
+from nielsgpt.data.primer import handwritten, withheld
 from nielsgpt.data.primer.dialogues import dialogues
 from nielsgpt.data.primer.exam_items import Item, correct, grade, items, wilson
 from nielsgpt.data.primer.persona import load_persona
@@ -215,7 +215,7 @@ def test_no_handwritten_question_stands_in_any_training_text(texts: list[list[st
         asked(item)
         for final in (False, True)
         for item in handwritten.items(PERSONA, final)
-        if len(plain(asked(item)).split()) >= 4
+        if len(plain(asked(item)).split()) >= withheld.FEWEST_WORDS
     ]
     assert len(asked_by_hand) > 80
     assert standing_in(asked_by_hand, texts) == []
