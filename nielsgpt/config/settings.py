@@ -94,7 +94,9 @@ class GenerationSettings(Section):
 class ExamSettings(Section):
     """The exam: questions with known answers."""
 
-    items_per_section: Count = Field(100, description="questions per section")
+    items_per_section: Count = Field(
+        100, description="questions per section; by hand: twice as many"
+    )
     replies: Count = Field(
         200,
         description="replies checked for an end token; half of them sampled, half greedy",

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from nielsgpt.checkpoint.exam_report import format_table
 from nielsgpt.config.settings import GenerationSettings, ModelSettings, Settings
 from nielsgpt.data.cache.shards import Split
 from nielsgpt.data.cache.split_writer import SplitWriter
@@ -154,7 +155,7 @@ def test_a_model_without_a_persona_is_examined_on_its_text_as_long_as_the_caches
     caplog.set_level("INFO", "nielsgpt")
     report = pipeline.run(own)
     assert [row["section"] for row in report["sections"]] == ["continues text"]
-    table = exam.table(report)
+    table = format_table(report)
     assert "repeated word for word (text, 32 tokens): " in table
     assert "replies that the model ended" not in table
     assert exam.run_exam(own) == report and "exam: up to date" in caplog.messages
@@ -162,7 +163,7 @@ def test_a_model_without_a_persona_is_examined_on_its_text_as_long_as_the_caches
         path.unlink()
     without = exam.run_exam(own)
     assert without["sections"] == without["verbatim"] == []
-    assert exam.table(without).startswith("nothing to examine")
+    assert format_table(without).startswith("nothing to examine")
     left_out = "exam: no passages of text: the cache it was pretrained on is not here"
     assert caplog.messages.count(left_out) == 1
 
