@@ -29,8 +29,8 @@ class WrongAnswer(TypedDict):
 
 
 class Verbatim(TypedDict):
-    """The passages of a source that the model continues word for word for so many tokens: how many
-    of how many, of the training side and of the validation side."""
+    """The passages of a source that the model continues word for word for this many tokens: their
+    number and that of all, on the training side and on the validation side."""
 
     source: str
     tokens: int

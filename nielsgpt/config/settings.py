@@ -95,7 +95,7 @@ class ExamSettings(Section):
     """The exam: questions with known answers."""
 
     items_per_section: Count = Field(
-        100, description="questions per section; by hand: twice as many"
+        100, description="questions per section, twice as many by hand"
     )
     replies: Count = Field(
         200,
