@@ -23,7 +23,10 @@ LEFT = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT
 SHADOWS = ("random", "types", "queue", "numpy", "torch", "tokenize", "datasets", "cli", "nielsgpt")
 
 
-@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "TkAgg"])
+@pytest.mark.parametrize(
+    "backend",
+    ["module://matplotlib_inline.backend_inline", pytest.param("TkAgg", marks=pytest.mark.slow)],
+)
 def test_plots_are_drawn_whatever_backend_the_environment_names(
     nielsgpt: Command, home: Path, backend: str
 ) -> None:
@@ -62,7 +65,7 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize(
-    "words", [*COMMANDS[:2], pytest.param(COMMANDS[2], marks=pytest.mark.slow)]
+    "words", [COMMANDS[0], *(pytest.param(words, marks=pytest.mark.slow) for words in COMMANDS[1:])]
 )
 def test_nothing_is_imported_from_the_current_folder(tmp_path: Path, words: str) -> None:
     for name in SHADOWS:

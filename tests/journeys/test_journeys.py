@@ -9,7 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from nielsgpt.format import format_count
+from tests.bad.running import run
 from tests.journeys.conftest import ENVIRONMENT, Command, launch
 
 
@@ -41,8 +44,8 @@ def test_a_second_pipeline_is_up_to_date_and_writes_nothing(trained: Path) -> No
 def test_metrics_have_the_documented_columns_first_and_a_row_a_step(trained: Path) -> None:
     runs = sorted((trained / "runs").iterdir())
     assert len(runs) == 2
-    for run in runs:
-        with (run / "metrics.csv").open(newline="") as file:
+    for each in runs:
+        with (each / "metrics.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         columns = list(rows[0])
         assert columns[:2] == ["iter", "train_loss"]
@@ -50,10 +53,10 @@ def test_metrics_have_the_documented_columns_first_and_a_row_a_step(trained: Pat
         assert [row["iter"] for row in rows] == [str(step) for step in range(1, 7)]
         assert rows[2]["val_loss"]
         assert float(rows[0]["lr"]) == 0.0
-        meta = json.loads((run / "run_meta.json").read_text())
+        meta = json.loads((each / "run_meta.json").read_text())
         assert meta["arch"] == "gpt_qk"
         assert meta["tokens_per_step"] == 4 * 128
-        settings = json.loads((run / "resolved_settings.json").read_text())
+        settings = json.loads((each / "resolved_settings.json").read_text())
         assert settings["model"]["n_embd"] == 32
 
 
@@ -84,6 +87,7 @@ def test_checkpoint_hash_names_the_weights_and_show_the_facts(trained: Path) -> 
     assert json.loads(shown.stdout)["phase"] == "sft"
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_the_rerun_ends_with_the_same_weights(
     home: Path, trained: Path
 ) -> None:
@@ -218,27 +222,26 @@ def test_a_reader_that_leaves_is_no_failure(home: Path) -> None:
 
 
 def test_tokens_are_those_that_were_read_wherever_they_are_shown(
-    home: Path, nielsgpt: Command
+    home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Thirty steps of 4 rows, then thirty of 8: CSV, run, checkpoint, report and card agree."""
-    short = ("-c", "tiny.json", "--set", "training.pretrain.max_steps=30")
-    assert nielsgpt("pretrain", *short).returncode == 0
+    monkeypatch.chdir(home)
+    assert run("pretrain -c tiny.json --set training.pretrain.max_steps=30").code == 0
     more = (
         "training.pretrain.batch_size=8",
         "training.pretrain.max_steps=60",
         "training.report=true",
     )
-    sets = [word for setting in more for word in ("--set", setting)]
-    ran = nielsgpt("pretrain", "-c", "tiny.json", *sets)
-    assert ran.returncode == 0, ran.stderr
+    ran = run(f"pretrain -c tiny.json {' '.join(f'--set {setting}' for setting in more)}")
+    assert ran.code == 0, ran.lines
     tokens = 128 * (30 * 4 + 30 * 8)
-    (run,) = (home / "runs").iterdir()
-    with (run / "metrics.csv").open() as file:
+    (folder,) = (home / "runs").iterdir()
+    with (folder / "metrics.csv").open() as file:
         assert int(list(csv.DictReader(file))[-1]["tokens_seen"]) == tokens
-    assert json.loads((run / "run_meta.json").read_text())["tokens_seen"] == tokens
+    assert json.loads((folder / "run_meta.json").read_text())["tokens_seen"] == tokens
     newest = home / "checkpoints/tiny/pretrain/latest.json"
     assert json.loads(newest.read_text())["tokens_seen"] == tokens
-    ran = nielsgpt("export", str(newest.with_suffix(".pt")), "--to", "hf", "--out", "card")
-    assert ran.returncode == 0, ran.stderr
+    ran = run(f"export {newest.with_suffix('.pt')} --to hf --out card")
+    assert ran.code == 0, ran.lines
     assert f"{tokens:,}" in (home / "card/README.md").read_text()
-    assert format_count(tokens) in (run / "report.html").read_text()
+    assert format_count(tokens) in (folder / "report.html").read_text()

@@ -92,6 +92,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", sections())
 def test_the_lines_of_a_section_run_as_printed(
     section: str, reader: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -206,6 +206,7 @@ def first_steps(count: int) -> dict[str, Any]:
     return {"training": {"pretrain": {"max_steps": count, "schedule": "constant"}}}
 
 
+@pytest.mark.slow
 def test_saved_by_two_resumed_by_one_and_by_two_again_an_exact_run_is_the_run_of_one(
     place: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -270,6 +270,7 @@ def names(folder: Path) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["pretrain", "sft"])
 def test_killed_before_any_rename_of_the_last_save_the_rerun_mends_every_name(
     phase: str, tiny: Tiny, root: Path, monkeypatch: pytest.MonkeyPatch
