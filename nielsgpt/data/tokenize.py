@@ -84,7 +84,10 @@ class Encoder:
         for number, message in enumerate(item.messages, start=1):
             where = f"source {self.source}: {item.name or 'a conversation'}, message {number}"
             text = guard_special_tokens(
-                message.content, where, self.settings.data.on_special_literal_sft
+                message.content,
+                where,
+                self.settings.data.on_special_literal_sft,
+                "data.on_special_literal_sft",
             )
             if text is None:
                 return None

@@ -194,7 +194,10 @@ def hash_to_unit(seed: int, text: str) -> float:
 
 
 def guard_special_tokens(
-    text: str, where: str, policy: Literal["fail", "escape", "drop"]
+    text: str,
+    where: str,
+    policy: Literal["fail", "escape", "drop"],
+    setting: str = "data.on_special_literal",
 ) -> str | None:
     """The text without literal special tokens; None if the policy is to drop it.
 
@@ -213,5 +216,5 @@ def guard_special_tokens(
     offset, literal = min(found)
     raise DataError(
         f"{where} contains the special token {literal} at character {offset}; remove it, "
-        "or set data.on_special_literal (SFT: data.on_special_literal_sft) to escape"
+        f"or use --set {setting}=escape"
     )
