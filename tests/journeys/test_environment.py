@@ -91,7 +91,7 @@ def test_python_m_cli_imports_nothing_from_the_current_folder_either(home: Path)
     assert ran.returncode == 0, ran.stderr
 
 
-@pytest.mark.parametrize("columns", ["0", "80"])
+@pytest.mark.parametrize("columns", ["0", pytest.param("80", marks=pytest.mark.slow)])
 def test_no_width_of_the_terminal_swallows_a_line(home: Path, columns: str) -> None:
     ours, its = pty.openpty()
     environment = {**ENVIRONMENT, "COLUMNS": columns, "TERM": "xterm"}

@@ -74,6 +74,7 @@ def copied(trained: Path, target: Path) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_very_model_of_one(trained: Path, tmp_path: Path) -> None:
     home = copied(trained, tmp_path)
     ran = launch(home, *TWO, "--no-resume")

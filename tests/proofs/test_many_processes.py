@@ -270,6 +270,7 @@ def memory_runs_out(group: ProcessGroup, workspace: Workspace) -> tuple[int, lis
     return made.micro_batch_size, losses
 
 
+@pytest.mark.slow
 def test_where_memory_runs_out_for_one_all_go_on_with_less(place: Path) -> None:
     numbers = {"training": {"pretrain": {"micro_batch_size": 2, "max_steps": 2}}}
     expected = alone(place, **numbers)

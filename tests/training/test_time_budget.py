@@ -10,7 +10,7 @@ from nielsgpt.training.lr_schedule import LRSchedule, lr_at, steepest_fall
 from nielsgpt.training.time_budget import TimeBudget
 
 Pace = Callable[[float, int], float]  # seconds of a step, from the seconds so far and its number
-MINUTES = [1.0, 10.0, 60.0, pytest.param(600.0, marks=pytest.mark.slow)]
+MINUTES = [1.0, 10.0, *(pytest.param(long, marks=pytest.mark.slow) for long in (60.0, 600.0))]
 EVALUATION_S, SAVE_S = 4.0, 1.0
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from nielsgpt.data.primer.grammar import Grammar
 from nielsgpt.data.primer.persona import load_persona
 from nielsgpt.data.primer.stories import document, prose
@@ -38,6 +40,7 @@ def test_another_seed_tells_other_documents() -> None:
     assert not first & second
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_documents_are_all_distinct() -> None:
     seen = {
         hashlib.blake2b(text.encode(), digest_size=12).digest()
