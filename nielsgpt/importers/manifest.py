@@ -87,6 +87,6 @@ class Store:
             "outputs": {},
             "as": [],
             "redact": False,
-            "pause": 6.0,
+            "pause": PAUSE_HOURS,
         }
         return empty | (read_json(self.manifest_path) or {})

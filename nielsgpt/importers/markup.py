@@ -281,11 +281,7 @@ def _is_chrome(node: LexborNode, is_page: bool) -> bool:
         return True
     if not is_page or node.tag in ("html", "body", "main", "article"):
         return False
-    is_named = bool(CHROME_NAME.search(names)) or not {
-        "navigation",
-        "banner",
-        "contentinfo",
-    }.isdisjoint(kinds)
+    is_named = bool(CHROME_NAME.search(names)) or not PAGE_ROLES.isdisjoint(kinds)
     return node.tag in CHROME or is_named
 
 

@@ -84,12 +84,7 @@ def _questions(speaker: Persona, settings: Settings, final: bool) -> list[exam_i
     if not any("primer" in settings.mix(phase) for phase in PHASES):
         return []
     count = settings.exam.items_per_section
-    by_hand = handwritten.items(speaker, final)
-    asked = [
-        item
-        for section in handwritten.SECTIONS
-        for item in [one for one in by_hand if one.section == section][: 2 * count]
-    ]
+    asked = handwritten.items(speaker, final, most=2 * count)
     asked += exam_items.items(speaker, settings.seed, count)
     if "primer" not in settings.mix("sft"):
         asked = [item for item in asked if item.section not in PERSONA_SECTIONS]

@@ -98,7 +98,7 @@ def _parameters(shape: ModelSettings, vocab_size: int) -> tuple[int, int]:
 def of_trainer(trainer: Trainer) -> MemoryEstimate:
     """The forecast for a trainer with the micro-batch that it has."""
     model, size = trainer.model, trainer.micro_batch_size
-    supervised = trainer.batches.supervised
+    supervised = trainer.batches.supervised_share
     return estimate(
         model.shape, model.vocab_size, trainer.phase, trainer.execution, size, supervised
     )

@@ -1,21 +1,19 @@
 """Pretraining alone, on one text: nothing of SFT is built, trained or asked for."""
 
 import json
-import random
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from cli.main import nielsgpt
 from nielsgpt.config.load import load
 from nielsgpt.errors import SettingsError
 from nielsgpt.tokenizers import registry
+from tests.cli.running import make_text, run
 from tests.conftest import TINY
 
-WORDS = ["keeper", "lights", "the", "lamp", "a", "boat", "comes", "home", "rope", "sea", "bell"]
-DRAW = random.Random(1)
-TEXT = "\n\n".join(" ".join(DRAW.choices(WORDS, k=40)) for _ in range(200))
+TEXT = make_text(200)
 
 
 @pytest.fixture
@@ -23,13 +21,6 @@ def home(root: Path) -> Path:
     (root / "tiny.json").write_text(json.dumps(TINY))
     (root / "x.txt").write_text(TEXT)
     return root
-
-
-def run(*words: str) -> Result:
-    ran = CliRunner().invoke(nielsgpt, words, obj=[*words])
-    assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exception
-    assert ran.exit_code == 0, ran.output
-    return ran
 
 
 @pytest.mark.parametrize("kind", ["char", "word", "bpe"])

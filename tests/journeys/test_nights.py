@@ -31,6 +31,23 @@ def rates(folder: Path) -> list[float]:
         return [float(row["lr"]) for row in csv.DictReader(file)]
 
 
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """`nielsgpt words` in a process group of its own, once it has made its first steps."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from cli.main import main; main()", *words],
+        cwd=folder,
+        env=ON_MACHINE,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not [file for file in folder.glob("runs/*/metrics.csv") if file.stat().st_size]:
+        assert process.poll() is None, "it ended before its first step"
+        time.sleep(0.1)
+    return process
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_time_budget_is_kept_within_three_percent_and_the_rate_is_cooled(tmp_path: Path) -> None:
@@ -54,18 +71,7 @@ def test_a_run_told_to_end_saves_within_ten_seconds_and_goes_on(
 ) -> None:
     words = ("pretrain", *SMALL, "--set", "training.pretrain.max_steps=100000")
     assert launch(tmp_path, "caches", *SMALL, timeout=300).returncode == 0
-    code = "from cli.main import main; main()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *words],
-        cwd=tmp_path,
-        env=ON_MACHINE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not [file for file in tmp_path.glob("runs/*/metrics.csv") if file.stat().st_size]:
-        assert process.poll() is None, "it ended before its first step"
-        time.sleep(0.1)
+    process = start(tmp_path, *words)
     time.sleep(after_s)
     asked = time.monotonic()
     os.kill(process.pid, signal.SIGTERM)
@@ -90,18 +96,7 @@ def test_a_suspended_process_costs_its_own_time_and_the_rate_still_falls_smoothl
     assert launch(tmp_path, "caches", *SMALL, timeout=300).returncode == 0
     short = ("--minutes", "0.75", "--set", "training.report=false")
     began = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from cli.main import main; main()", "pretrain", *SMALL, *short],
-        cwd=tmp_path,
-        env=ON_MACHINE,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not [file for file in tmp_path.glob("runs/*/metrics.csv") if file.stat().st_size]:
-        assert process.poll() is None, "it ended before its first step"
-        time.sleep(0.1)
+    process = start(tmp_path, "pretrain", *SMALL, *short)
     for stall_s in stalls_s:
         time.sleep(4)
         os.killpg(process.pid, signal.SIGSTOP)

@@ -3,7 +3,6 @@
 import functools
 import json
 import logging
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 
-from cli.main import nielsgpt
 from nielsgpt.config.load import load
 from nielsgpt.config.settings import Settings
 from nielsgpt.errors import TokenizerError
@@ -22,25 +19,17 @@ from nielsgpt.model.gpt import GPT
 from nielsgpt.tokenizers import bpe, registry
 from nielsgpt.tokenizers.base import Tokenizer
 from nielsgpt.training.optimizer import Optimizer
+from tests.cli.running import make_text, run
 from tests.conftest import CORPUS, TINY
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-WORDS = ["keeper", "lights", "the", "lamp", "a", "boat", "comes", "home", "rope", "sea", "bell"]
 
 
 @pytest.fixture
 def home(root: Path) -> Path:
-    draw = random.Random(1)
     (root / "tiny.json").write_text(json.dumps(TINY))
-    (root / "x.txt").write_text("\n\n".join(" ".join(draw.choices(WORDS, k=40)) for _ in range(99)))
+    (root / "x.txt").write_text(make_text(99))
     return root
-
-
-def run(*words: str) -> Result:
-    ran = CliRunner().invoke(nielsgpt, words, obj=[*words])
-    assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exception
-    assert ran.exit_code == 0, ran.output
-    return ran
 
 
 P = "training.pretrain"

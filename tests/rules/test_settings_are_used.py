@@ -1,5 +1,6 @@
 """No dead knobs and no second truths, as `nielsgpt config --audit` finds them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,16 +52,25 @@ PLANTED = [
 ]
 
 
+@pytest.fixture
+def audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+    """The faults that the audit finds where a module of the package is this line."""
+
+    def call(line: str) -> list[str]:
+        monkeypatch.setattr(settings_audit, "REPOSITORY", tmp_path)
+        path = tmp_path / "nielsgpt" / "a.py"
+        path.parent.mkdir()
+        path.write_text(f"{line}\n")
+        return settings_audit.faults([path])
+
+    return call
+
+
 @pytest.mark.parametrize("line", PLANTED)
 def test_an_audit_finds_a_number_or_a_special_token_in_any_statement(
-    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    line: str, audited: Callable[[str], list[str]]
 ) -> None:
-    monkeypatch.setattr(settings_audit, "REPOSITORY", tmp_path)
-    path = tmp_path / "nielsgpt" / "a.py"
-    path.parent.mkdir()
-    path.write_text(f"{line}\n")
-    found = [fault for fault in settings_audit.faults([path]) if "nielsgpt/a.py:1: " in fault]
-    assert found, line
+    assert [fault for fault in audited(line) if "nielsgpt/a.py:1: " in fault], line
 
 
 @pytest.mark.parametrize(
@@ -76,10 +86,6 @@ def test_an_audit_finds_a_number_or_a_special_token_in_any_statement(
     ],
 )
 def test_an_audit_leaves_alone_what_is_read_from_the_settings(
-    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    line: str, audited: Callable[[str], list[str]]
 ) -> None:
-    monkeypatch.setattr(settings_audit, "REPOSITORY", tmp_path)
-    path = tmp_path / "nielsgpt" / "a.py"
-    path.parent.mkdir()
-    path.write_text(f"{line}\n")
-    assert not [fault for fault in settings_audit.faults([path]) if "nielsgpt/a.py" in fault]
+    assert not [fault for fault in audited(line) if "nielsgpt/a.py" in fault]

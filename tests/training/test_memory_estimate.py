@@ -118,7 +118,7 @@ def test_replies_that_are_few_of_the_tokens_take_less_for_the_loss(
     tiny: Tiny, tmp_path: Path
 ) -> None:
     made = trainer(tiny(), one_conversation(tmp_path), batch_size=4, micro_batch_size=4)
-    share = made.batches.supervised
+    share = made.batches.supervised_share
     batch = made.batches.batch(0)
     assert share == pytest.approx((batch.targets >= 0).mean(), abs=0.05)
     estimate = memory_estimate.estimate

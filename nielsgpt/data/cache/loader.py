@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypedDict
 
 import numpy as np
@@ -52,7 +53,7 @@ class Rows(ABC):
         """The number of rows in an epoch."""
 
     @property
-    def supervised(self) -> float:
+    def supervised_share(self) -> float:
         """The share of the targets that the loss counts."""
         return 1.0
 
@@ -126,8 +127,8 @@ class PackedRows(Rows):
         """The share of the rows that is not padding."""
         return fill_rate(self.split.tokens, self.count, self.T)
 
-    @property
-    def supervised(self) -> float:
+    @cached_property
+    def supervised_share(self) -> float:
         """The share of the targets that belong to replies."""
         return int(self.mask.sum()) / (self.count * self.T)
 
@@ -218,10 +219,14 @@ class Mixture:
         return {name: n / all_ for name, n, all_ in zip(self.names, drawn, counts, strict=True)}
 
     @property
-    def supervised(self) -> float:
+    def supervised_share(self) -> float:
         """The share of a batch's targets that the loss counts."""
         mass = sum(share for share, _ in self.sources)
-        return sum(share * rows.supervised for share, rows in self.sources) / mass if mass else 1.0
+        return (
+            sum(share * rows.supervised_share for share, rows in self.sources) / mass
+            if mass
+            else 1.0
+        )
 
     def _draws_per_source(self, total: int) -> list[int]:
         """The number of rows from each source among the first `total`: shares in whole rows."""

@@ -44,17 +44,22 @@ class HandwrittenQuestion(Section):
     reject: tuple[str, ...] = ()
 
 
-def items(persona: Persona, final: bool, folder: Path = FOLDER) -> list[Item]:
+def items(
+    persona: Persona, final: bool, folder: Path = FOLDER, most: int | None = None
+) -> list[Item]:
     """The questions of both sections, those kept for the final figure or the others.
 
-    A section whose file is missing has none. Raises DataError naming the file and its line.
+    At most the first `most` of a section; one whose file is missing has none. Raises DataError
+    naming the file and its line.
     """
-    found = []
+    found: list[Item] = []
     for section, name in SECTIONS.items():
+        chosen = []
         for number, row in _rows(folder / name):
             item = _item(section, row, persona, f"{folder / name}: line {number}")
             if (number % FINAL_EVERY == 0) == final:
-                found.append(item)
+                chosen.append(item)
+        found += chosen[:most]
     return found
 
 
